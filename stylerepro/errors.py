@@ -1,0 +1,45 @@
+"""Every error that the project raises on purpose.
+
+Each message names what was wrong, what was expected and what to do next. The command prints the message alone;
+a script can catch `StyleReproError` for all of them, or one class for one room of the package.
+"""
+
+
+class StyleReproError(Exception):
+    """Base of all errors that a user can do something about."""
+
+
+class ImageError(StyleReproError, ValueError):
+    """A picture that cannot be read, written or resized."""
+
+
+class AssetError(StyleReproError):
+    """A file to be fetched that is unknown, unreachable or not what its hash says."""
+
+
+class NetworkError(StyleReproError, ValueError):
+    """A loss network that is unknown, has no weights here, or was asked for a layer it does not have."""
+
+
+class CompressionError(StyleReproError, ValueError):
+    """A rank or reading that a factorisation does not have."""
+
+
+class TransferError(StyleReproError):
+    """An optimisation that left the finite numbers or was asked for something it cannot do."""
+
+
+class ParameterError(StyleReproError, ValueError):
+    """A notebook parameter that does not exist or has the wrong type."""
+
+
+class ResultsError(StyleReproError):
+    """A run's folder that cannot be written, or a table that is not what was declared."""
+
+
+class ClaimError(StyleReproError, ValueError):
+    """A claim whose rule could not fail, or that names an unknown experiment or column."""
+
+
+class RunError(StyleReproError):
+    """A run that could not be planned, started or finished."""

@@ -1,0 +1,90 @@
+"""Files are written whole or not at all; where the project's folders are."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stylerepro.errors import ResultsError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+
+    The temporary name keeps the suffix, since image writers choose the format by it. Missing parent folders are made.
+    Raises `ResultsError` when a file stands where a folder is needed.
+    """
+    target = Path(path)
+    make_folder(target.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; what a user keeps gets the permissions their umask asks for.
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Make `folder` and its parents; a file in the way is a `ResultsError` that names it."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        blocking = next((p for p in [folder, *folder.parents] if p.exists() and not p.is_dir()), folder)
+        raise ResultsError(
+            f"{blocking} is a file, but a folder is needed there. Move or rename the file, then run again."
+        ) from error
+    return folder
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write `content` as indented JSON, atomically; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def project_root() -> Path:
+    """The folder that holds `notebooks/` and `stylerepro/`.
+
+    `STYLEREPRO_ROOT` if set, else the nearest such folder at or above the working directory, else the one that
+    this package was installed from.
+    """
+    named = os.environ.get("STYLEREPRO_ROOT")
+    if named:
+        return Path(named).expanduser().resolve()
+    here = Path.cwd().resolve()
+    for folder in [here, *here.parents]:
+        if (folder / "notebooks").is_dir() and (folder / "stylerepro").is_dir():
+            return folder
+    return Path(__file__).resolve().parents[1]
+
+
+def results_root() -> Path:
+    """The folder `results/` of the project, holding own runs and the committed reference."""
+    return project_root() / "results"
