@@ -28,7 +28,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         # mkstemp makes private files; what a user keeps gets the permissions their umask asks for.
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -65,7 +65,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as 64 hex digits."""
-    with open(path, "rb") as stream:
+    with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
