@@ -59,8 +59,7 @@ def paint(name: str, size: tuple[int, int] | int, seed: int = 0) -> Array:
         raise ImageError(f"no painting is called {name!r}; did you mean {near!r}? Known: {known}")
     sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, int | np.integer) and side >= 1 for side in sides):
-        raise ImageError(f"size {size!r} is not a size; expected a whole number from 1, or two: (height,
-        width)")
+        raise ImageError(f"size {size!r} is not a size; expected a whole number from 1, or two: (height, width)")
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise ImageError(f"seed {seed!r} is not a seed; expected a whole number from 0")
     # The name enters the seed, so that painters with one seed do not share their random numbers.

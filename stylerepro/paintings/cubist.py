@@ -82,8 +82,8 @@ def _still_life(x: Array, y: Array) -> tuple[Array, Array]:
     neck = np.where(y < 0.33, 0.032, np.minimum(0.032 + 0.9 * (y - 0.33), 0.082))
     put((np.abs(x - 0.27) < neck) & (y > 0.17) & (y < 0.74), 8, 0.5 + 5.0 * (x - 0.27))
     put((np.abs(x - 0.27) < 0.07) & (y > 0.5) & (y < 0.62), 9, 0.9 - 0.5 * (np.abs(np.sin(110 * y)) < 0.3))
-    put((np.abs(x - 0.82) < 0.035 + 0.1 * np.abs(y - 0.72)) & (y > 0.5) & (y < 0.82), 10, 0.65 + 2.0 * (x -
-    0.82)) for k, (fx, fy, r) in enumerate(((0.66, 0.84, 0.062), (0.76, 0.88, 0.055), (0.42, 0.86, 0.05))):
+    put((np.abs(x - 0.82) < 0.035 + 0.1 * np.abs(y - 0.72)) & (y > 0.5) & (y < 0.82), 10, 0.65 + 2.0 * (x - 0.82))
+    for k, (fx, fy, r) in enumerate(((0.66, 0.84, 0.062), (0.76, 0.88, 0.055), (0.42, 0.86, 0.05))):
         put(np.hypot(x - fx, y - fy) < r, 11 + k, 0.7 - 4 * (x - fx) - 3 * (y - fy))
     return what, np.clip(tone, 0, 1).astype(np.float32)
 
@@ -118,8 +118,7 @@ def _sketch(plane: Easel, rng: Generator) -> tuple[Sketch, Array]:
     press = 0.6 + 0.6 * noise(x * 4, y * 4)
     near = ndimage.distance_transform_edt(~outline).astype(np.float32) / PITCH
     dark = np.maximum(
-        smoothstep(0.0055, 0.0025, edge / press.clip(0.35)), 0.9 * smoothstep(0.005, 0.002, near /
-        press.clip(0.4))
+        smoothstep(0.0055, 0.0025, edge / press.clip(0.35)), 0.9 * smoothstep(0.005, 0.002, near / press.clip(0.4))
     )
     angle = rng.uniform(0, np.pi, n)[label] + 0.15 * noise(x * 6, y * 6)
     flow = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)

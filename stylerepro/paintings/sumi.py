@@ -67,8 +67,7 @@ def _bamboo(plane: Easel, canvas: Canvas, rng: Generator) -> None:
                 _leaves(plane, canvas, (float(path[0, spot, 0]), float(path[0, spot, 1])), 1 if left else -1, tone, rng)
 
 
-def _leaves(plane: Easel, canvas: Canvas, twig: tuple[float, float], way: int, tone: float, rng: Generator) ->
-None:
+def _leaves(plane: Easel, canvas: Canvas, twig: tuple[float, float], way: int, tone: float, rng: Generator) -> None:
     """A spray of leaves that hang from a twig (x, y) in fine pixels."""
     reach = rng.uniform(0.03, 0.13) * plane.unit
     x0, y0 = twig[0] + way * reach, twig[1] - rng.uniform(-0.2, 0.6) * reach
