@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from hashlib import sha256 as sha256_of
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -61,7 +62,7 @@ def cache_root() -> Path:
 def available(name: str) -> bool:
     """Whether `fetch(name)` finds the asset on this machine's discs. No network is asked and no hash computed."""
     asset = _lookup(name)
-    return any(place.exists() for place in _local_places(asset))
+    return bool(_local_places(asset))
 
 
 def fetch(name: str, *, progress: bool = True) -> Path:
@@ -76,15 +77,14 @@ def fetch(name: str, *, progress: bool = True) -> Path:
     for place in _local_places(asset):
         if place.is_dir():
             return place
-        if place.is_file():
-            wrong = _mismatch(asset, place)
-            if not wrong:
-                return _unpack(asset, place, progress=progress) if asset.kind == "archive" else place
-            if cache_root() not in place.parents:
-                raise AssetError(
-                    f"{place} is not the file that {name!r} should be: {wrong}. Replace it by the one from "
-                    f"{asset.url}, or unset {MIRROR_VARIABLE} to download it."
-                )
+        wrong = _mismatch(asset, place)
+        if not wrong:
+            return _unpack(asset, place, progress=progress) if asset.kind == "archive" else place
+        if cache_root() not in place.parents:
+            raise AssetError(
+                f"{place} is not the file that {name!r} should be: {wrong}. Replace it by the one from "
+                f"{asset.url}, or unset {MIRROR_VARIABLE} to download it."
+            )
     target = cache_root() / asset.path
     _download_asset(asset, target, progress=progress)
     return _unpack(asset, target, progress=progress) if asset.kind == "archive" else target
@@ -131,8 +131,12 @@ def photo_folder(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def photo_files(folder: Path, limit: int | None = None) -> list[Path]:
-    """The pictures in `folder` and below it, by suffix, sorted; with `limit`, that many of them in any order."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    """The pictures in `folder` and below it, by suffix, hidden files left out: sorted, or any `limit` of them."""
+    found = (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
     if limit is None:
         return sorted(found)
     return [path for path, _ in zip(found, range(limit), strict=False)]
@@ -159,17 +163,24 @@ def _mirror_folder() -> Path | None:
 
 
 def _local_places(asset: Asset) -> list[Path]:
-    """Where the asset may lie on disc, in the order of looking; of an archive, its unpacked folder first."""
-    bases = [base for base in (_mirror_folder(), cache_root()) if base]
-    paths = [asset.path.removesuffix(".zip"), asset.path] if asset.kind == "archive" else [asset.path]
-    return [base / path for base in bases for path in paths]
+    """Where the asset lies on disc, mirror first; of an archive, its unpacked folder before the archive itself."""
+    found = []
+    for base in (_mirror_folder(), cache_root()):
+        if base and asset.kind == "archive" and (base / asset.path).with_suffix("").is_dir():
+            found.append((base / asset.path).with_suffix(""))
+        if base and (base / asset.path).is_file():
+            found.append(base / asset.path)
+    return found
 
 
 def _mismatch(asset: Asset, path: Path) -> str | None:
     """What is wrong with the bytes at `path`, or None. Where no hash is stated, the size must do."""
     status = path.stat()
     if asset.sha256 or asset.sha256_prefix:
-        found = _digest(path, status.st_size, status.st_mtime_ns)
+        try:
+            found = _digest(path, status.st_size, status.st_mtime_ns)
+        except OSError as error:
+            return f"it cannot be read ({error.strerror})"
         wanted = asset.sha256 or asset.sha256_prefix or ""
         if found.startswith(wanted):
             return None
@@ -204,7 +215,8 @@ def _download(address: str, target: Path, *, progress: bool, asset: Asset | None
     import requests
     from tqdm.auto import tqdm
 
-    bar = tqdm(desc=target.name, unit="B", unit_scale=True, leave=False, disable=not progress)
+    # pooch sets the real total, but takes a bar without one for no bar.
+    bar = tqdm(desc=target.name, total=1, unit="B", unit_scale=True, leave=False, disable=not progress)
     get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=_TIMEOUT)
     try:
         with atomic_path(target) as temporary:
@@ -257,10 +269,11 @@ def _unpack(asset: Asset, archive: Path, *, progress: bool) -> Path:
     """
     from tqdm.auto import tqdm
 
-    target = cache_root() / asset.path.removesuffix(".zip")
-    make_folder(target.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    target = (cache_root() / asset.path).with_suffix("")
+    temporary: Path | None = None
     try:
+        make_folder(target.parent)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         with zipfile.ZipFile(archive) as opened:
             for member in tqdm(opened.infolist(), desc=f"unpacking {archive.name}", disable=not progress, leave=False):
                 opened.extract(member, temporary)
@@ -268,15 +281,16 @@ def _unpack(asset: Asset, archive: Path, *, progress: bool) -> Path:
             raise AssetError(f"{archive} holds no folder {target.name}/. Remove it and fetch {asset.name!r} again.")
         if not target.is_dir():  # another process may have been quicker
             (temporary / target.name).replace(target)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise AssetError(f"{archive} is damaged ({error}). Remove it and fetch {asset.name!r} again.") from error
-    except OSError as error:
+    except (OSError, ResultsError) as error:
         raise AssetError(
             f"{archive} cannot be unpacked into {target} ({error}). Free some space, or set "
             f"{CACHE_VARIABLE} to another folder."
         ) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
     if cache_root() in archive.parents:
         archive.unlink(missing_ok=True)
     return target

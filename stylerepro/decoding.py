@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -35,21 +36,21 @@ def decode(path: Path, shown: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if path.is_dir():
         raise ImageError(f"{shown} is a folder. Name one picture in it.")
     try:
-        content = path.read_bytes()
+        stream = path.open("rb")
     except OSError as error:
         raise ImageError(f"{shown} cannot be read: {error.strerror or error}.") from error
-    if not content:
-        raise ImageError(f"{shown} is empty (0 bytes). Copy or download it again.")
     try:
-        with warnings.catch_warnings():
-            # Ours is the check that counts; Pillow's own stays behind it for what is larger still.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=["JPEG", "PNG", "WEBP"]) as picture:
+        with stream, warnings.catch_warnings():
+            # Ours is the check of size that counts (Pillow's own stays behind it); odd metadata harms no picture.
+            warnings.simplefilter("ignore")
+            if not stream.read(1):
+                raise ImageError(f"{shown} is empty (0 bytes). Copy or download it again.")
+            with Image.open(stream, formats=["JPEG", "PNG", "WEBP"]) as picture:
                 if picture.width * picture.height > max_pixels:
-                    claimed = f"{picture.width:,} × {picture.height:,}"
-                    raise ImageError(_too_large(shown, f"{claimed} pixels", max_pixels))
-                array = _pixels(picture, content)
-                orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
+                    claimed = f"{picture.width:,} × {picture.height:,} pixels"
+                    raise ImageError(_too_large(shown, claimed, max_pixels))
+                array = _pixels(picture, stream)
+                orientation = _orientation(picture)
     except Image.UnidentifiedImageError as error:
         raise ImageError(f"{shown} is not a JPEG, PNG or WebP picture. Convert it to one of these.") from error
     except Image.DecompressionBombError as error:
@@ -72,19 +73,26 @@ def _too_large(shown: str, claimed: str, limit: int) -> str:
     )
 
 
-def _pixels(picture: Image.Image, content: bytes) -> np.ndarray:
+def _pixels(picture: Image.Image, stream: BinaryIO) -> np.ndarray:
     """Decode to (H, W, 3) float32 in [0, 1], over white where transparent."""
     picture.load()
-    if picture.format == "PNG" and content[24] == 16:
-        # The header's bit depth. Pillow keeps 8 bits of 16-bit colour, torchvision keeps all.
-        decoded = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+    stream.seek(0)
+    header = stream.read(25)
+    if picture.format == "PNG" and header[24] == 16:
+        # The bit depth. Pillow keeps 8 bits of 16-bit colour, torchvision keeps all.
+        decoded = decode_image(torch.frombuffer(bytearray(header + stream.read()), dtype=torch.uint8))
         return _over_white(decoded.permute(1, 2, 0).numpy().astype(np.float32) / 65535)
-    if picture.mode.startswith("I"):
-        return _over_white(np.asarray(picture).astype(np.float32)[..., None] / 65535)
     picture = _to_srgb(picture)
     transparent = "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa")
     converted = picture.convert("RGBA" if transparent else "RGB")
     return _over_white(np.asarray(converted).astype(np.float32) / 255)
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return picture.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # broken metadata fails in many ways, and the picture is whole without it
+        return 1
 
 
 def _over_white(array: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def read(
         if urlsplit(text).scheme == "file":
             text = url2pathname(unquote(urlsplit(text).path))
     path = Path(text).expanduser()
-    if not path.exists():
+    if not os.path.lexists(path):
         raise ImageError(_missing(text))
     return resize(from_array(decode(path, str(path), max_pixels)), size, side=side)
 
@@ -185,7 +185,7 @@ def _missing(text: str) -> str:
     known = [name for group in names().values() for name in group]
     near = difflib.get_close_matches(text, known, n=1)
     folder = Path(text).expanduser().parent
-    siblings = [p.name for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
+    siblings = [p.name for p in folder.iterdir()] if folder.is_dir() and os.access(folder, os.R_OK) else []
     near += [str(folder / name) for name in difflib.get_close_matches(Path(text).name, siblings, n=1)]
     if near:
         hint = f"Did you mean {' or '.join(repr(name) for name in near)}?"

@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 from skimage import data
-from sklearn.datasets import load_sample_image
 
 from stylerepro.errors import ImageError
 from stylerepro.geometry import Box, Side, Size, crop_origin, target_shape
@@ -45,6 +44,12 @@ class Sample:
 def _grace_hopper() -> np.ndarray:
     with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as picture:
         return np.asarray(picture.convert("RGB"))
+
+
+def _scikit_learn(name: str) -> np.ndarray:
+    from sklearn.datasets import load_sample_image  # here, since it takes longer to import than all else in this file
+
+    return load_sample_image(name)
 
 
 _SAMPLES = (
@@ -94,14 +99,14 @@ _SAMPLES = (
     ),
     Sample(
         "china",
-        lambda: load_sample_image("china.jpg"),
+        lambda: _scikit_learn("china.jpg"),
         licence="CC BY 2.0",
         source="scikit-learn; photograph by danielbuechele, https://www.flickr.com/photos/danielbuechele/6061409035/",
         note="Summer Palace in Beijing: buildings, sky",
     ),
     Sample(
         "flower",
-        lambda: load_sample_image("flower.jpg"),
+        lambda: _scikit_learn("flower.jpg"),
         licence="CC BY 2.0",
         source="scikit-learn; photograph by vultilion, https://www.flickr.com/photos/vultilion/6056698931/",
         note="a dahlia before a dark, blurred background",
