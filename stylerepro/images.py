@@ -68,7 +68,7 @@ def read(
         if urlsplit(text).scheme == "file":
             text = url2pathname(unquote(urlsplit(text).path))
     path = Path(text).expanduser()
-    if not os.path.lexists(path):
+    if not text or not os.path.lexists(path):
         raise ImageError(_missing(text))
     return resize(from_array(decode(path, str(path), max_pixels)), size, side=side)
 
