@@ -36,6 +36,16 @@ class Column:
     doc: str = ""
     nullable: bool = False
 
+    @property
+    def text(self) -> str:
+        """The type in short, as run.json keeps it: "float", or "float?" where the column may have gaps."""
+        return self.type + "?" * self.nullable
+
+    @classmethod
+    def parse(cls, text: str) -> "Column":
+        """The inverse of `text`."""
+        return cls(text.rstrip("?"), nullable=text.endswith("?"))
+
 
 @dataclass(frozen=True)
 class Profile:

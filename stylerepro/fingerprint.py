@@ -9,7 +9,7 @@ import ast
 import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def compute(experiment: Experiment, parameters: Mapping[str, Any], package: Path
             "modules": module_hashes(parsed, package or Path(__file__).parent),
             "assets": asset_hashes(parameters),
             "columns": {
-                name: {column: asdict(spec) | {"doc": "", "unit": ""} for column, spec in columns.items()}
+                name: {column: spec.text for column, spec in columns.items()}
                 for name, columns in (("metrics", experiment.columns), ("history", experiment.history_columns))
             },
             "versions": versions(),

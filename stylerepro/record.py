@@ -1,0 +1,229 @@
+"""What is written down about a run besides its tables: run.json, and where runs lie on disk."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from stylerepro.errors import ResultsError
+from stylerepro.experiments import CUSTOM, Experiment, hash_of, identifying, portable
+from stylerepro.files import make_folder, project_root, results_root, write_json
+from stylerepro.fingerprint import DISTRIBUTIONS, Fingerprint, network_names
+from stylerepro.scrub import scrub
+
+RECORD = "run.json"
+RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
+MANUAL = "manual"
+_ALSO = ("pillow", "matplotlib", "pandera", "papermill", "ipykernel", "stylerepro")
+
+
+class ResultsWarning(UserWarning):
+    """A run's folder that was passed over because it is damaged."""
+
+
+def runs_root() -> Path:
+    """Own runs: `results/runs/`. Raises `ResultsError` where a file stands in its way."""
+    root = results_root() / "runs"
+    for folder in (root, *root.parents):
+        if folder.exists() and not folder.is_dir():
+            raise ResultsError(
+                f"{folder} is a file, but the folder of results is needed there. Move or rename it, then run again."
+            )
+    return root
+
+
+def reference_root() -> Path:
+    """The committed runs: `results/reference/`."""
+    return results_root() / "reference"
+
+
+def run_name(label: str, parameters: Mapping[str, Any]) -> str:
+    """A run's folder name: its profile (or "custom", "manual") and eight digits of its parameters' hash."""
+    return f"{label}-{hash_of(identifying(parameters))[:8]}"
+
+
+def staging_folder(experiment: str, label: str, digest: str) -> Path:
+    """Where a run with this fingerprint is prepared, and where its finished parts wait if it is interrupted."""
+    return runs_root() / ".staging" / f"{experiment}-{label}-{digest[:12]}"
+
+
+def failed_folder(experiment: str, name: str) -> Path:
+    """Where the record, notebook and log of the last failed run of this name lie."""
+    return runs_root() / ".failed" / f"{experiment}-{name}"
+
+
+def tidy_staging(experiment: str, label: str, keep: Path | None) -> None:
+    """Remove what interrupted runs of other fingerprints left; `keep` stays."""
+    pattern = re.compile(rf"{re.escape(experiment)}-{re.escape(label)}-[0-9a-f]{{12}}(\.lock)?")
+    for path in (runs_root() / ".staging").glob(f"{experiment}-{label}-*"):
+        if pattern.fullmatch(path.name) and path.is_dir() and path != keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def install(source: Path, target: Path) -> None:
+    """Put the folder `source` in the place of `target`; whoever looks sees the old one or the new one, whole."""
+    make_folder(target.parent)
+    kept = sorted(target.parent.glob(f".old-{target.name}-*"))
+    if kept and not target.exists():  # an earlier swap was killed half-way
+        kept.pop().rename(target)
+    for old in kept:
+        shutil.rmtree(old, ignore_errors=True)
+    old = target.parent / f".old-{target.name}-{os.getpid()}"
+    if target.exists():
+        target.rename(old)
+    source.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def new_record(
+    experiment: Experiment, parameters: Mapping[str, Any], profile: str, fingerprint: Fingerprint, *, manual: bool
+) -> dict[str, Any]:
+    """A run's record as it starts: everything but the result, without any path or name of this machine."""
+    from stylerepro.timing import hardware
+
+    assets = fingerprint.components["assets"]
+    return {
+        "experiment": experiment.name,
+        "document": experiment.document,
+        "claims": list(experiment.claims),
+        "profile": profile,
+        "manual": manual,
+        "status": RUNNING,
+        "error": None,
+        "start": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": None,
+        "parameters": portable(dict(parameters)),
+        "seeds": {name: value for name, value in parameters.items() if re.search(r"(^|_)seeds?$", name)},
+        "networks": _networks(parameters, assets),
+        "assets": assets,
+        "device": device(parameters.get("device", "cpu")),
+        "hardware": hardware(),
+        "versions": versions(),
+        "commit": commit(),
+        "columns": {
+            "metrics": {name: column.text for name, column in experiment.columns.items()},
+            "history": {name: column.text for name, column in experiment.history_columns.items()},
+        },
+        "fingerprint": {"digest": fingerprint.digest, "components": dict(fingerprint.components)},
+    }
+
+
+def _networks(parameters: Mapping[str, Any], assets: Mapping[str, str]) -> dict[str, str | None]:
+    """Loss network to the hash of its weights; None for one without a file."""
+    from stylerepro.networks import weights_asset
+
+    return {name: assets.get(weights_asset(name) or "") for name in network_names(parameters)}
+
+
+def device(asked: Any) -> dict[str, str]:
+    """The device asked for, and what it is on this machine: cpu, mps, or cuda with the model."""
+    import torch
+
+    kind = str(asked or "auto").split(":")[0]
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    model = torch.cuda.get_device_name() if kind == "cuda" and torch.cuda.is_available() else ""
+    return {"asked": str(asked), "used": f"{kind} ({model})" if model else kind}
+
+
+def versions() -> dict[str, str]:
+    """Python and the distributions that matter, in full."""
+    found = {"python": platform.python_version()}
+    for name in (*DISTRIBUTIONS, *_ALSO):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def commit() -> dict[str, Any] | None:
+    """The project's commit, and whether anything but results was changed since; None outside git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(project_root()), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != project_root().resolve():
+            return None
+        return {
+            "sha": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--", ".", ":(exclude)results")),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write run.json, atomically."""
+    write_json(folder / RECORD, scrub(record))
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """A run's record. Raises `ResultsError` when there is none or it is damaged."""
+    where = f"{folder.parent.name}/{folder.name}/{RECORD}"
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultsError(f"There is no {where}.") from None
+    except (OSError, ValueError) as error:
+        raise ResultsError(
+            f"{where} cannot be read ({error}). Remove the folder and run the experiment again."
+        ) from error
+    needed = ("experiment", "profile", "status", "start", "seconds", "columns", "fingerprint")
+    if not isinstance(record, dict) or any(key not in record for key in needed):
+        raise ResultsError(f"{where} is not a run's record. Remove the folder and run the experiment again.")
+    return record
+
+
+def finished_runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Folder and record of each completed run below `root`, by path; damaged ones are passed over with a warning."""
+    for path in sorted(root.rglob(RECORD)):
+        folder = path.parent
+        if any(part.startswith(".") for part in folder.relative_to(root).parts):
+            continue
+        try:
+            record = read_record(folder)
+        except ResultsError as error:
+            warnings.warn(str(error), ResultsWarning, stacklevel=2)
+            continue
+        if record["status"] == COMPLETED:
+            yield folder, record
+
+
+def current_runs(root: Path | None = None, profile: str | None = None) -> list[tuple[Path, dict[str, Any]]]:
+    """The completed runs that count: of each experiment and profile the newest, and every custom one.
+
+    A run by the command goes before one by hand, whose notebook may have been edited without being saved. `root`: a
+    folder to look in; None for own runs and, where there is none, the committed ones.
+    """
+    if root is None:
+        found = {_key(record): (folder, record) for folder, record in current_runs(reference_root(), profile)}
+        found |= {_key(record): (folder, record) for folder, record in current_runs(runs_root(), profile)}
+        return [found[key] for key in sorted(found)]
+    best: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
+    for folder, record in finished_runs(root):
+        if profile is not None and record["profile"] != profile:
+            continue
+        key = _key(record)
+        if key not in best or _rank(record) >= _rank(best[key][1]):
+            best[key] = (folder, record)
+    return [best[key] for key in sorted(best)]
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
+    own = hash_of(identifying(record["parameters"])) if record["profile"] == CUSTOM else ""
+    return record["experiment"], record["profile"], own
+
+
+def _rank(record: Mapping[str, Any]) -> tuple[bool, str]:
+    return not record.get("manual", False), record["start"]

@@ -1,0 +1,100 @@
+"""Tables as the sidecar declares them: refused when a column is missing, extra or of another type; exact on disk."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stylerepro.errors import ResultsError
+from stylerepro.experiments import Column
+from stylerepro.files import atomic_path
+
+_DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "str"}
+_NULLABLE = _DTYPES | {"int": "Int64", "bool": "boolean"}
+
+
+def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.DataFrame:
+    """`table` with exactly the declared columns, in their order and types.
+
+    Integers are taken for floats, whole floats with gaps for nullable integers; nothing else is converted. Raises
+    `ResultsError` that lists everything that does not fit.
+    """
+    import pandera.pandas as pa
+
+    if not isinstance(table, pd.DataFrame):
+        raise ResultsError(f"{where} must be a pandas DataFrame, not a {type(table).__name__}.")
+    if table.empty:
+        raise ResultsError(f"{where} has no rows. A run without results is not kept.")
+    schema = pa.DataFrameSchema(
+        {name: pa.Column(_dtype(column), nullable=column.nullable) for name, column in columns.items()}, strict=True
+    )
+    shaped = {name: _shape(table[name], columns[name]) if name in columns else table[name] for name in table.columns}
+    order = [*(name for name in columns if name in shaped), *(name for name in shaped if name not in columns)]
+    try:
+        return schema.validate(pd.DataFrame(shaped).reset_index(drop=True)[order], lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise ResultsError(f"{where} is not as declared: {_in_words(error.failure_cases, columns)}.") from error
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, numbers in the shortest form that reads back exactly."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
+    """Read what `write` wrote. types: column name to str, int, float or bool, with "?" behind it where it has gaps.
+
+    Raises `ResultsError` when the file is not such a table.
+    """
+    try:
+        dtypes: Any = {name: _dtype(Column.parse(text)) for name, text in types.items()}
+        table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path.name} of run {path.parent.name} cannot be read: {error}") from error
+    if list(table.columns) != list(types):
+        raise ResultsError(f"{path.name} of run {path.parent.name} has other columns than its run.json says.")
+    # On disk an empty text and a gap look alike.
+    empty = {name: "" for name, text in types.items() if text == "str"}
+    return table.fillna(empty) if empty else table
+
+
+def _dtype(column: Column) -> str:
+    return (_NULLABLE if column.nullable else _DTYPES)[column.type]
+
+
+def _shape(series: pd.Series, column: Column) -> pd.Series:
+    """The series in the declared type where that loses nothing, else as it is, for the schema to refuse."""
+    values = series.dropna()
+    kinds = {type(value) for value in values.tolist()}
+    if series.isna().any() and not column.nullable:
+        return series
+    if column.type == "float" and kinds <= {int, float}:
+        return pd.Series([np.nan if pd.isna(one) else float(one) for one in series], dtype="float64")
+    whole = kinds <= {int} or (column.nullable and kinds <= {int, float} and all(map(_is_whole, values)))
+    fits = {"int": whole, "bool": kinds <= {bool}, "str": kinds <= {str}}
+    return series.reset_index(drop=True).astype(_dtype(column)) if fits.get(column.type) else series  # type: ignore[call-overload]
+
+
+def _is_whole(value: float) -> bool:
+    return float(value).is_integer()
+
+
+def _in_words(cases: pd.DataFrame, columns: Mapping[str, Column]) -> str:
+    words = []
+    for case in cases.to_dict("records"):
+        check, name, value = str(case["check"]), case["column"], case["failure_case"]
+        if check == "column_in_schema":
+            words.append(f"column {value!r} is not declared")
+        elif check == "column_in_dataframe":
+            words.append(f"column {value!r} is missing")
+        elif check == "not_nullable":
+            words.append(f"column {name!r} has a gap (row {case['index']})")
+        elif name in columns:
+            words.append(f"column {name!r} must be {columns[name].type}, not {value}")
+        else:
+            words.append(f"{check}: {value}")
+    shown = list(dict.fromkeys(words))
+    return "; ".join(shown[:8]) + ("; …" if len(shown) > 8 else "")
