@@ -4,6 +4,8 @@ Each message names what was wrong, what was expected and what to do next. The co
 a script can catch `StyleReproError` for all of them, or one class for one room of the package.
 """
 
+from typing import Any
+
 
 class StyleReproError(Exception):
     """Base of all errors that a user can do something about."""
@@ -26,7 +28,14 @@ class CompressionError(StyleReproError, ValueError):
 
 
 class TransferError(StyleReproError):
-    """An optimisation that left the finite numbers or was asked for something it cannot do."""
+    """An optimisation that left the finite numbers or was asked for something it cannot do.
+
+    Where a loss left the finite numbers, `image` is the last good one, `history` the table so far, `step` where.
+    """
+
+    image: Any = None
+    history: Any = None
+    step: int | None = None
 
 
 class ParameterError(StyleReproError, ValueError):

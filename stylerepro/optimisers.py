@@ -1,38 +1,22 @@
 """Three ways to take a step (gradient descent, Adam, L-BFGS) over a batch of images, and one way to keep the books."""
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from stylerepro.errors import TransferError
+from stylerepro.history import Book, Progress
 from stylerepro.objective import TERMS, Objective
 
-# Step sizes that lower the loss on the embedded pictures; a notebook that rests on one names it as a parameter.
-LEARNING_RATES = {"gradient_descent": 1.0, "adam": 0.02, "lbfgs": 1.0}
+OPTIMISERS = ("gradient_descent", "adam", "lbfgs")
+# Adam's is a step in units of the picture's range. Gradient descent has no default: its step scales with the loss.
+LEARNING_RATES = {"adam": 0.02, "lbfgs": 1.0}
 # A CPU evaluates one picture as fast as several once a picture fills its caches.
 _CHUNK_PIXELS = 128 * 128
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Handed to the callback after every evaluation.
-
-    step: steps taken before it; evaluations: of the loss, this one counted in; settings: which of the batch the
-    rest is about; losses: content, style, tv, total, each (settings,); image: (settings, 3, H, W), not to be changed.
-    """
-
-    step: int
-    evaluations: int
-    iterations: int
-    settings: slice
-    losses: dict[str, Tensor]
-    image: Tensor
 
 
 @dataclass(frozen=True)
@@ -46,12 +30,17 @@ class Descent:
     chunk: int | None = None
 
     def __post_init__(self) -> None:
-        if self.optimiser not in LEARNING_RATES:
-            raise TransferError(f"Unknown optimiser {self.optimiser!r}; expected one of {', '.join(LEARNING_RATES)}.")
+        if self.optimiser not in OPTIMISERS:
+            raise TransferError(f"Unknown optimiser {self.optimiser!r}; expected one of {', '.join(OPTIMISERS)}.")
         if self.clamp not in ("never", "step", "end"):
             raise TransferError(f"Unknown clamp {self.clamp!r}; expected 'never', 'step' or 'end'.")
         if self.iterations < 1:
             raise TransferError(f"iterations must be at least 1, got {self.iterations}.")
+        if self.optimiser == "gradient_descent" and math.isnan(self.learning_rate):
+            raise TransferError(
+                "gradient_descent needs a learning_rate: the right size depends on the convention and the weights. "
+                "Try one that changes the picture by about 0.01 at the first step."
+            )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise TransferError(f"learning_rate must be finite and above 0, got {self.learning_rate}.")
         if self.chunk is not None and self.chunk < 1:
@@ -77,7 +66,12 @@ def minimise(
     progress: bool = False,
 ) -> Outcome:
     """Minimise `objective` over `image` (B, 3, H, W), which is left unchanged."""
-    book = _Book(descent, callback, progress, turns=len(image) if descent.optimiser == "lbfgs" else 1)
+    turns = len(image) if descent.optimiser == "lbfgs" else 1
+    advice = (
+        f"The learning rate {descent.learning_rate:g} of {descent.optimiser} may be too large for this convention; "
+        "lower it, or a weight."
+    )
+    book = Book(descent.iterations, turns, advice, callback, progress)
     try:
         if descent.optimiser == "lbfgs":
             parts = [
@@ -92,19 +86,15 @@ def minimise(
     return Outcome(image, book.history(), stopped, book.evaluations, book.seconds)
 
 
-def _first_order(objective: Objective, image: Tensor, descent: Descent, book: "_Book") -> Tensor:
+def _first_order(objective: Objective, image: Tensor, descent: Descent, book: Book) -> Tensor:
     image.requires_grad_()
-    rate = descent.learning_rate
-    steps: torch.optim.Optimizer
-    if descent.optimiser == "adam":
-        steps = torch.optim.Adam([image], lr=rate)
-    else:
-        steps = torch.optim.SGD([image], lr=rate)
+    method = torch.optim.Adam if descent.optimiser == "adam" else torch.optim.SGD
+    steps = method([image], lr=descent.learning_rate)
     everything = slice(0, len(image))
     last_good = image.detach().clone()
     for step in range(descent.iterations):
         if step in (0, descent.iterations // 2):
-            book.shares(objective, image, everything)
+            book.shares(lambda: gradient_shares(objective, image, everything, descent.chunk))
         losses, image.grad = evaluate(objective, image, everything, descent.chunk)
         book.record(step, losses, image, last_good, everything)
         last_good.copy_(image.detach())
@@ -122,12 +112,12 @@ def _finish(
     step: int,
     settings: slice,
     descent: Descent,
-    book: "_Book",
+    book: Book,
 ) -> Tensor:
     final = image.detach()
     if descent.clamp == "end":
         final = final.clamp(0, 1)
-    book.shares(objective, final, settings)
+    book.shares(lambda: gradient_shares(objective, final, settings, descent.chunk))
     losses, _ = evaluate(objective, final, settings, descent.chunk, gradient=False)
     book.record(step, losses, final, last_good, settings, counts=False)
     return final
@@ -137,7 +127,7 @@ class _BudgetSpentError(Exception):
     """L-BFGS has used all its evaluations."""
 
 
-def _lbfgs(objective: Objective, image: Tensor, settings: slice, descent: Descent, book: "_Book") -> tuple[Tensor, str]:
+def _lbfgs(objective: Objective, image: Tensor, settings: slice, descent: Descent, book: Book) -> tuple[Tensor, str]:
     image.requires_grad_()
     # The budget is enforced in the closure: torch's own max_eval is only looked at between line searches.
     steps = torch.optim.LBFGS(
@@ -158,7 +148,7 @@ def _lbfgs(objective: Objective, image: Tensor, settings: slice, descent: Descen
             with torch.no_grad():
                 image.clamp_(0, 1)
         if spent in (0, descent.iterations // 2):
-            book.shares(objective, image, settings)
+            book.shares(lambda: gradient_shares(objective, image, settings, descent.chunk))
         losses, image.grad = evaluate(objective, image, settings, descent.chunk)
         book.record(spent, losses, image, best, settings)
         spent += 1
@@ -202,6 +192,25 @@ def evaluate(
     return joined, torch.cat(gradients) if gradient else None
 
 
+def gradient_shares(objective: Objective, image: Tensor, settings: slice, chunk: int | None = None) -> Tensor:
+    """Each weighted term's share of the gradient norm, ‖g_i‖ / Σ_j ‖g_j‖, at `image`: (terms, images), float64, CPU.
+
+    Where every gradient is zero the shares are zero.
+    """
+    norms = torch.zeros(len(TERMS), len(image), dtype=torch.float64)
+    at_once = chunk or _default_chunk(image)
+    for begin in range(0, len(image), at_once):
+        part = image[begin : begin + at_once].detach().requires_grad_()
+        rows = slice(settings.start + begin, settings.start + begin + len(part))
+        terms = objective.terms(part, rows)
+        for index, name in enumerate(TERMS):
+            weighted = objective.weights[name][rows] * terms[name]
+            if weighted.requires_grad:
+                gradient = torch.autograd.grad(weighted.sum(), part, retain_graph=True)[0]
+                norms[index, begin : begin + len(part)] = gradient.flatten(1).double().norm(dim=1).cpu()
+    return norms / norms.sum(0).clamp_min(torch.finfo(torch.float64).tiny)
+
+
 def _default_chunk(image: Tensor) -> int:
     if image.device.type != "cpu":
         return len(image)
@@ -211,105 +220,6 @@ def _default_chunk(image: Tensor) -> int:
 def _gradient(total: Tensor, image: Tensor) -> Tensor:
     if not total.requires_grad:
         return torch.zeros_like(image)
-    return torch.autograd.grad(total.sum(), image)[0]
-
-
-@dataclass
-class _Book:
-    """Keeps the history; a loss that leaves the finite numbers stops here, with nothing lost."""
-
-    descent: Descent
-    callback: Callable[[Progress], None] | None
-    progress: bool
-    turns: int
-    evaluations: int = 0
-    seconds: float = 0.0
-    _clock: float = 0.0
-    _steps: list[tuple[int, int, int, float]] = field(default_factory=list)
-    _losses: list[Tensor] = field(default_factory=list)
-    _shares: dict[tuple[int, int], list[float]] = field(default_factory=dict)
-    _pending: list[list[float]] | None = None
-
-    def __post_init__(self) -> None:
-        self._clock = time.perf_counter()
-        self.bar = tqdm(
-            total=self.descent.iterations * self.turns,
-            disable=not self.progress,
-            desc="transfer",
-            leave=False,
-        )
-
-    def shares(self, objective: Objective, image: Tensor, settings: slice) -> None:
-        """Each weighted term's share of the gradient norm at `image`, for the next recorded step."""
-        elapsed = time.perf_counter() - self._clock
-        norms = torch.zeros(len(TERMS), len(image), dtype=torch.float64)
-        at_once = self.descent.chunk or _default_chunk(image)
-        for begin in range(0, len(image), at_once):
-            part = image[begin : begin + at_once].detach().requires_grad_()
-            rows = slice(settings.start + begin, settings.start + begin + len(part))
-            terms = objective.terms(part, rows)
-            for index, name in enumerate(TERMS):
-                weighted = objective.weights[name][rows] * terms[name]
-                if weighted.requires_grad:
-                    grad = torch.autograd.grad(weighted.sum(), part, retain_graph=True)[0]
-                    norms[index, begin : begin + len(part)] = grad.flatten(1).double().norm(dim=1).cpu()
-        self._pending = (norms / norms.sum(0).clamp_min(torch.finfo(torch.float64).tiny)).T.tolist()
-        self._clock = time.perf_counter() - elapsed  # shares are bookkeeping, not optimisation
-
-    def record(
-        self,
-        step: int,
-        losses: dict[str, Tensor],
-        image: Tensor,
-        last_good: Tensor,
-        settings: slice,
-        counts: bool = True,
-    ) -> None:
-        # One small copy a step: on a GPU this waits for the step to end, so that its seconds are true.
-        values = torch.stack([losses[name] for name in (*TERMS, "total")]).double().cpu()
-        seconds = time.perf_counter() - self._clock if counts else 0.0
-        if counts:
-            self.evaluations += values.shape[1]
-            self.seconds += seconds
-            self.bar.update()
-        self._steps.append((settings.start, step, self.evaluations, seconds))
-        self._losses.append(values)
-        if self._pending is not None:
-            for index, row in enumerate(self._pending):
-                self._shares[len(self._steps) - 1, index] = row
-            self._pending = None
-        if not bool(torch.isfinite(values[-1]).all()):
-            raise self._lost(step, values, last_good)
-        if self.callback is not None:
-            self.callback(Progress(step, self.evaluations, self.descent.iterations, settings, losses, image.detach()))
-        # From here to the next record runs the next step: its update of the image, then its evaluation.
-        self._clock = time.perf_counter()
-
-    def _lost(self, step: int, values: Tensor, last_good: Tensor) -> TransferError:
-        bad = int((~torch.isfinite(values[-1])).nonzero()[0, 0])
-        named = ", ".join(f"{n} {v:.4g}" for n, v in zip((*TERMS, "total"), values[:, bad].tolist(), strict=True))
-        error = TransferError(
-            f"The loss left the finite numbers at step {step} of {self.descent.iterations} (setting {bad}): {named}. "
-            f"The learning rate {self.descent.learning_rate:g} of {self.descent.optimiser} may be too large for this "
-            "convention; lower it, or a weight. The last good image and the history are on this error as `.image` and "
-            "`.history`."
-        )
-        error.image, error.history, error.step = last_good.cpu(), self.history(), step  # type: ignore[attr-defined]
-        return error
-
-    def history(self) -> pd.DataFrame:
-        rows = []
-        for number, (first, step, evaluations, seconds) in enumerate(self._steps):
-            for index, values in enumerate(self._losses[number].T.tolist()):
-                shares = self._shares.get((number, index), [math.nan] * len(TERMS))
-                rows.append((first + index, step, evaluations, *values, seconds, *shares))
-        columns = [
-            "setting",
-            "step",
-            "evaluations",
-            *TERMS,
-            "total",
-            "seconds",
-            *(f"share_{t}" for t in TERMS),
-        ]
-        return pd.DataFrame(rows, columns=columns).sort_values(["setting", "step"], ignore_index=True)
+    # The networks' channels-last layout is not handed on: the optimisers are fastest, and L-BFGS only works, when the
+    # gradient lies in memory as the image does.
+    return torch.autograd.grad(total.sum(), image)[0].contiguous()

@@ -7,6 +7,7 @@
 The algorithm reads from top to bottom in `transfer`; `optimisers.py` holds the three ways of taking a step.
 """
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from stylerepro.errors import TransferError
+from stylerepro.history import Progress
 from stylerepro.objective import (
     CONTENT_LAYERS,
     STYLE_LAYERS,
@@ -25,7 +27,7 @@ from stylerepro.objective import (
     build_objective,
     conventions,
 )
-from stylerepro.optimisers import LEARNING_RATES, Descent, Progress, minimise
+from stylerepro.optimisers import LEARNING_RATES, Descent, minimise
 from stylerepro.perceptual import LossNetwork, layer_names, pick_device
 
 __all__ = ["Progress", "Result", "transfer"]
@@ -92,8 +94,8 @@ def transfer(
     `LossNetwork`, its own pooling and scale hold.
     content_target: "content", or "style" (the slip of documents 000 and 001).
     start: "content", "style", "noise" (uniform in [0, 1], from `seed`) or images (B or 1, 3, H, W).
-    optimiser: "gradient_descent", "adam" or "lbfgs"; learning_rate: None takes `LEARNING_RATES`. L-BFGS takes the
-    settings of a batch in turn, each with its own history and line search.
+    optimiser: "gradient_descent", "adam" or "lbfgs"; learning_rate: None takes `LEARNING_RATES`, which has none for
+    gradient descent, whose step scales with the loss. L-BFGS takes the settings of a batch in turn, each with its own history and line search.
     iterations: steps for gradient descent and Adam, evaluations of the loss for L-BFGS.
     clamp: to [0, 1], "never", each "step" (for L-BFGS each evaluation) or at the "end".
     device: "auto", "cpu", "cuda", "mps"; dtype: "float32", "float64", or "bfloat16" for the network alone.
@@ -126,7 +128,7 @@ def transfer(
     image = _starting_image(start, content, styles, settings, seed)
     descent = Descent(
         optimiser=optimiser,
-        learning_rate=LEARNING_RATES.get(optimiser, 0.0) if learning_rate is None else learning_rate,
+        learning_rate=LEARNING_RATES.get(optimiser, math.nan) if learning_rate is None else learning_rate,
         iterations=iterations,
         clamp=clamp,
         chunk=chunk,
