@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 from server import serve
 
 from stylerepro import assets, images
@@ -324,6 +324,8 @@ def test_write_chooses_the_format_by_the_suffix(colours, name, kind) -> None:
     images.write(image, name)
     with Image.open(name) as opened:
         assert opened.format == kind
+        if kind == "JPEG":
+            assert JpegImagePlugin.get_sampling(opened) == 0  # colour at full resolution
     assert (images.read(name) - image).abs().mean() < 0.02
     sizes = [images.write(images.read("chelsea"), name, quality=q).stat().st_size for q in (20, 95)]
     assert (sizes[0] < sizes[1]) == (kind != "PNG")
