@@ -11,8 +11,8 @@ from stylerepro.paintings.noise import Noise
 from stylerepro.paintings.palette import colours, ramp, vary
 from stylerepro.paintings.surface import relief, weave
 
-PLANES = colours("e9dcc0", "d3b98a", "b98a50", "8a5d38", "54402f", "6d7f86", "3f5668", "93a08c", "c9c3b1")
-ACCENTS = colours("b5462f", "2f4f3f", "d9a13b")
+PLANES = colours("e9dcc0", "d3b98a", "b98a50", "8a5d38", "54402f", "6d8794", "38566f", "8fa18a", "cfc8b4")
+ACCENTS = colours("b5462f", "2f5a4b", "d9a13b", "2b4a75")
 INK = colours("1c1713")[0]
 PITCH = 360
 
@@ -34,7 +34,7 @@ def _facets(x: Array, y: Array, wide: float, tall: float, rng: Generator) -> tup
             continue
         cx, cy = x[inside].mean(), y[inside].mean()
         centrality = np.exp(-(((cx - wide / 2) / (0.42 * wide)) ** 2) - ((cy - tall / 2) / (0.42 * tall)) ** 2)
-        aim = 0.11 - 0.098 * centrality
+        aim = 0.075 - 0.066 * centrality
         angle = rng.choice(leaning) + rng.normal(0, 0.16)
         nx, ny = np.cos(angle), np.sin(angle)
         offset, arc, bow = rng.normal(0, 0.16), rng.random() < 0.22, rng.uniform(0.25, 0.5)
@@ -75,10 +75,10 @@ def _still_life(x: Array, y: Array) -> tuple[Array, Array]:
     s, t = (x - 0.56) * 0.8 + (y - 0.55) * 0.6, (y - 0.55) * 0.8 - (x - 0.56) * 0.6
     body = (np.hypot(s / 0.19, (t - 0.17) / 0.17) < 1) | (np.hypot(s / 0.145, (t + 0.05) / 0.13) < 1)
     put(body, 3, 0.45 + 1.4 * s)
-    put(body & (np.hypot(s, t - 0.05) < 0.055), 4, np.float32(0.05))
+    put(body & (np.hypot(s, t - 0.05) < 0.055), 4, 0.05)
     put((np.abs(s) < 0.03) & (t < 0.03) & (t > -0.52), 5, 0.25 + 0.35 * (np.sin(90 * t) > 0.75))
-    put((np.abs(s) < 0.055) & (t < -0.44) & (t > -0.55), 6, np.float32(0.3))
-    put((np.abs(np.abs(s) - 0.012) < 0.003) & (t < 0.2) & (t > -0.5), 7, np.float32(0.95))
+    put((np.abs(s) < 0.055) & (t < -0.44) & (t > -0.55), 6, 0.3)
+    put((np.abs(np.abs(s) - 0.012) < 0.003) & (t < 0.2) & (t > -0.5), 7, 0.95)
     neck = np.where(y < 0.33, 0.032, np.minimum(0.032 + 0.9 * (y - 0.33), 0.082))
     put((np.abs(x - 0.27) < neck) & (y > 0.17) & (y < 0.74), 8, 0.5 + 5.0 * (x - 0.27))
     put((np.abs(x - 0.27) < 0.07) & (y > 0.5) & (y < 0.62), 9, 0.9 - 0.5 * (np.abs(np.sin(110 * y)) < 0.3))
@@ -103,10 +103,12 @@ def _sketch(plane: Easel, rng: Generator) -> tuple[Sketch, Array]:
     what, tone = _still_life(sx.astype(np.float32), sy.astype(np.float32))
 
     wall = PLANES[rng.permutation(len(PLANES))[np.arange(n) % len(PLANES)]][label]
+    bright = np.isin(label, np.flatnonzero(rng.random(n) < 0.16))
+    wall = np.where(bright[..., None], ACCENTS[rng.integers(0, len(ACCENTS), n)][label], wall)
     ground = lerp(wall, ramp(PLANES[:5], 0.2 + 0.6 * shade), 0.45)
     local = np.stack([*PLANES[[8, 2, 0, 2, 4, 3, 4, 0, 6, 0, 5]], ACCENTS[0], ACCENTS[2], ACCENTS[1]])[what]
-    colour = np.where((what > 0)[..., None], lerp(local * (0.45 + 0.9 * tone)[..., None], wall, 0.22), ground)
-    colour = colour * (1 + 0.36 * shade[..., None])
+    colour = np.where((what > 0)[..., None], lerp(local * (0.45 + 0.95 * tone)[..., None], wall, 0.18), ground)
+    colour = colour * (1 + 0.42 * shade[..., None])
     # A dark side along one of the edges of each facet sets the planes apart in depth.
     fall = smoothstep(0.05, 0.0, edge) * (shade < 0)
     colour = np.clip(colour * (1 - 0.4 * fall[..., None]), 0, 1)
@@ -118,7 +120,7 @@ def _sketch(plane: Easel, rng: Generator) -> tuple[Sketch, Array]:
     press = 0.6 + 0.6 * noise(x * 4, y * 4)
     near = ndimage.distance_transform_edt(~outline).astype(np.float32) / PITCH
     dark = np.maximum(
-        smoothstep(0.0055, 0.0025, edge / press.clip(0.35)), 0.9 * smoothstep(0.005, 0.002, near / press.clip(0.4))
+        smoothstep(0.0065, 0.0030, edge / press.clip(0.35)), 0.9 * smoothstep(0.006, 0.0025, near / press.clip(0.4))
     )
     angle = rng.uniform(0, np.pi, n)[label] + 0.15 * noise(x * 6, y * 6)
     flow = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
@@ -142,12 +144,12 @@ def cubist(height: int, width: int, rng: Generator) -> Array:
     )
     canvas = Canvas.primed(plane, under)
     breadth = plane.at_least(0.014, 2.0)
-    for cover, stretch in ((1.6, 3.5), (0.8, 2.5)):
+    for cover, stretch in ((1.6, 2.6), (0.8, 2.0)):
         places = scatter(plane, rng, breadth * np.sqrt(stretch / cover))
         paths, colour = follow(plane, sketch, places, breadth * stretch * rng.uniform(0.6, 1.1, len(places)), points=3)
         widths = breadth * plane.unit * rng.uniform(0.6, 1.1, len(places))
         lay(canvas, paths, widths, vary(colour, rng, 0.035, 0.018), rng, Brush(bristle=0.06, body=0.25, dry=0.4))
-    painted = lerp(canvas.colour, under, 0.35)
+    painted = lerp(canvas.colour, under, 0.5)
     contour = ndimage.map_coordinates(dark, at, order=1, mode="nearest")
     painted = lerp(painted, INK, 0.92 * contour)
     threads = weave(plane, rng)

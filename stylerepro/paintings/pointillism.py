@@ -54,12 +54,12 @@ def _scene(wide: float, tall: float, rng: Generator) -> Array:
     y, x = np.mgrid[:rows, :columns].astype(np.float32) / np.float32(PITCH)
     noise = Noise(rng)
     horizon = tall * rng.uniform(0.4, 0.46)
-    sun = (wide * rng.uniform(0.55, 0.75), horizon - rng.uniform(0.1, 0.15) * tall)
+    sun = (wide * rng.uniform(0.5, 0.78), horizon - rng.uniform(0.12, 0.2) * tall)
     cloud = noise.octaves(x * 2.2, y * 6, 3)
     scene = ramp(SKY, y / horizon + 0.15 * cloud)
     scene = lerp(scene, colours("fdeedd")[0], 0.8 * smoothstep(0.1, 0.45, cloud))
     r = np.hypot(x - sun[0], y - sun[1])
-    scene = lerp(scene, colours("ffe27a")[0], 0.85 * np.exp(-((r / 0.16) ** 2)))
+    scene = lerp(scene, colours("ffe27a")[0], 0.9 * np.exp(-((r / 0.2) ** 2)))
     scene = np.where((r < 0.05)[..., None], colours("fffbe0")[0], scene)
     for k, code in enumerate(("a9a3cf", "7c83bd", "4f7f8f")):
         ridge = horizon - tall * (0.085 - 0.028 * k) * (1 + 0.9 * noise.octaves(x * (2 + k) + 11 * k, 0 * x + 3 * k, 3))
@@ -73,9 +73,9 @@ def _scene(wide: float, tall: float, rng: Generator) -> Array:
     scene = np.where((y >= horizon)[..., None], lerp(water, colours("fff0b0")[0], 0.95 * glitter), scene)
     for _ in range(2 + int(wide)):
         cx, foot, size = (
-            wide * rng.uniform(0.3, 0.95),
+            wide * rng.uniform(0.36, 0.85),
             horizon + tall * rng.uniform(0.04, 0.16),
-            rng.uniform(0.07, 0.13),
+            rng.uniform(0.09, 0.17),
         )
         sail = (y < foot) & (y > foot - size) & (x > cx - 0.1 * size) & (x - cx < 0.55 * (y - foot + size))
         hull = (np.abs(x - cx - 0.15 * size) < 0.5 * size - (y - foot)) & (y >= foot) & (y < foot + 0.14 * size)
@@ -96,9 +96,11 @@ def _scene(wide: float, tall: float, rng: Generator) -> Array:
         ramp(colours("f25c54", "ffd3da", "ffffff"), 0.5 + noise(x * 7, y * 7)),
         scene,
     )
-    for place in ((0.16, 0.86, 0.74), (0.87, 0.93, 0.5), (0.55, 0.82, 0.27)):
+    for place in ((0.15, 0.87, 0.70), (0.92, 0.93, 0.40), (0.62, 0.83, 0.2)):
         at = (wide * (place[0] + rng.uniform(-0.05, 0.05)), tall * place[1], tall * place[2] * rng.uniform(0.9, 1.1))
         scene = _tree(scene, x, y, at, noise)
+    if rng.random() < 0.5:
+        scene = scene[:, ::-1]
     return np.clip(scene, 0, 1).astype(np.float32)
 
 

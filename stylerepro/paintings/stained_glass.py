@@ -39,12 +39,14 @@ def _panes(wide: float, tall: float, rng: Generator) -> tuple[Array, Array]:
             if r < rim * 1.13:
                 continue
             at = np.float32(px), np.float32(py)
-            hill = tall * (0.73 + 0.09 * float(noise(at[0] * 1.6, np.float32(0.5))))
+            hill = tall * (0.70 + 0.16 * float(noise(at[0] * 1.7, 0.5)))
             if py > hill:
                 tints.append(ramp(LAND, np.float32((py - hill) / (0.34 * tall) + rng.uniform(-0.12, 0.12))))
             else:
                 ray = 0.5 + 0.5 * np.cos(petals * np.arctan2(py - cy, px - cx) + 2 * np.pi * turn)
-                tints.append(ramp(SKY, np.float32(0.75 - 0.85 * (r - rim) + 0.3 * ray + rng.uniform(-0.15, 0.15))))
+                tints.append(
+                    ramp(SKY, np.float32(0.62 - 1.15 * (r - rim) + 0.4 * (ray - 0.4) + rng.uniform(-0.12, 0.12)))
+                )
             places.append((px, py))
     return np.array(places), vary(np.array(tints, dtype=np.float32), rng, 0.03, 0.035)
 
@@ -85,9 +87,14 @@ def stained_glass(height: int, width: int, rng: Generator) -> Array:
     across, along = x * np.cos(tilt) + y * np.sin(tilt), y * np.cos(tilt) - x * np.sin(tilt)
     streak = noise.octaves(across * 38 + owner, along * 6, 3)
     seeds = noise(x * 75, y * 75)
-    glow = 0.78 + 0.36 * smoothstep(0, 0.05, edge) + 0.26 * streak + 0.10 * noise.octaves(x * 2.5, y * 2.5, 2)
+    glow = 0.86 + 0.42 * smoothstep(0, 0.05, edge) + 0.26 * streak + 0.10 * noise.octaves(x * 2.5, y * 2.5, 2)
     glass = colour * glow[..., None] + 0.12 * np.clip(streak, 0, 1)[..., None]
-    glass = glass + 0.25 * smoothstep(0.55, 0.8, seeds)[..., None]
+    glass = glass + 0.16 * smoothstep(0.62, 0.85, seeds)[..., None]
+    # Painted on: a thin line along the rim of each piece and hatching in its shade, as in grisaille.
+    wire = smoothstep(0.0026, 0.0012, np.abs(edge - 0.0125) + 0.002 * noise(x * 50, y * 50))
+    hatch = smoothstep(0.25, 0.6, np.sin(across * 2 * np.pi / plane.at_least(0.0085, 3)) + 0.3 * streak)
+    shade = smoothstep(0.0125, 0.0145, edge) * smoothstep(0.036, 0.024, edge) * (np.sin(owner * 12.9) > 0.1)
+    glass = glass * (1 - 0.42 * wire - 0.26 * hatch * shade)[..., None]
 
     # Lead: a rounded bar, lit from above, with solder where three pieces meet.
     half = lead / 2 * (1 + 0.18 * noise(x * 30, y * 30))

@@ -32,7 +32,8 @@ def _mountains(plane: Easel, rng: Generator) -> Array:
         top = base - rise * (1.25 - 2.1 * ridge).clip(0)
         depth = (y - top) / (0.30 * plane.tall)
         inside = smoothstep(-0.004, 0.006, y - top)
-        fade = np.exp(-2.6 * depth.clip(0)) + 0.18 * np.exp(-12 * depth.clip(0))
+        soft = depth.clip(0) * (1 + 0.7 * noise.octaves(x * 4 + phase, y * 4, 2))
+        fade = np.exp(-2.6 * soft) + 0.18 * np.exp(-12 * depth.clip(0))
         folds = 0.5 + 0.7 * noise.octaves(x * 9 + 2.2 * (y - top) + phase, y * 3.2, 4)
         tone = (0.20 + 0.5 * near) * fade * (0.55 + 0.75 * folds.clip(0))
         # Wet paint gathers at the edge of a wash and dries darker there.
@@ -41,9 +42,8 @@ def _mountains(plane: Easel, rng: Generator) -> Array:
     return wash.clip(0, 1)
 
 
-def _bamboo(plane: Easel, canvas: Canvas, rng: Generator) -> None:
+def _bamboo(plane: Easel, canvas: Canvas, left: bool, rng: Generator) -> None:
     """Stems in jointed strokes and leaves in pointed ones, from one side."""
-    left = rng.random() < 0.5
     for k in range(3):
         lean, thick = rng.normal(0.06, 0.05), plane.at_least(0.024 - 0.005 * k, 2.5) * plane.unit
         foot = 0.06 + 0.10 * k + rng.uniform(-0.02, 0.02)
@@ -62,7 +62,7 @@ def _bamboo(plane: Easel, canvas: Canvas, rng: Generator) -> None:
                 rng,
                 Brush(bristle=0.35, body=0, dry=0.15, taper=0.08),
             )
-            for _ in range(int(rng.integers(2, 5))):
+            for _ in range(int(rng.integers(1, 4))):
                 spot = int(rng.integers(0, 9))
                 _leaves(plane, canvas, (float(path[0, spot, 0]), float(path[0, spot, 1])), 1 if left else -1, tone, rng)
 
@@ -95,12 +95,14 @@ def sumi(height: int, width: int, rng: Generator) -> Array:
     x, y = plane.grid()
     sheet = paper(plane, rng)
     ground = PAPER * (1 + 0.045 * sheet)[..., None]
-    sun = np.hypot(x - plane.wide * rng.uniform(0.55, 0.75), y - plane.tall * rng.uniform(0.15, 0.22))
+    left = bool(rng.random() < 0.5)
+    sun_x = rng.uniform(0.58, 0.76)
+    sun = np.hypot(x - plane.wide * (sun_x if left else 1 - sun_x), y - plane.tall * rng.uniform(0.15, 0.22))
     ground = lerp(ground, colours("d9694a")[0], 0.75 * smoothstep(0.078, 0.074, sun) * (0.85 + 0.3 * sheet))
     wash = _mountains(plane, rng) * (1 + 0.35 * sheet)
     picture = lerp(ground, lerp(WASH, INK, wash), wash.clip(0, 0.92))
     canvas = Canvas.primed(plane, picture)
-    _bamboo(plane, canvas, rng)
+    _bamboo(plane, canvas, left, rng)
     for _ in range(5):
         bx, by, span = (
             plane.wide * rng.uniform(0.35, 0.65),
@@ -127,8 +129,8 @@ def sumi(height: int, width: int, rng: Generator) -> Array:
             Brush(body=0, dry=0, taper=0.6),
         )
     # Ink bleeds a little into the paper.
-    bled = ndimage.gaussian_filter(canvas.colour, (0.0016 * plane.unit, 0.0016 * plane.unit, 0))
-    seal_x, seal_y, half = plane.wide * 0.9, plane.tall * 0.9, max(0.032, 2.5 / plane.short)
+    bled = ndimage.gaussian_filter(canvas.colour, (0.0009 * plane.unit, 0.0009 * plane.unit, 0))
+    seal_x, seal_y, half = plane.wide * (0.9 if left else 0.1), plane.tall * 0.9, max(0.032, 2.5 / plane.short)
     u, v = (x - seal_x) / half, (y - seal_y) / half
     carved = ((np.abs(u) < 0.12) | (np.abs(np.abs(v) - 0.35) < 0.1)) & (np.maximum(np.abs(u), np.abs(v)) < 0.75)
     stamp = (np.maximum(np.abs(u), np.abs(v)) < 1 + 0.1 * sheet) & ~carved

@@ -35,7 +35,7 @@ def paper(easel: Easel, rng: Generator, fibres: float = 1.0) -> Array:
     """Paper: cloudy tone and fine fibres, (rows, columns), about [-1, 1]."""
     x, y = easel.grid()
     noise = Noise(rng)
-    cloud = noise.octaves(x * 3, y * 3, 4)
+    cloud = noise.octaves(x * 3, y * 3, 3)
     fibre = noise.octaves(x * 40, y * 160, 2) + noise.octaves(x * 160 + 9, y * 40, 2)
     return (0.5 * cloud + 0.35 * fibres * fibre).astype(np.float32)
 

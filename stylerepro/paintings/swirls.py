@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.random import Generator
+from scipy import ndimage
 
 from stylerepro.paintings.brush import Brush, Canvas, Sketch, follow, lay, scatter
 from stylerepro.paintings.easel import Array, easel, lerp, smoothstep
@@ -16,14 +17,15 @@ CYPRESS = colours("05080f", "10201c", "24402a", "4a4a22")
 PITCH = 240  # sketch points per picture unit
 
 
-def _lights(wide: float, skyline: float, rng: Generator) -> Array:
-    """The moon, then the stars: (N, 3) rows of x, y, radius; each star as far as can be from the others."""
-    lights = [(wide * rng.uniform(0.78, 0.88), skyline * rng.uniform(0.2, 0.3), 0.062)]
-    for _ in range(int(7 * wide) + 2):
-        tries = np.stack([rng.uniform(0.04, wide - 0.04, 24), rng.uniform(0.05, skyline * 0.8, 24)], axis=1)
-        gaps = np.min([np.hypot(*(tries - light[:2]).T) - 2 * light[2] for light in lights], axis=0)
+def _lights(wide: float, skyline: float, vortices: list[tuple[float, float, float]], rng: Generator) -> Array:
+    """The moon, then the stars: (N, 3) rows of x, y, radius; each star as far from all others as can be."""
+    lights = [(wide * rng.uniform(0.82, 0.88), skyline * rng.uniform(0.2, 0.27), 0.05)]
+    for _ in range(int(6 * wide) + 2):
+        tries = np.stack([rng.uniform(0.04, wide - 0.04, 24), rng.uniform(0.06, skyline * 0.85, 24)], axis=1)
+        taken = [*((x, y, 3.4 * radius) for x, y, radius in lights), *((x, y, 0.9 * reach) for x, y, reach in vortices)]
+        gaps = np.min([np.hypot(*(tries - place[:2]).T) - place[2] for place in np.array(taken)], axis=0)
         x, y = tries[np.argmax(gaps)]
-        lights.append((x, y, rng.uniform(0.013, 0.027)))
+        lights.append((x, y, rng.uniform(0.011, 0.023)))
     return np.array(lights, dtype=np.float32)
 
 
@@ -33,24 +35,28 @@ def _sketch(wide: float, tall: float, rng: Generator) -> tuple[Sketch, Array]:
     y, x = np.mgrid[:rows, :columns].astype(np.float32) / np.float32(PITCH)
     noise = Noise(rng)
     skyline = 0.7 * tall
-    lights = _lights(wide, skyline, rng)
 
-    # Sky: wind from the left, bent by noise and wound up by two or three vortices.
+    # Sky: wind from the left, bent by noise and wound up by a few vortices.
     stream = 0.75 * y + 0.16 * noise.octaves(x * 1.9, y * 2.6, 3)
-    glow = np.zeros_like(x)
-    for k in range(2 + round(wide)):
-        cx = wide * (0.2 + 0.27 * k / max(wide, 1)) + rng.uniform(-0.05, 0.05)
-        cy = skyline * rng.uniform(0.35, 0.72)
-        reach = rng.uniform(0.09, 0.15)
+    glow, twist = np.zeros_like(x), np.zeros_like(x)
+    vortices = []
+    for k in range(1 + round(wide)):
+        reach = rng.uniform(0.13, 0.17) if k % 2 == 0 else rng.uniform(0.09, 0.11)
+        cx = 0.36 + 0.31 * k + rng.uniform(-0.05, 0.05)
+        cy = skyline * (0.48 + 0.2 * (k % 2)) + rng.uniform(-0.05, 0.05)
         r2 = ((x - cx) ** 2 + (y - cy) ** 2) / reach**2
-        stream += (-1) ** k * rng.uniform(0.17, 0.24) * np.exp(-r2)
-        glow += 0.55 * np.exp(-0.8 * r2)
+        stream += (-1) ** k * 1.75 * reach * np.exp(-r2)
+        glow += 0.6 * np.exp(-0.7 * r2)
+        twist += (-1) ** k * 2 * np.arctan2(y - cy, x - cx)
+        vortices.append((cx, cy, reach))
+    lights = _lights(wide, skyline, vortices, rng)
     u, v = curl(stream)
-    # Bands of light and dark lie along the flow, as they do when one brush is emptied and filled again.
+    # Bands of light and dark lie along the flow, as they do when one brush is emptied and filled again;
+    # the twist (whole turns, so without a seam) opens the rings around a vortex into a spiral.
     streak = convolve_lines(rng.normal(0, 1, x.shape).astype(np.float32), u, v, 22)
     streak /= streak.std()
-    band = np.sin(52 * stream + 2 * noise(x * 3, y * 3))
-    tone = 0.30 + 0.16 * band + 0.085 * streak + 0.33 * np.clip(glow, 0, 1) + 0.16 * (y / skyline) ** 2
+    band = np.sin(50 * stream + twist + 2 * noise(x * 3, y * 3))
+    tone = 0.27 + 0.19 * band + 0.08 * streak + 0.36 * np.clip(glow, 0, 1) + 0.2 * (y / skyline) ** 2
     colour = ramp(SKY, tone)
     detail = np.zeros_like(x)
     for cx, cy, radius in lights:
@@ -75,26 +81,31 @@ def _land(
     u, v, colour, detail = scene
     for k in range(3):
         phase = np.float32(rng.uniform(0, 50))
-        edge = tall * (0.70 + 0.085 * k) + (0.075 - 0.012 * k) * noise.octaves(
-            x * (1.5 + 0.6 * k) + phase, 0 * x + k, 2
-        )
+        edge = tall * (0.70 + 0.085 * k) + (0.13 - 0.025 * k) * noise.octaves(x[:1] * (1.5 + 0.6 * k) + phase, k, 2)
         inside = y > edge
-        slope = np.gradient(edge, axis=1) * PITCH
+        slope = np.gradient(np.broadcast_to(edge, x.shape), axis=1) * PITCH
         length = np.sqrt(1 + slope**2)
         depth = (y - edge) / (0.3 * tall)
-        rows = np.sin(depth * 60 + 3 * noise(x * 4 + phase, y * 4))
-        tone = 0.62 - 0.12 * k - 1.1 * depth + 0.17 * rows + 0.25 * noise(x * 5, y * 9 + phase)
+        rows = np.sin(depth * 48 + 5 * noise(x * 3 + phase, y * 5))
+        tone = 0.60 - 0.07 * k - 0.75 * depth + 0.2 * rows + 0.35 * noise(x * 4, y * 7 + phase)
         colour = np.where(inside[..., None], ramp(HILLS, tone), colour)
         u, v = np.where(inside, 1 / length, u), np.where(inside, slope / length, v)
-    for _ in range(int(9 * wide)):
-        cx, w, h = wide * rng.uniform(0.3, 0.97), rng.uniform(0.022, 0.04), rng.uniform(0.02, 0.035)
-        base = tall * rng.uniform(0.83, 0.9)
+    spire = wide * rng.uniform(0.5, 0.7)
+    houses = [
+        (spire, 0.85 * tall, 0.016, 0.05),
+        *((x0, 0, 0, 0) for x0 in np.linspace(0.3, 0.97, int(8 * wide)) * wide),
+    ]
+    for cx, base, w, h in houses:
+        if not w:
+            w, h, base = rng.uniform(0.026, 0.042), rng.uniform(0.022, 0.036), tall * rng.uniform(0.85, 0.91)
+            cx += rng.uniform(-0.02, 0.02)
+        pitch = 1.9 if w > 0.02 else 2.9
         wall = (np.abs(x - cx) < w) & (y < base) & (y > base - h)
-        roof = (np.abs(x - cx) < (y - base + 1.9 * h) * w / h) & (y <= base - h)
-        window = (np.abs(x - cx) < 0.35 * w) & (np.abs(y - base + 0.5 * h) < 0.3 * h)
-        for mask, code in ((wall, "3b5f86"), (roof, "20263f"), (window, "ffd75e")):
+        roof = (np.abs(x - cx) < 1.2 * (y - base + pitch * h) * w / ((pitch - 1) * h)) & (y <= base - h)
+        window = (np.abs(np.abs(x - cx) - 0.4 * w) < 0.22 * w) & (np.abs(y - base + 0.45 * h) < 0.25 * h)
+        for mask, code in ((wall, rng.choice(["7f9fb5", "a9b7a0", "c9b587"])), (roof, "2a2433"), (window, "ffb52e")):
             colour = np.where(mask[..., None], colours(code)[0], colour)
-            detail = np.where(mask, 1, detail)
+            detail = np.where(mask, 2, detail)
             u, v = np.where(mask, 1, u), np.where(mask, 0.05, v)
     cx, top, girth = wide * rng.uniform(0.1, 0.17), tall * rng.uniform(0.1, 0.2), 0.085
     rise = np.clip((y - top) / (tall - top), 0, 1)
@@ -106,7 +117,7 @@ def _land(
     lean = 0.5 * np.sin(9 * off + 10 * y)
     u = np.where(inside, lean / np.sqrt(1 + lean**2), u)
     v = np.where(inside, -1 / np.sqrt(1 + lean**2), v)
-    return u, v, colour, np.where(inside, 0.7, detail).astype(np.float32)
+    return u, v, colour, np.where(inside, 1, detail).astype(np.float32)
 
 
 def swirls(height: int, width: int, rng: Generator) -> Array:
@@ -118,7 +129,10 @@ def swirls(height: int, width: int, rng: Generator) -> Array:
     """
     plane = easel(height, width)
     sketch, detail = _sketch(plane.wide, plane.tall, rng)
-    canvas = Canvas.primed(plane, colours("1a2550")[0])
+    at = np.mgrid[: plane.shape[0], : plane.shape[1]].astype(np.float32)
+    at = (at + 0.5) / np.float32(plane.unit) * PITCH - 0.5
+    under = [ndimage.map_coordinates(sketch.colour[..., c], at, order=1, mode="nearest") for c in range(3)]
+    canvas = Canvas.primed(plane, 0.8 * np.stack(under, axis=-1))
     for share, pixels, stretch, cover, jitter in (
         (0.030, 3.0, 4.5, 2.2, 0.03),
         (0.016, 2.0, 6.5, 2.0, 0.045),
@@ -130,9 +144,14 @@ def swirls(height: int, width: int, rng: Generator) -> Array:
         j = np.clip((places[:, 0] * PITCH).astype(np.intp), 0, detail.shape[1] - 1)
         fine = detail[i, j]
         chosen = rng.random(len(places)) < (1.0 if share > 0.01 else 0.35 + 0.65 * fine)
-        length = breadth * stretch * rng.uniform(0.6, 1.25, len(places)) * (1 - 0.45 * fine)
+        length = (
+            breadth
+            * stretch
+            * rng.uniform(0.6, 1.25, len(places))
+            * np.choose(np.ceil(fine).astype(np.intp), [1.0, 0.6, 0.28])
+        )
         paths, colour = follow(plane, sketch, places, length)
-        widths = breadth * plane.unit * rng.uniform(0.7, 1.2, len(places)) * (1 - 0.35 * fine)
+        widths = breadth * plane.unit * rng.uniform(0.7, 1.2, len(places)) * (1 - 0.3 * fine.clip(0, 1))
         colour = vary(colour, rng, jitter, jitter)
         lay(canvas, paths[chosen], widths[chosen], colour[chosen], rng, Brush(bristle=0.1, body=0.4, dry=0.3))
     return plane.finish(relief(canvas.colour, canvas.thickness, 0.9, 0.25))
