@@ -72,8 +72,14 @@ CONVENTIONS: Mapping[str, Conventions] = MappingProxyType(
 
 
 def conventions(name: str | Conventions, **changes: str | float | bool) -> Conventions:
-    """A named set of conventions, with `changes`; an unknown name or field is a `TransferError`."""
+    """A named set of conventions, with `changes`; an unknown name or field is a `TransferError`.
+
+    `gatys/unit` is short for `conventions("gatys", scale="unit")`.
+    """
     if isinstance(name, str):
+        name, _, scale = name.partition("/")
+        if scale:
+            changes = {"scale": scale, **changes}
         if name not in CONVENTIONS:
             raise TransferError(f"Unknown conventions {name!r}; expected one of {', '.join(CONVENTIONS)}.")
         name = CONVENTIONS[name]

@@ -62,11 +62,11 @@ def transfer(
     *,
     network: str | LossNetwork = "default",
     content_weight: float | Sequence[float] = 1.0,
-    style_weight: float | Sequence[float] = 1e3,
+    style_weight: float | Sequence[float] = 30.0,
     tv_weight: float | Sequence[float] = 0.0,
     content_layers: Sequence[str] | Mapping[str, float] = CONTENT_LAYERS,
     style_layers: Sequence[str] | Mapping[str, float] = STYLE_LAYERS,
-    convention: str | Conventions = "johnson",
+    convention: str | Conventions = "johnson/unit",
     content_target: str = "content",
     start: str | Tensor = "content",
     optimiser: str = "adam",
@@ -90,12 +90,14 @@ def transfer(
     content_layers, style_layers: names as in the documents (`conv4_2`), read as rectified features where the
     convention says so; a mapping gives each layer its weight. A sequence weighs layers equally: content layers 1 each,
     style layers so that they add up to 1 (document 003: 0.2 each of five).
-    convention: a name of `stylerepro.objective.CONVENTIONS`, or a `Conventions`. Where `network` is a ready
+    convention: a name of `stylerepro.objective.CONVENTIONS`, alone or with the features' scale (`gatys/unit`), or a
+    `Conventions`. The default weighs terms alike on every network. Where `network` is a ready
     `LossNetwork`, its own pooling and scale hold.
     content_target: "content", or "style" (the slip of documents 000 and 001).
     start: "content", "style", "noise" (uniform in [0, 1], from `seed`) or images (B or 1, 3, H, W).
     optimiser: "gradient_descent", "adam" or "lbfgs"; learning_rate: None takes `LEARNING_RATES`, which has none for
-    gradient descent, whose step scales with the loss. L-BFGS takes the settings of a batch in turn, each with its own history and line search.
+    gradient descent, whose step scales with the loss. L-BFGS takes the settings of a batch in turn, each with its own
+    history and line search.
     iterations: steps for gradient descent and Adam, evaluations of the loss for L-BFGS.
     clamp: to [0, 1], "never", each "step" (for L-BFGS each evaluation) or at the "end".
     device: "auto", "cpu", "cuda", "mps"; dtype: "float32", "float64", or "bfloat16" for the network alone.

@@ -17,7 +17,7 @@ CONTENTS = torch.rand(3, 3, 24, 28, generator=GENERATOR)
 STYLES = torch.rand(3, 3, 24, 28, generator=GENERATOR)
 RATES = {"gradient_descent": 1e-3, "adam": 0.02, "lbfgs": 1.0}
 LAYERS = {"content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1", "conv3_1"]}
-TINY = {"network": "tiny", "device": "cpu", **LAYERS}
+TINY = {"network": "tiny", "device": "cpu", "convention": "johnson", "style_weight": 1e3, **LAYERS}
 
 
 def run(content=CONTENTS[:1], style=STYLES[:1], **settings):
@@ -247,6 +247,9 @@ def test_settings_that_do_not_fit_are_named(settings, named):
 def test_conventions_refuse_what_they_do_not_know():
     with pytest.raises(TransferError, match="none, positions, all"):
         Conventions(gram="chw")
+    assert conventions("gatys/unit") == Conventions(scale="unit")
+    with pytest.raises(TransferError, match="native, unit"):
+        conventions("gatys/huge")
     with pytest.raises(TransferError, match="tv_norm"):
         conventions("gatys", tv="l1")
 
