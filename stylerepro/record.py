@@ -50,9 +50,9 @@ def run_name(label: str, parameters: Mapping[str, Any]) -> str:
     return f"{label}-{hash_of(identifying(parameters))[:8]}"
 
 
-def staging_folder(experiment: str, label: str, digest: str) -> Path:
+def staging_folder(experiment: str, name: str, digest: str) -> Path:
     """Where a run with this fingerprint is prepared, and where its finished parts wait if it is interrupted."""
-    return runs_root() / ".staging" / f"{experiment}-{label}-{digest[:12]}"
+    return runs_root() / ".staging" / f"{experiment}-{name}-{digest[:12]}"
 
 
 def failed_folder(experiment: str, name: str) -> Path:
@@ -60,11 +60,10 @@ def failed_folder(experiment: str, name: str) -> Path:
     return runs_root() / ".failed" / f"{experiment}-{name}"
 
 
-def tidy_staging(experiment: str, label: str, keep: Path | None) -> None:
-    """Remove what interrupted runs of other fingerprints left; `keep` stays."""
-    pattern = re.compile(rf"{re.escape(experiment)}-{re.escape(label)}-[0-9a-f]{{12}}(\.lock)?")
-    for path in (runs_root() / ".staging").glob(f"{experiment}-{label}-*"):
-        if pattern.fullmatch(path.name) and path.is_dir() and path != keep:
+def tidy_staging(experiment: str, name: str, keep: Path | None = None) -> None:
+    """Remove what interrupted runs of this name left under other fingerprints; `keep` stays."""
+    for path in (runs_root() / ".staging").glob(f"{experiment}-{name}-*"):
+        if path.is_dir() and path != keep:
             shutil.rmtree(path, ignore_errors=True)
 
 

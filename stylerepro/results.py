@@ -55,8 +55,9 @@ class Run:
         if out is not None and not self._manual:
             self._workshop = out.parent  # the command's staging folder of this run
         else:
-            self._workshop = staging_folder(experiment.name, MANUAL, self._digest)
-            tidy_staging(experiment.name, MANUAL, keep=self._workshop)
+            name = run_name(MANUAL, parameters)
+            self._workshop = staging_folder(experiment.name, name, self._digest)
+            tidy_staging(experiment.name, name, keep=self._workshop)
         self._folder = make_folder(out or self._workshop / "result")
         self._own = out is None
         profile = profile_of(experiment, parameters)
@@ -113,8 +114,9 @@ class Run:
         for name, figure in (figures or {}).items():
             write_figure(figure, self._folder / "figures" / f"{name}.webp", dpi)
         seconds = time.perf_counter() - self._start + self._saved_seconds
+        times = {"seconds": round(seconds, 3), "seconds_reused": round(self._saved_seconds, 3)}
         # The record says "completed" only now that everything it speaks of is there.
-        write_record(self._folder, self._record | {"status": COMPLETED, "seconds": round(seconds, 3)})
+        write_record(self._folder, self._record | {"status": COMPLETED} | times)
         if self._own:
             install(self._folder, runs_root() / self.experiment.name / run_name(MANUAL, self.parameters))
 

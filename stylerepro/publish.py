@@ -1,0 +1,104 @@
+"""Copies finished runs to `results/reference/`, the committed results. No other way leads there."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stylerepro import record as records
+from stylerepro.errors import ResultsError, RunError
+from stylerepro.experiments import discover, load, resolve_parameters
+from stylerepro.files import make_folder
+from stylerepro.fingerprint import compute, explain
+from stylerepro.parameters import unknown
+
+LIMIT = 25_000_000  # bytes, for all committed results together
+PUBLISHED = ("reference", "paper")
+# The paper profile shows the documents' own pictures, which are others' property: of it only numbers are kept.
+_TABLES = (records.RECORD, "metrics.csv", "history.csv")
+_WHOLE = (*_TABLES, "notebook.ipynb", "figures")
+
+
+@dataclass(frozen=True)
+class Published:
+    """experiment to bytes; total: of all committed results then; warnings: what to mend before committing."""
+
+    sizes: dict[str, int]
+    total: int
+    warnings: tuple[str, ...]
+
+
+def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
+    """Copy the finished runs of a profile to the committed results: all that have one, or exactly the named ones.
+
+    Raises `RunError` for another profile than "reference" or "paper", and `ResultsError`, with nothing changed, when a
+    run is missing, damaged or stale, or when the committed results would pass `LIMIT`.
+    """
+    if profile not in PUBLISHED:
+        raise RunError(unknown(profile, list(PUBLISHED), "profile to publish", "This command"))
+    sources = {name: _source(name, profile) for name in names or _runnable(profile)}
+    if not sources:
+        raise ResultsError(
+            f"There is no finished run of profile {profile}. Make one: stylerepro run --profile {profile}."
+        )
+    root = make_folder(records.reference_root())
+    with tempfile.TemporaryDirectory(prefix=".publishing-", dir=root) as aside:
+        made = {name: _copy(folder, Path(aside) / name, profile) for name, folder in sources.items()}
+        targets = {name: root / (name if profile == "reference" else f"{name}-{profile}") for name in sources}
+        stay = [one for one in root.iterdir() if one not in targets.values() and not one.name.startswith(".")]
+        sizes = {name: size(folder) for name, folder in made.items()}
+        total = sum(sizes.values()) + sum(map(size, stay))
+        if total > LIMIT:
+            largest = max(sizes, key=lambda name: sizes[name])
+            raise ResultsError(
+                f"The committed results would take {total / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f} MB; nothing was "
+                f"changed. The largest is {largest} with {sizes[largest] / 1e6:.1f} MB: make its figures smaller."
+            )
+        for name, folder in made.items():
+            records.install(folder, targets[name])
+    dirty = [name for name, folder in targets.items() if (records.read_record(folder).get("commit") or {}).get("dirty")]
+    warning = f"{', '.join(dirty)}: made from files that were not committed; commit them and run again to be exact"
+    return Published(sizes, total, (warning,) if dirty else ())
+
+
+def _runnable(profile: str) -> list[str]:
+    """The experiments that have a finished run of the profile."""
+    finished = {
+        record["experiment"] for _, record in records.finished_runs(records.runs_root()) if _by(record, profile)
+    }
+    return [one.name for one in discover() if one.name in finished and profile in one.profiles]
+
+
+def _by(record: dict[str, Any], profile: str) -> bool:
+    return record["profile"] == profile and not record.get("manual")
+
+
+def _source(name: str, profile: str) -> Path:
+    experiment = load(name)
+    parameters = resolve_parameters(experiment, profile)
+    folder = records.runs_root() / name / records.run_name(profile, parameters)
+    again = f"Run it: stylerepro run {name} --profile {profile}."
+    if not folder.is_dir():
+        raise ResultsError(f"{name} has no finished run of profile {profile} with the present parameters. {again}")
+    record = records.read_record(folder)
+    reasons = explain(record["fingerprint"].get("components", {}), compute(experiment, parameters).components)
+    if record["status"] != records.COMPLETED or reasons:
+        raise ResultsError(f"The run of {name}, profile {profile}, is stale: {'; '.join(reasons[:4])}. {again}")
+    return folder
+
+
+def _copy(source: Path, target: Path, profile: str) -> Path:
+    make_folder(target)
+    for name in _WHOLE if profile == "reference" else _TABLES:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name)
+        elif (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+    return target
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    return sum(one.stat().st_size for one in [path, *path.rglob("*")] if one.is_file())
