@@ -10,8 +10,10 @@ from stylerepro.paintings.palette import colours, luminance, ramp, vary
 from stylerepro.paintings.surface import relief
 
 SKY = colours("8fb8dc", "bcd3e0", "f3e3c0", "fbd08e", "f7ac73")
-WATER = colours("f2c48a", "b9cdd2", "6fa6c6", "3f78ad", "2c5690")
+WATER = colours("f2c48a", "b9cdd2", "6fa6c6", "3f78ad", "1f3f7d")
 PIGMENTS = colours(
+    "14163f",
+    "0f3a33",
     "fff3c4",
     "ffd84a",
     "ff9f2e",
@@ -34,17 +36,17 @@ def _tree(scene: Array, x: Array, y: Array, place: tuple[float, float, float], n
     """A tree (foot x, foot y, height) with lit and shaded foliage and its shadow on the grass."""
     cx, foot, size = place
     shadow = smoothstep(1.0, 0.5, np.hypot((x - cx - 0.35 * size) / (0.75 * size), (y - foot) / (0.09 * size)))
-    scene = lerp(scene, colours("33508a")[0], 0.75 * shadow)
+    scene = lerp(scene, colours("1c2a5e")[0], 0.8 * shadow)
     trunk = np.abs(x - cx - 0.03 * size * np.sin(8 * (y - foot) / size)) < 0.035 * size * (
         1 + 0.6 * (y > foot - 0.06 * size)
     )
     trunk &= (y < foot) & (y > foot - 0.6 * size)
-    scene = np.where(trunk[..., None], colours("4a3566")[0], scene)
+    scene = np.where(trunk[..., None], colours("261a3c")[0], scene)
     dx, dy = (x - cx) / size, (y - foot + 0.68 * size) / size
     lumps = 0.3 * noise.octaves(x / size * 4 + cx * 31, y / size * 4, 3)
     inside = np.hypot(dx / 0.46, dy / 0.36) + lumps < 1
     lit = 0.5 - 0.75 * dx - 0.95 * dy + 0.85 * noise.octaves(x / size * 6, y / size * 6 + cx * 17, 2)
-    leaves = ramp(colours("24357a", "1f5d63", "3a8a45", "93b83a", "f2d653"), lit)
+    leaves = ramp(colours("10123a", "17334f", "2f7d45", "8fb83a", "f6da58"), lit)
     return np.where(inside[..., None], leaves, scene)
 
 
@@ -84,7 +86,7 @@ def _scene(wide: float, tall: float, rng: Generator) -> Array:
         )
         scene = np.where(mirror[..., None], lerp(scene, colours("fff4e0")[0], 0.6), scene)
         scene = np.where(sail[..., None], colours("fff6ea")[0], scene)
-        scene = np.where(hull[..., None], colours("8c2f39")[0], scene)
+        scene = np.where(hull[..., None], colours("8a2430")[0], scene)
     bank = tall * (0.76 + 0.1 * (x / wide - 0.35) + 0.03 * noise.octaves(x * 3, 0 * x + 7, 2))
     grass = ramp(
         colours("2f6a4f", "5f9a3c", "b4c945", "f0de6d"), 0.55 + 0.5 * noise.octaves(x * 5, y * 14, 3) - 0.5 * (y - bank)
@@ -120,7 +122,7 @@ def _divide(colour: Array, rng: Generator, purity: float) -> Array:
 def pointillism(height: int, width: int, rng: Generator) -> Array:
     """A lake in late light with sails, hills and trees, in three coats of dots.
 
-    Dots are 2.2 %, 1.5 % and 1.0 % of the shorter side across, never under 3, 2.5 and 2 pixels; the finer the
+    Dots are 2.8 %, 2.0 % and 1.5 % of the shorter side across, never under 3, 2.5 and 2 pixels; the finer the
     coat, the purer its colours.
     """
     plane = easel(height, width)
@@ -128,7 +130,7 @@ def pointillism(height: int, width: int, rng: Generator) -> Array:
     angle = 0.6 * Noise(rng)(*(np.mgrid[: scene.shape[1], : scene.shape[0]].transpose(0, 2, 1) / np.float32(PITCH) * 2))
     sketch = Sketch(scene, np.cos(angle), np.sin(angle), PITCH)
     canvas = Canvas.primed(plane, colours("ead9b8")[0])
-    for share, pixels, cover, purity in ((0.022, 3.0, 2.4, 0.25), (0.015, 2.5, 1.7, 0.5), (0.010, 2.0, 0.8, 0.75)):
+    for share, pixels, cover, purity in ((0.028, 3.0, 2.4, 0.25), (0.020, 2.5, 1.6, 0.5), (0.0145, 2.0, 0.8, 0.7)):
         across = plane.at_least(share, pixels)
         places = scatter(plane, rng, across / np.sqrt(cover))
         paths, colour = follow(plane, sketch, places, across * rng.uniform(0.9, 1.35, len(places)), points=3)
