@@ -1,0 +1,162 @@
+"""Tables made up to see whether a rule can fail and can hold, before any measured table exists.
+
+A rule that no value could fail says nothing, and one that no value could satisfy is a typing error. `refusal` tries
+each leaf on tables that should satisfy it and on tables that should not, then the whole rule.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import pandas as pd
+
+from stylerepro.rules import decide
+from stylerepro.selection import NOT_REPRODUCED, REPRODUCED, UNITS, Rule
+from stylerepro.verdicts import judge, leaves, readings
+
+_RESAMPLES = 10  # the made-up tables have no spread, so any number of draws gives the same interval
+
+
+def refusal(rule: Rule) -> str | None:
+    """Why `rule` cannot be a rule, or None: no table could fail it, or none could satisfy it."""
+    for leaf in leaves(rule):
+        for one in [leaf, *(reading for _, reading in readings(leaf))]:
+            if reason := _leaf_refusal(_shape(one)):
+                return f"{one['name']}: {reason}"
+    # Parts that look at different numbers hold and fail on their own; the others could get in each other's way.
+    seen = [_looks_at(leaf) for leaf in leaves(rule)]
+    if len(set(seen)) < len(seen):
+        if not _reachable(rule, REPRODUCED, satisfying):
+            return "its parts contradict each other: no table could satisfy them together"
+        if not _reachable(rule, NOT_REPRODUCED, failing):
+            return "its parts leave no way out: no value could fail them together"
+    return None
+
+
+def satisfying(leaf: Rule) -> list[pd.DataFrame]:
+    """Tables that should satisfy a leaf: just so, and by far."""
+    return [_table(leaf, rows) for rows in _rows(leaf, good=True)]
+
+
+def failing(leaf: Rule) -> list[pd.DataFrame]:
+    """Tables that should fail a leaf: no effect, the reverse of the claim, numbers far off."""
+    return [_table(leaf, rows) for rows in _rows(leaf, good=False)]
+
+
+def _shape(leaf: Rule) -> str:
+    """What decides whether a leaf can hold and fail, as JSON: without the names that many leaves differ in alone."""
+    aside = ("name", "experiment", "over", "floor", "match", "tell", "where", "given", "otherwise", "beside")
+    kept = {key: value for key, value in leaf.items() if key not in aside}
+    moving = [leaf["column"], leaf.get("x"), leaf.get("between"), *leaf.get("units", UNITS)]
+    for key in ("where", "given"):
+        kept[key] = {column: wanted for column, wanted in leaf.get(key, {}).items() if column in moving}
+    if kept["where"] or kept["given"] or len(set(moving) - {None}) < len([one for one in moving if one]):
+        return json.dumps(kept)
+    kept["column"], kept["units"] = "measured", ["first", "second"][: len(leaf.get("units", UNITS))]
+    kept |= {key: "level" for key in ("x", "between") if key in leaf}
+    conditions = [leaf.get("a"), leaf.get("b"), *leaf.get("controls", ())]
+    names = [conditions.index(one) for one in conditions]
+    kept |= {key: name for key, name in zip(("a", "b"), names, strict=False) if key in leaf}
+    return json.dumps(kept | ({"controls": names[2:]} if "controls" in leaf else {}), sort_keys=True)
+
+
+@lru_cache(maxsize=1000)
+def _leaf_refusal(shape: str) -> str | None:
+    leaf = json.loads(shape)
+    if REPRODUCED not in [decide(leaf, table, _RESAMPLES).verdict for table in satisfying(leaf)]:
+        return "no value could satisfy this rule"
+    failed = [decide(leaf, table, _RESAMPLES).verdict for table in failing(leaf)]
+    if REPRODUCED in failed or NOT_REPRODUCED not in failed:
+        return "no value could fail this rule, or not even one far from the claim"
+    return None
+
+
+def _reachable(rule: Rule, verdict: str, tables: Any) -> bool:
+    """Whether some made-up tables give `verdict`, the same table for leaves that look at the same numbers."""
+    for leaf in leaves(rule):
+        for table in tables(leaf):
+
+            def lookup(other: Rule, table: pd.DataFrame = table, leaf: Rule = leaf) -> pd.DataFrame:
+                return table if _looks_at(other) == _looks_at(leaf) else tables(other)[0]
+
+            if judge(rule, lookup, _RESAMPLES).verdict == verdict:
+                return True
+    return False
+
+
+def _looks_at(leaf: Rule) -> str:
+    keys = ("kind", "experiment", "column", "over", "scale", "where", "given", "x", "between", "units")
+    conditions = sorted(map(repr, [leaf.get("a"), leaf.get("b"), *leaf.get("controls", ()), *leaf.get("order", ())]))
+    return repr([leaf.get(key) for key in keys] + conditions)
+
+
+def _table(leaf: Rule, rows: Sequence[tuple[Any, float]]) -> pd.DataFrame:
+    """The rows (level of x or condition, value) in each of three times three units, and what `where` asks for."""
+    where = {column: _first(wanted) for column, wanted in leaf.get("where", {}).items()}
+    given = {column: (low + high) / 2 for column, (low, high) in leaf.get("given", {}).items()}
+    fixed = {**dict.fromkeys((*leaf.get("match", ()), *leaf.get("tell", ())), 1), **where, **given}
+    for column, value in (("over", 1.0), ("floor", 0.0)):
+        if column in leaf:
+            fixed[leaf[column]] = value
+    units = list(leaf.get("units", UNITS))
+    level = leaf.get("x", leaf.get("between"))
+    table = [
+        {**fixed, **dict(zip(units, unit, strict=True)), level: step, leaf["column"]: value / leaf.get("scale", 1)}
+        for unit in product("abc", repeat=len(units))
+        for step, value in rows
+    ]
+    return pd.DataFrame(table)
+
+
+def _first(wanted: Any) -> Any:
+    return next((one for one in wanted if one is not None), None) if isinstance(wanted, list) else wanted
+
+
+def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
+    kind, sign = leaf["kind"], -1 if leaf.get("direction") == "down" else 1
+    if kind == "number":
+        number = leaf["number"]
+        for value in [number] if good else [10 * number or 1.0, -number or -1.0, 0.0 if number else 10.0]:
+            yield [(None, value)]
+    elif kind == "threshold":
+        sign = -1 if "at_most" in leaf else 1
+        bound = leaf["at_most"] if sign < 0 else leaf["at_least"]
+        bound = bound if good else min(sign * bound, sign * leaf.get("loosely", bound)) * sign
+        bound = bound if math.isfinite(bound) else 0.0
+        for distance in (1e-6, 10.0):
+            yield [(None, bound + (sign if good else -sign) * distance * (1 + abs(bound)))]
+    elif kind == "trend":
+        steps = _steps(leaf)
+        slope = sign * (1 + 10 * abs(leaf.get("minimum", 0.0)))
+        for factor in [slope] if good else [-slope, 0.0]:
+            yield [(step, 1 + factor * place) for place, step in enumerate(steps)]
+    elif kind == "difference":
+        others = [leaf["b"], *leaf.get("controls", ())]
+        far = 1e6 if leaf.get("relative") else 1 + 10 * abs(leaf.get("minimum", 0.0))
+        for direction in [sign] if good else [-sign, 0]:
+            value = far**direction if leaf.get("relative") else 1 + direction * far
+            yield [(leaf["a"], value), *((other, 1.0) for other in others)]
+    elif kind == "equivalence":
+        for change in _changes(leaf, good):
+            yield [(leaf["a"], 1.0 + change), (leaf["b"], 1.0)]
+    elif kind == "order":
+        for direction in [sign] if good else [-sign, 0]:
+            yield [(one, 10.0 ** (direction * place)) for place, one in enumerate(leaf["order"])]
+
+
+def _steps(leaf: Rule) -> list[Any]:
+    wanted = leaf.get("where", {}).get(leaf["x"])
+    return wanted if isinstance(wanted, list) else [1, 2, 3, 4]
+
+
+def _changes(leaf: Rule, good: bool) -> list[float]:
+    low, high = leaf["within"]
+    if good:
+        ends = [low if low is not None else (high or 0.0) - 0.5, high if high is not None else (low or 0.0) + 0.5]
+        return [sum(ends) / 2]
+    changes = [end + step for end, step in ((low, -1.0), (high, 1.0)) if end is not None]
+    # A ratio cannot fall below nothing.
+    return [max(change, -1 + 1e-9) for change in changes] if leaf.get("relative") else changes

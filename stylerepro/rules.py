@@ -1,0 +1,261 @@
+"""Kinds of rule: pure functions of a tidy table, written down before the run that fills it.
+
+A *leaf* of a rule is plain data, as it stands in `stylerepro/ledger/*.yaml`: a `kind` (a key of `KINDS`) and what it
+needs. It looks at one column of one experiment's table; `decide` turns both into an `Outcome`. `stylerepro.verdicts`
+puts leaves together. Intervals draw contents, then styles (`stylerepro.statistics.crossed_bootstrap`).
+
+Keys of every leaf: name (what is measured, in words), experiment, where (column: value, list of values, or null for
+rows without one), given (column: [low, high], a condition on measured values), column, over (a column to divide by),
+scale (a factor that brings the column to the claim's unit), otherwise (other readings, see `stylerepro.verdicts`).
+Keys of the kinds that give an interval: units, the one or two columns whose values are drawn (content, style).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stylerepro.selection import (
+    NOT_REPRODUCED,
+    NOT_TESTED,
+    REPRODUCED,
+    TREND_ONLY,
+    UNITS,
+    Outcome,
+    Rule,
+    Settled,
+    matches,
+    number_text,
+    select,
+)
+from stylerepro.statistics import Interval, crossed_bootstrap, effect_size, paired_difference, trend
+
+LEAST_UNITS = 3  # a finding never rests on one picture: with fewer units it is `trend only` at best
+
+
+def decide(rule: Rule, table: pd.DataFrame | None, resamples: int = 2000) -> Outcome:
+    """What one leaf makes of the table of its experiment (None: it has not run yet).
+
+    Total: a table that lacks rows, values or columns gives `not tested`, with the reason.
+    """
+    try:
+        rows = select(rule, table)
+        outcome: Outcome = KINDS[rule["kind"]].decide(rule, rows, resamples)
+    except Settled as settled:
+        return settled.outcome
+    if lacking := rows.attrs["lacking"]:
+        seen = f"{outcome.measured} ({lacking} of {len(rows) + lacking} rows have no value)"
+        outcome = replace(outcome, measured=seen)
+    return outcome
+
+
+def _means(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows.groupby(list(by))["_value"].mean()).reset_index()
+
+
+def _interval(rule: Rule, values: pd.DataFrame, resamples: int) -> Interval:
+    """Mean over units (those of `rule`, or all rows as one where it names none) with its crossed-bootstrap interval."""
+    units = list(rule.get("units", UNITS))
+    if not units:
+        estimate = float(getattr(values["_value"], rule.get("statistic", "mean"))())
+        return Interval(estimate, estimate, estimate, LEAST_UNITS)
+    means = _means(values, units)
+    first, second = [*units, None][:2]
+    return crossed_bootstrap(means, "_value", contents=first, styles=second, resamples=resamples)
+
+
+def _graded(
+    interval: Interval,
+    holds: bool,
+    partly: bool,
+    why_not: str,
+    measured: str = "",
+    good: str = "within the rule's bounds",
+) -> Outcome:
+    """`reproduced` where the rule holds on enough units, else `trend only` where it holds partly."""
+    few = interval.n < LEAST_UNITS
+    verdict = REPRODUCED if holds and not few else TREND_ONLY if holds or partly else NOT_REPRODUCED
+    reason = good if verdict == REPRODUCED else f"rests on {interval.n} units only" if holds else why_not
+    return Outcome(
+        verdict, measured or _interval_text(interval), reason, interval.estimate, interval.low, interval.high
+    )
+
+
+def _number(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+    values, wanted = rows["_value"], rule["number"]
+    if rule["statistic"] == "closest":
+        chosen: Any = rows.loc[(values - wanted).abs().idxmin()]
+        value, at = float(chosen["_value"]), " ".join(str(chosen[column]) for column in rule.get("tell", ()))
+        seen = f"{number_text(value)} at best{f' ({at})' if at else ''}"
+    else:
+        value = float(getattr(values, rule["statistic"])())
+        seen = number_text(value)
+    low, high = float(values.min()), float(values.max())
+    measured = f"{seen}, {number_text(low)} to {number_text(high)} over {len(values)} rows"
+    bounds = [rule["within"], rule.get("loosely", rule["within"])]
+    tight, loose = (start <= value <= end for start, end in bounds)
+    verdict = REPRODUCED if tight else TREND_ONLY if loose else NOT_REPRODUCED
+    reason = f"{'inside' if tight else 'outside'} {number_text(bounds[0][0])} … {number_text(bounds[0][1])}"
+    return Outcome(verdict, measured, reason, value, low, high)
+
+
+def _threshold(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+    interval = _interval(rule, rows, resamples)
+    sign = 1 if "at_most" in rule else -1
+    bound = rule["at_most"] if sign > 0 else rule["at_least"]
+    worst = interval.high if sign > 0 else interval.low
+    loosely = rule.get("loosely", bound)
+    partly = sign * interval.estimate <= max(sign * bound, sign * loosely)
+    why_not = f"{'above' if sign > 0 else 'below'} {number_text(bound)}, or its interval reaches there"
+    return _graded(interval, sign * worst <= sign * bound, partly, why_not)
+
+
+def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+    units, sign = list(rule.get("units", UNITS)), _sign(rule)
+    means = _means(rows, [*units, rule["x"]])
+    if means[rule["x"]].nunique() < 3:
+        raise Settled(NOT_TESTED, f"fewer than three values of {rule['x']}")
+    slopes = trend(means, rule["x"], "_value", by=units)
+    slopes = slopes.assign(_value=slopes["rho"].fillna(0.0))  # a column that does not move has no trend
+    interval = _interval(rule, slopes, resamples)
+    share = float((sign * slopes["_value"] > 0).mean())
+    ordered = means.sort_values(rule["x"]).groupby(units)["_value"]
+    change = float((ordered.last() - ordered.first()).mean())
+    clear = _clear(interval, sign)
+    enough = share >= rule.get("share", 0.8) and sign * change >= rule.get("minimum", 0.0)
+    measured = f"ρ {_interval_text(interval)}, {share:.0%} of units {rule['direction']}, change {number_text(change)}"
+    why_not = "too few units follow, or too small a change" if clear else "no trend in the claimed direction"
+    return _graded(interval, clear and enough, clear, why_not, measured, "a trend in the claimed direction")
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """a − b over units, or with `relative` a/b − 1 (geometric mean); `lacking` pairs had only one of the two."""
+
+    interval: Interval
+    effect: float
+    lacking: int
+    relative: bool
+
+    def __str__(self) -> str:
+        lacking = f", {self.lacking} pairs incomplete" if self.lacking else ""
+        return f"{_interval_text(self.interval, self.relative, signed=True)}, d_z {self.effect:.2g}{lacking}"
+
+
+def _pairs(rule: Rule, rows: pd.DataFrame, b: Any, resamples: int) -> _Pairs:
+    """Condition a against b, paired by units and `match`, averaged within units."""
+    units, column, relative = list(rule.get("units", UNITS)), rule["between"], rule.get("relative", False)
+    by = [*units, *rule.get("match", ())]
+    rows = rows[matches(rows[column], [rule["a"], b])].dropna(subset=by)
+    if relative:
+        rows = rows.assign(_value=np.log(rows["_value"]))
+    means = _means(rows, [*by, column])
+    whole = means.groupby(by)["_value"].transform("size") == 2
+    if not whole.any():
+        raise Settled(NOT_TESTED, f"no pair of {column} {rule['a']} and {b}")
+    pairs = paired_difference(means[whole], "_value", column, rule["a"], b, by=by)
+    units_means = _means(pairs.assign(_value=pairs["difference"]), units)
+    interval = _interval(rule, units_means, resamples)
+    effect = effect_size(units_means["_value"])
+    if relative:
+        low, middle, high = (float(np.expm1(end)) for end in (interval.low, interval.estimate, interval.high))
+        interval = Interval(middle, low, high, interval.n)
+    return _Pairs(interval, effect, int((~whole).sum()), relative)
+
+
+def _difference(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+    sign, pairs = _sign(rule), _pairs(rule, rows, rule["b"], resamples)
+    least = rule.get("minimum", 0.0)
+    if "floor" in rule:
+        least = max(least, float(np.abs(rows[rule["floor"]].to_numpy(float)).mean()))
+    clear = _clear(pairs.interval, sign)
+    doubts = [] if clear else ["no difference in the claimed direction"]
+    if clear and sign * pairs.interval.estimate < least:
+        doubts.append(f"smaller than {number_text(least)}")
+    for control in rule.get("controls", ()) if clear else ():
+        against = _pairs(rule, rows, control, resamples)
+        if not _clear(against.interval, sign):
+            doubts.append(f"no better than the control {control} ({against})")
+    measured = f"{rule['a']} − {rule['b']} {pairs}"
+    good = "a difference in the claimed direction"
+    return _graded(pairs.interval, not doubts, clear, "; ".join(doubts), measured, good)
+
+
+def _equivalence(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+    pairs = _pairs(rule, rows, rule["b"], resamples)
+    low, high = (
+        open_end if end is None else end for end, open_end in zip(rule["within"], (-np.inf, np.inf), strict=True)
+    )
+    holds = low <= pairs.interval.low and pairs.interval.high <= high
+    why_not = f"not all within {number_text(low)} … {number_text(high)}"
+    measured = f"{rule['a']} − {rule['b']} {pairs}"
+    return _graded(pairs.interval, holds, low <= pairs.interval.estimate <= high, why_not, measured)
+
+
+def _order(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+    units, column, wanted = list(rule.get("units", UNITS)), rule["between"], list(rule["order"])
+    means = rows[matches(rows[column], wanted)].pivot_table(index=units, columns=column, values="_value")
+    if lacking := [one for one in wanted if one not in means]:
+        raise Settled(NOT_TESTED, f"no rows with {column} {', '.join(map(str, lacking))}")
+    means = means[wanted].dropna()
+    # Each step up or down by more than the gap, relative to the one before.
+    steps = _sign(rule) * (means.to_numpy()[:, 1:] / means.to_numpy()[:, :-1] - 1) > rule.get("gap", 0.0)
+    ends = _sign(rule) * (means[wanted[-1]] / means[wanted[0]] - 1) > rule.get("gap", 0.0)
+    medians: Mapping[Any, float] = means.median().to_dict()
+    middle = ", ".join(f"{one} {number_text(medians[one])}" for one in wanted)
+    share = float(steps.mean()) if steps.size else 0.0
+    interval = Interval(share, share, share, len(means))
+    partly = share > 0.5 and bool(ends.all())
+    measured = f"medians {middle}; {steps.sum()} of {steps.size} steps in order"
+    return _graded(
+        interval, bool(steps.all()) and steps.size > 0, partly, "not in this order", measured, "in this order"
+    )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of leaf: how it decides, the keys that it must have and those that it may have."""
+
+    decide: Callable[[Rule, pd.DataFrame, int], Outcome]
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+ALWAYS = ("kind", "name", "experiment", "column")
+MAYBE = ("where", "given", "over", "scale", "otherwise", "beside")
+KINDS: Mapping[str, Kind] = {
+    # A statistic of the rows, within bounds around the document's number; `loosely` bounds give `trend only`.
+    "number": Kind(_number, ("number", "statistic", "within"), ("loosely", "tell")),
+    # A mean over units below `at_most` or above `at_least`, with its whole interval.
+    "threshold": Kind(_threshold, (), ("at_most", "at_least", "loosely", "units", "statistic")),
+    # Spearman's ρ with x inside each unit: its mean clear of 0, the share of units and the change as demanded.
+    "trend": Kind(_trend, ("x", "direction"), ("share", "minimum", "units")),
+    # Condition a against b, paired: clear of 0, at least `minimum` and the mean of `floor`, and clear of the controls.
+    "difference": Kind(
+        _difference,
+        ("between", "a", "b", "direction"),
+        ("minimum", "floor", "controls", "match", "relative", "units"),
+    ),
+    # Condition a against b, paired: the whole interval within bounds, of which one may be open (null).
+    "equivalence": Kind(_equivalence, ("between", "a", "b", "within"), ("match", "relative", "units")),
+    # Conditions in the stated order, each step by more than `gap` of the one before, in every unit.
+    "order": Kind(_order, ("between", "order", "direction"), ("gap", "units")),
+}
+STATISTICS = {"number": ("closest", "mean", "median", "min", "max"), "threshold": ("mean", "median", "min", "max")}
+
+
+def _clear(interval: Interval, sign: int) -> bool:
+    return sign * interval.estimate > 0 and interval.excludes(0.0)
+
+
+def _sign(rule: Rule) -> int:
+    return 1 if rule["direction"] == "up" else -1
+
+
+def _interval_text(interval: Interval, percent: bool = False, signed: bool = False) -> str:
+    ends = (interval.estimate, interval.low, interval.high)
+    style = f"{'+' if signed else ''}{'.1%' if percent else '.4g'}"
+    middle, low, high = (f"{end:{style}}".replace("-", "−") for end in ends)
+    return middle if low == middle == high else f"{middle} [{low}, {high}]"

@@ -1,0 +1,210 @@
+from functools import partial
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stylerepro import rules
+from stylerepro.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
+
+decide = partial(rules.decide, resamples=200)
+CONTENTS, STYLES = ["astronaut", "coffee", "rocket", "china"], ["swirls", "woodcut", "cubist"]
+
+
+def leaf(kind, **keys):
+    return {"kind": kind, "name": "what is measured", "experiment": "e", "column": "x", **keys}
+
+
+def pairs(value, levels=(0,), name="level", contents=CONTENTS, styles=STYLES, noise=0.01):
+    """A tidy table: value(level) plus a little noise for each content, style and level."""
+    generator = np.random.default_rng(1)
+    rows = [
+        {"content": content, "style": style, name: level, "x": value(level) + noise * generator.normal()}
+        for content, style, level in product(contents, styles, levels)
+    ]
+    return pd.DataFrame(rows)
+
+
+NUMBER = leaf("number", number=91.9, statistic="mean", within=[90.9, 92.9], loosely=[88.9, 94.9], scale=100)
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"), [(0.92, REPRODUCED), (0.90, TREND_ONLY), (0.5, NOT_REPRODUCED), (0.99, NOT_REPRODUCED)]
+)
+def test_number(share, verdict):
+    outcome = decide(NUMBER, pd.DataFrame({"x": [share - 0.001, share + 0.001]}))
+    assert outcome.verdict == verdict
+    assert outcome.value == pytest.approx(100 * share)
+    assert (outcome.low, outcome.high) == pytest.approx((100 * share - 0.1, 100 * share + 0.1))
+
+
+def test_the_closest_number_tells_where_it_was_found():
+    table = pd.DataFrame({"x": [0.5, 0.921, 0.99], "picture": ["a", "b", "c"], "size": [64, 400, 512]})
+    outcome = decide({**NUMBER, "statistic": "closest", "tell": ["picture", "size"]}, table)
+    assert outcome.verdict == REPRODUCED
+    assert outcome.measured == "92.1 at best (b 400), 50 to 99 over 3 rows"
+
+
+@pytest.mark.parametrize(
+    ("mean", "verdict"), [(0.8, REPRODUCED), (0.9495, TREND_ONLY), (0.97, TREND_ONLY), (1.1, NOT_REPRODUCED)]
+)
+def test_threshold_asks_for_the_whole_interval(mean, verdict):
+    rule = leaf("threshold", at_most=0.95, loosely=1.0)
+    assert decide(rule, pairs(lambda level: mean)).verdict == verdict
+    mirrored = leaf("threshold", at_least=-0.95, loosely=-1.0)
+    assert decide(mirrored, pairs(lambda level: -mean)).verdict == verdict
+
+
+def test_threshold_without_units_is_the_plain_statistic():
+    rule = leaf("threshold", at_most=1.0, units=[], statistic="max")
+    assert decide(rule, pd.DataFrame({"x": [0.4, 0.9]})).verdict == REPRODUCED
+    assert decide(rule, pd.DataFrame({"x": [0.4, 1.5]})).verdict == NOT_REPRODUCED
+
+
+TREND = leaf("trend", x="gamma", direction="down", share=0.9)
+
+
+def test_trend_follows_the_claimed_direction_only():
+    gammas = [0, 1, 10, 100]
+    falling = pairs(lambda gamma: -np.log1p(gamma), gammas, "gamma")
+    outcome = decide(TREND, falling)
+    assert outcome.verdict == REPRODUCED
+    assert outcome.value == pytest.approx(-1)
+    assert decide({**TREND, "direction": "up"}, falling).verdict == NOT_REPRODUCED
+    assert decide(TREND, pairs(lambda gamma: 0, gammas, "gamma", noise=1)).verdict == NOT_REPRODUCED
+    assert decide(TREND, pairs(lambda gamma: 0, gammas, "gamma", noise=0)).verdict == NOT_REPRODUCED
+
+
+def test_trend_that_too_few_pairs_follow_or_too_small_is_trend_only():
+    falling = pairs(lambda gamma: -np.log1p(gamma), [0, 1, 10, 100], "gamma")
+    against = (falling["content"] == "coffee") & (falling["style"] == "woodcut")
+    mixed = falling.assign(x=falling["x"].where(~against, -falling["x"]))
+    assert decide(TREND, mixed).verdict == REPRODUCED, "11 of 12 pairs follow"
+    assert decide({**TREND, "share": 0.95}, mixed).verdict == TREND_ONLY
+    assert decide({**TREND, "minimum": 4.0}, falling).verdict == REPRODUCED
+    assert decide({**TREND, "minimum": 5.0}, falling).verdict == TREND_ONLY
+
+
+def test_trend_needs_three_levels():
+    assert decide(TREND, pairs(lambda gamma: -gamma, [0, 1], "gamma")).verdict == NOT_TESTED
+
+
+DIFFERENCE = leaf("difference", between="input", a="hosvd", b="raw", direction="up", minimum=0.02, controls=["blur"])
+
+
+def inputs(**means):
+    table = pairs(means.get, list(means), "input", noise=0.005)
+    # What pairs have in common is far larger than the effect.
+    return table.assign(x=table["x"] + table["content"].map(dict(zip(CONTENTS, range(4), strict=True))))
+
+
+@pytest.mark.parametrize(
+    ("means", "verdict", "reason"),
+    [
+        ({"hosvd": 0.55, "raw": 0.5, "blur": 0.5}, REPRODUCED, "claimed direction"),
+        ({"hosvd": 0.51, "raw": 0.5, "blur": 0.45}, TREND_ONLY, "smaller than 0.02"),
+        ({"hosvd": 0.55, "raw": 0.5, "blur": 0.55}, TREND_ONLY, "no better than the control blur"),
+        ({"hosvd": 0.5, "raw": 0.5, "blur": 0.4}, NOT_REPRODUCED, "no difference"),
+        ({"hosvd": 0.45, "raw": 0.5, "blur": 0.4}, NOT_REPRODUCED, "no difference"),
+        ({"hosvd": 0.55, "blur": 0.5}, NOT_TESTED, "no pair of input hosvd and raw"),
+    ],
+)
+def test_difference(means, verdict, reason):
+    outcome = decide(DIFFERENCE, inputs(**means))
+    assert outcome.verdict == verdict
+    assert reason in outcome.reason
+
+
+def test_difference_down_relative_to_the_other():
+    rule = leaf("difference", between="input", a="hosvd", b="raw", direction="down", relative=True, minimum=0.1)
+    table = pairs({"hosvd": 0.8, "raw": 1.0}.get, ["hosvd", "raw"], "input")
+    outcome = decide(rule, table)
+    assert outcome.verdict == REPRODUCED
+    assert outcome.value == pytest.approx(-0.2, abs=0.02)
+    assert "−20" in outcome.measured
+    assert decide({**rule, "minimum": 0.3}, table).verdict == TREND_ONLY
+
+
+def test_difference_must_exceed_the_floor_of_another_column():
+    rule = {**DIFFERENCE, "controls": [], "floor": "seeds"}
+    table = inputs(hosvd=0.55, raw=0.5)
+    assert decide(rule, table.assign(seeds=0.01)).verdict == REPRODUCED
+    assert decide(rule, table.assign(seeds=-0.1)).verdict == TREND_ONLY
+
+
+def test_one_picture_is_no_finding():
+    table = inputs(hosvd=0.55, raw=0.5, blur=0.5)
+    alone = table[(table["content"] == "coffee") & (table["style"] != "cubist")]
+    outcome = decide(DIFFERENCE, alone)
+    assert outcome.verdict == TREND_ONLY
+    assert "2 units" in outcome.reason
+
+
+def test_many_styles_on_one_lucky_content_are_not_many_pairs():
+    effect = {"astronaut": 0.1, "coffee": -0.01}
+    styles = [f"style {number}" for number in range(20)]
+    table = pairs(lambda condition: 0, ["hosvd", "raw", "blur"], "input", list(effect), styles)
+    table["x"] += table["content"].map(effect).where(table["input"] == "hosvd", 0.0)
+    paired = table.pivot(index=["content", "style"], columns="input", values="x")
+    difference = paired["hosvd"] - paired["raw"]
+    assert difference.mean() > 4 * difference.std() / np.sqrt(len(difference)), "a t test would take it"
+    assert decide(DIFFERENCE, table).verdict == NOT_REPRODUCED
+
+
+def test_missing_rows_are_told():
+    table = inputs(hosvd=0.55, raw=0.5, blur=0.5)
+    table.loc[table.index[table["input"] == "raw"][0], "x"] = np.nan
+    outcome = decide(DIFFERENCE, table)
+    assert "1 pairs incomplete" in outcome.measured
+    assert "1 of 36 rows have no value" in outcome.measured
+
+
+EQUIVALENCE = leaf("equivalence", between="subset", a="three", b="all", within=[None, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("three", "noise", "verdict"),
+    [(0.32, 0.01, REPRODUCED), (0.1, 0.01, REPRODUCED), (0.38, 0.4, TREND_ONLY), (0.5, 0.01, NOT_REPRODUCED)],
+)
+def test_equivalence_needs_the_whole_interval_inside(three, noise, verdict):
+    table = pairs({"three": three, "all": 0.3}.get, ["three", "all"], "subset", noise=noise)
+    assert decide(EQUIVALENCE, table).verdict == verdict
+
+
+def test_equivalence_within_two_bounds_relative():
+    rule = {**EQUIVALENCE, "within": [-0.1, 0.1], "relative": True}
+    close = pairs({"three": 1.04, "all": 1.0}.get, ["three", "all"], "subset")
+    assert decide(rule, close).verdict == REPRODUCED
+    assert decide(rule, pairs({"three": 0.5, "all": 1.0}.get, ["three", "all"], "subset")).verdict == NOT_REPRODUCED
+
+
+ORDER = leaf("order", between="net", order=["a", "b", "c", "d"], direction="down", gap=0.03, units=["size"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [
+        ((1.33, 0.97, 0.81, 0.57), REPRODUCED),
+        ((1.33, 0.81, 0.97, 0.57), TREND_ONLY),
+        ((1.33, 1.32, 1.31, 1.30), NOT_REPRODUCED),
+        ((0.57, 0.81, 0.97, 1.33), NOT_REPRODUCED),
+    ],
+)
+def test_order(seconds, verdict):
+    table = pd.DataFrame(
+        [
+            {"size": size, "net": net, "x": size * second}
+            for size in (256, 512, 1024)
+            for net, second in zip("abcd", seconds, strict=True)
+        ]
+    )
+    assert decide(ORDER, table).verdict == verdict
+    assert decide(ORDER, table[table["net"] != "b"]).verdict == NOT_TESTED
+    one_size = decide(ORDER, table[table["size"] == 256])
+    assert one_size.verdict != REPRODUCED
+
+
+def test_nothing_run_is_not_tested():
+    assert decide(NUMBER, None).verdict == NOT_TESTED
+    assert "no run of e" in decide(NUMBER, None).reason
