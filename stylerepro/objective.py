@@ -70,16 +70,28 @@ CONVENTIONS: Mapping[str, Conventions] = MappingProxyType(
     }
 )
 
+_SHORT: Mapping[str, dict[str, str | bool]] = MappingProxyType(
+    {
+        "native": {"scale": "native"},
+        "unit": {"scale": "unit"},
+        "conv": {"rectified": False},
+        "average": {"pooling": "average"},
+    }
+)
+
 
 def conventions(name: str | Conventions, **changes: str | float | bool) -> Conventions:
     """A named set of conventions, with `changes`; an unknown name or field is a `TransferError`.
 
-    `gatys/unit` is short for `conventions("gatys", scale="unit")`.
+    Short forms, for notebook parameters: `gatys/unit` is `conventions("gatys", scale="unit")`, `gatys/conv` reads
+    the features before the ReLU, `gatys/average` pools by averages; they can be joined: `gatys/unit/conv`.
     """
     if isinstance(name, str):
-        name, _, scale = name.partition("/")
-        if scale:
-            changes = {"scale": scale, **changes}
+        name, *short = name.split("/")
+        for one in short:
+            if one not in _SHORT:
+                raise TransferError(f"Unknown convention {one!r} behind {name!r}; expected one of {', '.join(_SHORT)}.")
+            changes = {**_SHORT[one], **changes}
         if name not in CONVENTIONS:
             raise TransferError(f"Unknown conventions {name!r}; expected one of {', '.join(CONVENTIONS)}.")
         name = CONVENTIONS[name]

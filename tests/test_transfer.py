@@ -248,6 +248,7 @@ def test_conventions_refuse_what_they_do_not_know():
     with pytest.raises(TransferError, match="none, positions, all"):
         Conventions(gram="chw")
     assert conventions("gatys/unit") == Conventions(scale="unit")
+    assert conventions("gatys/conv/average") == Conventions(rectified=False, pooling="average")
     with pytest.raises(TransferError, match="native, unit"):
         conventions("gatys/huge")
     with pytest.raises(TransferError, match="tv_norm"):
