@@ -79,7 +79,7 @@ def test_trend_follows_the_claimed_direction_only():
 def test_trend_that_too_few_pairs_follow_or_too_small_is_trend_only():
     falling = pairs(lambda gamma: -np.log1p(gamma), [0, 1, 10, 100], "gamma")
     against = (falling["content"] == "coffee") & (falling["style"] == "woodcut")
-    mixed = falling.assign(x=falling["x"].where(~against, -falling["x"]))
+    mixed = falling.assign(x=falling["x"].where(~against, 0.0))
     assert decide(TREND, mixed).verdict == REPRODUCED, "11 of 12 pairs follow"
     assert decide({**TREND, "share": 0.95}, mixed).verdict == TREND_ONLY
     assert decide({**TREND, "minimum": 4.0}, falling).verdict == REPRODUCED
