@@ -1,0 +1,48 @@
+"""How Sphinx builds the book. `stylerepro book` copies this folder to `_generated/`, adds the pages, and builds there.
+
+Nothing is executed here, and no page loads a script, style or font from elsewhere: the book reads the same offline.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "stylerepro"
+author = "the stylerepro authors"
+html_title = "stylerepro"
+html_show_copyright = False
+html_show_sphinx = False
+language = "en"
+
+extensions = ["myst_nb", "sphinx_external_toc", "sphinxcontrib.bibtex", "mathml"]
+exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
+external_toc_path = "_toc.yml"
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "unsrt"
+
+# The notebooks were run by `stylerepro run`; the book shows what they gave.
+nb_execution_mode = "off"
+nb_output_stderr = "remove"  # progress bars
+nb_ipywidgets_js = {}
+nb_merge_streams = True
+myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+
+html_theme = "sphinx_book_theme"
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_copy_source = False
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
+html_theme_options = {
+    "home_page_in_toc": True,
+    "navbar_persistent": [],
+    "show_navbar_depth": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "toc_title": "On this page",
+    "pygments_light_style": "friendly",
+    "pygments_dark_style": "github-dark",
+}
