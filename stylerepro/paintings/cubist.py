@@ -130,7 +130,7 @@ def _sketch(plane: Easel, rng: Generator) -> tuple[Sketch, Array]:
 def cubist(height: int, width: int, rng: Generator) -> Array:
     """Bottle, guitar, glass, fruit and newspaper broken into shaded planes with dark contours, in earths and greys.
 
-    Facets are finest in the middle (about 12 % of the shorter side across). Each is filled with short
+    Facets are finest in the middle (about 10 % of the shorter side across). Each is filled with short
     parallel touches, 1.4 % wide and never under 2 pixels; contours are up to 1 % wide, on a canvas whose
     weave shows.
     """

@@ -199,8 +199,8 @@ def _sky(block: Block, rng: Generator, way: int, horizon: float) -> None:
 def woodcut(height: int, width: int, rng: Generator) -> Array:
     """A great wave with claws of foam among rows of lesser ones, before a mountain, a sun and a graded sky.
 
-    Five blues, one vermilion and a key block; hatching lines stand 1.5 % of the shorter side apart, never under
-    4 pixels; outlines are 0.5 % wide, never under 1.2 pixels. Paper and the wood's grain show through the inks.
+    Five blues, one vermilion and a key block; hatching lines stand 1.1 to 1.9 % of the shorter side apart, never
+    under 3 pixels; outlines are 0.5 % wide, never under 1.2 pixels. Paper and the wood's grain show through the inks.
     """
     plane = easel(height, width)
     x, y = plane.grid()
