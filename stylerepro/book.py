@@ -60,7 +60,7 @@ def write_sources(target: Path, profile: str) -> Path:
     A page that has not changed is not written again, so that Sphinx reads only what is new; one that is no longer
     wanted is removed.
     """
-    entries = _in_order(discover())
+    entries = pages.in_order(discover())
     root = reference_root() if profile == "reference" else runs_root()
     runs = {
         record["experiment"]: (folder / "notebook.ipynb", record)
@@ -104,16 +104,6 @@ def _page(
     if run is None:
         return pages.notebook_page(entry.notebook, pages.not_run(entry, profile), end, keep_outputs=False)
     return pages.notebook_page(run[0], pages.record(run[1]), end)
-
-
-def _in_order(entries: list[Experiment]) -> list[Experiment]:
-    """By document, then by first claim; experiments without a claim come last in their document."""
-
-    def key(entry: Experiment) -> tuple[str, int, str]:
-        numbers = [int(claim.split(".")[1]) for claim in entry.claims]
-        return entry.document, min(numbers, default=1000), entry.name
-
-    return sorted(entries, key=key)
 
 
 def _by_hand() -> dict[str, str]:

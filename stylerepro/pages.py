@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,16 @@ def _small(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(str(text).split())
+
+
+def in_order(entries: Iterable[Experiment]) -> list[Experiment]:
+    """By document, then by first claim; experiments without a claim come last in their document."""
+
+    def key(entry: Experiment) -> tuple[str, int, str]:
+        numbers = [int(claim.split(".")[1]) for claim in entry.claims]
+        return entry.document, min(numbers, default=1000), entry.name
+
+    return sorted(entries, key=key)
 
 
 def experiments(entries: Sequence[Experiment], run: Collection[str]) -> str:

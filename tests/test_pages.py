@@ -125,6 +125,12 @@ def test_tables_of_experiments(tmp_path):
     assert "| 003 | none | not measured |" in readme
 
 
+def test_experiments_stand_in_the_order_of_documents_and_claims(tmp_path):
+    listed = [("b", "003", ("003.10",)), ("a", "003", ("003.9",)), ("c", "000", ("000.5", "000.2")), ("d", "000", ())]
+    entries = [experiment(tmp_path, name=name, document=doc, claims=ids) for name, doc, ids in listed]
+    assert [one.name for one in pages.in_order(entries)] == ["c", "d", "a", "b"]
+
+
 def notebook(tmp_path, *cells):
     path = tmp_path / "notebook.ipynb"
     path.write_text(json.dumps({"cells": list(cells), "metadata": {"widgets": {}}, "nbformat": 4, "nbformat_minor": 5}))

@@ -1,0 +1,221 @@
+"""What holds for the repository as a whole: notebooks without outputs, no traces of a machine, sizes, the README."""
+
+import ast
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stylerepro import experiments, pages
+from stylerepro.claims import load_ledger
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Rooms over 300 lines, each with the reason why it is not two.
+LONG_ROOMS: dict[str, str] = {}
+REFERENCE_LIMIT = 25_000_000
+FILE_LIMIT = 1_500_000
+# Put together here, so that this file does not name them either.
+REGISTRIES = ["py" + "pi.org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com", "deb.deb" + "ian.org"]
+MACHINE_PATH = re.compile(r"(?<![\w./~-])/(?:home|root|Users|work|farm|tmp|var/folders)/\w")
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[Path]:
+    """Files that git has or would take: what a clone of the next commit would hold."""
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this is not a git clone")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def texts(tracked) -> dict[str, str]:
+    found = {}
+    for path in tracked:
+        try:
+            found[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+    return found
+
+
+def cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def test_there_are_notebooks_and_each_has_a_sidecar_and_no_sidecar_is_alone():
+    assert NOTEBOOKS
+    assert [path.stem for path in NOTEBOOKS] == sorted(path.stem for path in (ROOT / "notebooks").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_clean_and_in_the_usual_shape(path):
+    found = cells(path)
+    for cell in found:
+        assert not cell.get("outputs"), "clear the outputs before committing"
+        assert cell.get("execution_count") is None
+    assert found[0]["cell_type"] == "markdown"
+    assert source(found[0]).startswith("# ")
+    code = [cell for cell in found if cell["cell_type"] == "code"]
+    tagged = [place for place, cell in enumerate(code) if "parameters" in cell["metadata"].get("tags", [])]
+    assert len(tagged) == 1, "exactly one cell is tagged `parameters`"
+    assert f'results.begin("{path.stem}", globals())' in source(code[tagged[0] + 1])
+    assert any("run.save(" in source(cell) for cell in code)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_parameters_are_typed_and_commented(path):
+    (cell,) = [cell for cell in cells(path) if "parameters" in cell["metadata"].get("tags", [])]
+    assert all(isinstance(line, ast.AnnAssign) for line in ast.parse(source(cell)).body)
+    declared = experiments.load(path.stem)
+    assert [name for name, parameter in declared.parameters.items() if not parameter.help] == []
+    assert {"smoke", "laptop", "reference"} <= set(declared.profiles)
+    assert all(profile.expected for profile in declared.profiles.values()), "each profile says how long it takes"
+    assert declared.hardware
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_has_no_long_helper_and_does_not_know_its_profile(path):
+    for cell in cells(path):
+        if cell["cell_type"] != "code":
+            continue
+        text = source(cell)
+        assert not re.search(r"\bprofile\b|PROFILE", text)
+        lines = [line for line in text.splitlines() if not line.lstrip().startswith(("%", "!"))]
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.FunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                assert length <= 10, f"{node.name} has {length} lines: it belongs in the package"
+
+
+def test_each_notebook_names_claims_of_its_document_that_the_ledger_has():
+    known = {claim.id: claim for claim in load_ledger()}
+    for one in experiments.discover():
+        for claim in one.claims:
+            assert claim in known
+            assert known[claim].document == one.document
+
+
+def test_no_file_names_a_package_registry(texts):
+    assert [(name, host) for name, text in texts.items() for host in REGISTRIES if host in text] == []
+
+
+def test_no_file_names_a_path_of_a_machine(texts):
+    """Tests may name such a path to see it taken out; there it is made up."""
+    found = {name: match[0] for name, text in texts.items() if (match := MACHINE_PATH.search(text))}
+    assert {name: path for name, path in found.items() if not name.startswith("tests/")} == {}
+
+
+def test_no_room_of_the_package_is_over_300_lines_without_a_reason():
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (ROOT / "stylerepro").rglob("*.py")
+    }
+    assert {name for name, length in lengths.items() if length > 300} == set(LONG_ROOMS)
+    assert all(LONG_ROOMS.values())
+
+
+def test_imports_of_the_package_run_one_way():
+    """No module is, directly or through others, imported by one that it imports itself."""
+    imports = {}
+    for path in (ROOT / "stylerepro").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        imports[name] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stylerepro"):
+                module = str(node.module)
+                imports[name] |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                imports[name] |= {alias.name for alias in node.names}
+    # A package's own __init__ names its modules for others; that is no arrow back.
+    graph = {
+        name: {one for one in found if one in imports and one != name and not name.startswith(f"{one}.")}
+        for name, found in imports.items()
+    }
+    done: set[str] = set()
+    while ready := {name for name, needed in graph.items() if name not in done and needed <= done}:
+        done |= ready
+    assert set(graph) - done == set(), "these import each other in a circle"
+
+
+def test_committed_files_are_small(tracked):
+    large = {path.name: path.stat().st_size for path in tracked if path.stat().st_size > FILE_LIMIT}
+    assert large == {}
+    reference = [path for path in tracked if path.is_relative_to(ROOT / "results" / "reference")]
+    assert sum(path.stat().st_size for path in reference) < REFERENCE_LIMIT
+
+
+def test_linters_and_types_are_checked_by_make_test_and_not_by_pytest(texts):
+    rules = texts["Makefile"]
+    assert re.search(r"^test: .*\blint\b", rules, re.MULTILINE)
+    for command in ("ruff check", "ruff format --check", "mypy"):
+        assert f"$(BIN)/{command}" in rules
+    options = texts["pyproject.toml"].split("[tool.pytest.ini_options]")[1].split("[tool.")[0]
+    assert 'filterwarnings = ["error"' in options
+    assert "--ruff" not in options
+    assert "--mypy" not in options
+
+
+def test_readme_lists_the_experiments_as_their_sidecars_do(texts):
+    wanted = pages.readme_table(pages.in_order(experiments.discover()))
+    shown = re.search(r"<!-- experiments: [^>]*-->\n(.*?)<!-- /experiments -->", texts["README.md"], re.DOTALL)
+    assert shown
+    assert shown[1].strip() == wanted, f"put this between the two comments of README.md:\n{wanted}"
+
+
+def test_readme_names_only_commands_and_options_that_exist(texts):
+    import typer
+
+    from stylerepro import cli
+
+    group = typer.main.get_command(cli.app)
+    lines = re.findall(r"^stylerepro (.*?)(?:#.*)?$", texts["README.md"], re.MULTILINE)
+    shown = [part for line in lines for part in line.removeprefix("stylerepro ").split(" && stylerepro ")]
+    assert len(shown) > 10
+    for line in shown:
+        name, *words = line.split()
+        assert name in group.commands, f"README names `stylerepro {name}`"
+        options = {option for parameter in group.commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, line
+    assert set(group.commands) == {line.split()[0] for line in shown}, "README leaves out a command"
+
+
+def test_readme_names_only_files_and_make_targets_that_exist(texts):
+    for link in re.findall(r"\]\(([^)#:]+)\)", texts["README.md"]):
+        assert (ROOT / link).exists(), link
+    targets = set(re.findall(r"^([a-z-]+):", texts["Makefile"], re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z-]+)", texts["README.md"], re.MULTILINE)) <= targets
+
+
+def test_the_number_of_claims_is_told_alike_everywhere(texts):
+    """The drawing, the README and the book's first page each say how many there are."""
+    count = len(list(load_ledger()))
+    words = {31: "thirty-one"}
+    assert f">{count} claims<" in texts["book/_static/spine.svg"]
+    assert f"make {words[count]} claims" in texts["README.md"]
+    assert f"make {words[count]} claims" in texts["book/index.md"]
+
+
+def test_the_documents_are_cited_alike_everywhere(texts):
+    """Titles and authors in the ledger, in the book's references and in CITATION.cff."""
+    citations = yaml.safe_load(texts["CITATION.cff"])["references"]
+    for document, citation in zip(load_ledger().documents.values(), citations, strict=True):
+        entry = texts["book/references.bib"].split(f"{{doc{document.id},")[1].split("\n}")[0]
+        plain = re.sub(r"[{}]", "", entry)
+        assert document.title in plain
+        assert citation["title"] == document.title
+        assert f"Document {document.id}." in citation["notes"]
+        for author in document.authors:
+            last = author.split(" (")[0].split()[-1]
+            assert last in plain
+            assert last in str(citation)
