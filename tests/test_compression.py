@@ -5,6 +5,7 @@ import pytest
 import torch
 from skimage import data
 
+from stylerepro import measures
 from stylerepro.compression import READINGS, HonmfSvd, Hosvd, compress, fold, shares, unfold
 from stylerepro.errors import CompressionError
 
@@ -122,6 +123,7 @@ def test_storage_counts_numbers_and_bytes(picture):
     assert row.numbers_stored == 10 * (40 + 144 + 1)
     assert row.bytes_stored == 2 * row.numbers_stored
     assert row.bytes_raw == 40 * 48 * 3
+    assert Hosvd(picture).shape == (40, 48)
 
 
 def test_an_nmf_cut_short_says_so_without_a_warning(picture):
@@ -168,6 +170,12 @@ def test_compress_keeps_shape_type_and_range(picture):
         assert 0 < (small - image).square().mean() < 0.01
     expected = np.clip(Hosvd(image[0].permute(1, 2, 0).double().numpy()).reconstruct(10), 0, 1)
     np.testing.assert_allclose(compress(image, n=10)[0].permute(1, 2, 0), expected, atol=1e-6)
+
+
+def test_ssim_is_that_of_the_measures(picture):
+    hosvd = Hosvd(picture)
+    pair = (x.transpose(2, 0, 1)[None] for x in (hosvd.reconstruct(10), picture))
+    assert hosvd.report([10]).ssim.item() == pytest.approx(measures.ssim(*pair), abs=1e-6)
 
 
 def test_a_picture_smaller_than_the_window_has_no_ssim():
