@@ -90,6 +90,22 @@ def status(profile: AnyProfile = None) -> None:
 
 
 @app.command()
+def claims(
+    profile: Profile = "reference",
+    out: Annotated[Path | None, typer.Option("-o", help="CSV file for the whole ledger.")] = None,
+) -> None:
+    """Give each claim its verdict, computed from the tables of a profile's runs."""
+    from stylerepro import claims as ledgers
+    from stylerepro import display, tables
+
+    ledger = ledgers.load_ledger()
+    judged = ledgers.evaluate(ledger, ledgers.tables_from_results(profile))
+    Console().print(display.verdicts_table(judged))
+    if out:
+        tables.write(judged, out)
+
+
+@app.command()
 def collect(
     profile: AnyProfile = None,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file; results/runs/collected.csv by default.")] = None,

@@ -134,6 +134,12 @@ def counts_table(collected: "pd.DataFrame") -> Table:
     return table((*columns, "rows"), counts.astype(str).to_numpy().tolist())
 
 
+def verdicts_table(judged: "pd.DataFrame") -> Table:
+    """Each claim with its verdict, the measurement and the reason."""
+    columns = ("id", "statement", "verdict", "measured", "reason")
+    return table(columns, judged[list(columns)].astype(object).fillna("").astype(str).to_numpy().tolist())
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A plain table of text."""
     made = Table(box=None, pad_edge=False, header_style="bold")

@@ -110,16 +110,21 @@ def load_notebook(path: Path) -> Any:
 
 
 def failed_cell(notebook: Any) -> dict[str, Any] | None:
-    """Where a notebook stopped: {"number": its In [number], "first_line": of its code}; None if no cell was begun.
+    """Where a notebook stopped: {"number": of the code cell, "first_line": of its code}; None if no cell was begun.
 
-    Papermill's own marks are not to be trusted: a cell that ran into the time limit is called completed.
+    Cells are counted as in the notebook before papermill put in the one with the parameters. Papermill's own marks are
+    not to be trusted: a cell that ran into the time limit is called completed.
     """
-    begun = [cell for cell in notebook.cells if cell.cell_type == "code" and _notes(cell).get("start_time")]
+    code = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    begun = [cell for cell in code if _notes(cell).get("start_time")]
     broken = [cell for cell in begun if any(output.output_type == "error" for output in cell.outputs)]
     if not begun:
         return None
     cell = broken[0] if broken else max(begun, key=lambda one: str(_notes(one)["start_time"]))
-    code = [one for one in notebook.cells if one.cell_type == "code"]
     lines = [line for line in cell.source.splitlines() if line.strip()]
     return {"number": code.index(cell) + 1, "first_line": lines[0] if lines else ""}
 

@@ -109,10 +109,10 @@ def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], forc
     reasons = explain(last[1]["fingerprint"].get("components", {}), fingerprint.components) if last else ["never run"]
     if last and not reasons:
         reasons = ["its folder is not whole"]
-    if (records.staging_folder(experiment.name, task.name, fingerprint.digest) / "parts").is_dir():
-        reasons.append("interrupted: goes on from the parts that are kept")
     if (failed := _failure(experiment.name, task.name, fingerprint.digest)) is not None:
-        reasons.append(failed)
+        reasons = [failed, *(reasons if last else [])]
+    if (records.staging_folder(experiment.name, task.name, fingerprint.digest) / "parts").is_dir():
+        reasons.append("goes on from the parts that are kept")
     return Job(task, tuple(reasons), expected, finished)
 
 

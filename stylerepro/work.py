@@ -171,12 +171,12 @@ class _Attempt:
 
     def _fail(self, error: Exception, seconds: float) -> Outcome:
         from stylerepro import kernel
-        from stylerepro.scrub import plain, scrub
+        from stylerepro.scrub import plain
 
         aside = make_folder(self.staging / "failed")
         notebook = self._keep_notebook(aside)
         cell = kernel.failed_cell(notebook) if notebook is not None else None
-        message = scrub(plain(_in_words(error, self.task.timeout)))
+        message = plain(_in_words(error, self.task.timeout))
         try:
             record = records.read_record(self.result)
         except ResultsError:
