@@ -255,9 +255,13 @@ def _hash_asset(name: str) -> str | None:
 def versions() -> dict[str, str]:
     """Python and the distributions that matter, each as major.minor."""
     found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
-    for name in DISTRIBUTIONS:
-        try:
-            found[name] = ".".join(metadata.version(name).split("+")[0].split(".")[:2])
-        except metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return found | {name: ".".join(version_of(name).split("+")[0].split(".")[:2]) for name in DISTRIBUTIONS}
+
+
+@functools.cache
+def version_of(distribution: str) -> str:
+    """The installed version of a distribution, or "absent"; looked up once, since it takes milliseconds each."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "absent"

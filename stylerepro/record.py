@@ -9,14 +9,13 @@ import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from stylerepro.errors import ResultsError
 from stylerepro.experiments import CUSTOM, Experiment, hash_of, identifying, portable
 from stylerepro.files import make_folder, project_root, results_root, write_json
-from stylerepro.fingerprint import DISTRIBUTIONS, Fingerprint, network_names
+from stylerepro.fingerprint import DISTRIBUTIONS, Fingerprint, network_names, version_of
 from stylerepro.scrub import scrub
 
 RECORD = "run.json"
@@ -135,13 +134,7 @@ def device(asked: Any) -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Python and the distributions that matter, in full."""
-    found = {"python": platform.python_version()}
-    for name in (*DISTRIBUTIONS, *_ALSO):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return {"python": platform.python_version()} | {name: version_of(name) for name in (*DISTRIBUTIONS, *_ALSO)}
 
 
 def commit() -> dict[str, Any] | None:

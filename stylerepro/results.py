@@ -146,7 +146,7 @@ def write_figure(figure: Any, path: Path, dpi: int = 100) -> None:
             images.write(figure, path, quality=quality)
         elif hasattr(figure, "savefig"):
             with atomic_path(path) as temporary:
-                figure.savefig(temporary, dpi=dpi, bbox_inches="tight", pil_kwargs={"quality": quality, "method": 6})
+                figure.savefig(temporary, dpi=dpi, bbox_inches="tight", pil_kwargs={"quality": quality})
         else:
             raise ResultsError(
                 f"Figure {path.stem!r} is a {type(figure).__name__}; a matplotlib figure or a picture is needed."

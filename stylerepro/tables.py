@@ -1,6 +1,6 @@
 """Tables as the sidecar declares them: refused when a column is missing, extra or of another type; exact on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,30 @@ def read(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
 
     Raises `ResultsError` when the file is not such a table.
     """
+    where = f"{path.name} of run {path.parent.name}"
     try:
-        dtypes: Any = {name: _dtype(Column.parse(text)) for name, text in types.items()}
-        table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], float_precision="round_trip")
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path.name} of run {path.parent.name} cannot be read: {error}") from error
-    if list(table.columns) != list(types):
-        raise ResultsError(f"{path.name} of run {path.parent.name} has other columns than its run.json says.")
-    # On disk an empty text and a gap look alike.
-    empty = {name: "" for name, text in types.items() if text == "str"}
-    return table.fillna(empty) if empty else table
+        # As text first: how exactly pandas reads a float depends on its version, `float` does not.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if list(table.columns) != list(types):
+            raise ResultsError(f"{where} has other columns than its run.json says.")
+        return pd.DataFrame({name: _parse(table[name], Column.parse(text)) for name, text in types.items()})
+    except (OSError, ValueError, KeyError) as error:
+        raise ResultsError(f"{where} cannot be read: {error}") from error
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": {"True": True, "False": False}.__getitem__,
+    "str": str,
+}
+
+
+def _parse(texts: pd.Series, column: Column) -> pd.Series:
+    read_one, gap = _READERS[column.type], np.nan if column.type == "float" else None
+    empty = "" if column.type == "str" and not column.nullable else gap
+    values = [empty if text == "" else read_one(text) for text in texts.tolist()]
+    return pd.Series(values, dtype=_dtype(column))
 
 
 def _dtype(column: Column) -> str:
@@ -75,7 +89,9 @@ def _shape(series: pd.Series, column: Column) -> pd.Series:
         return pd.Series([np.nan if pd.isna(one) else float(one) for one in series], dtype="float64")
     whole = kinds <= {int} or (column.nullable and kinds <= {int, float} and all(map(_is_whole, values)))
     fits = {"int": whole, "bool": kinds <= {bool}, "str": kinds <= {str}}
-    return series.reset_index(drop=True).astype(_dtype(column)) if fits.get(column.type) else series  # type: ignore[call-overload]
+    if not fits.get(column.type):
+        return series
+    return series.reset_index(drop=True).astype(_dtype(column))  # type: ignore[call-overload, no-any-return, unused-ignore]
 
 
 def _is_whole(value: float) -> bool:
