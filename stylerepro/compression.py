@@ -5,8 +5,10 @@ HOSVD keeps n singular values of X. HONMF+SVD factors X ≈ W·H with r non-nega
 "from H_r". The factors of an NMF have a free scale (W·D and D⁻¹·H give the same product), so the document does not
 say which numbers its 92.1 % refers to; `READINGS` lists what it can mean.
 
-Everything is computed in float64. Reconstructions are not clipped to [0, 1] here, so that Eckart and Young's bound
-holds exactly: no matrix of rank n comes nearer to X, in mean squared error, than HOSVD's.
+Everything is computed in float64, on one thread: the iterations of an NMF magnify rounding errors, from 10⁻¹² to 10⁻²
+within thirty of them, so that the result would change with the number of threads. Reconstructions are not clipped to
+[0, 1] here, so that Eckart and Young's bound holds exactly: no matrix of rank n comes nearer to X, in mean squared
+error, than HOSVD's.
 """
 
 import time
@@ -22,6 +24,7 @@ from scipy import linalg
 from skimage.metrics import structural_similarity
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from stylerepro.errors import CompressionError
@@ -82,9 +85,10 @@ class _TruncatedSvd:
     def __init__(self, unfolded: Array, matrix: Array, left: Array | None, seconds_before: float) -> None:
         start = time.perf_counter()
         self._unfolded, self._left = unfolded, left
-        self._u, self.singular_values, self._vt = linalg.svd(matrix, full_matrices=False, check_finite=False)
-        self.seconds = seconds_before + time.perf_counter() - start
-        self.singular_values_centred: Array = linalg.svdvals(matrix - matrix.mean(0), check_finite=False)
+        with threadpool_limits(1):
+            self._u, self.singular_values, self._vt = linalg.svd(matrix, full_matrices=False, check_finite=False)
+            self.seconds = seconds_before + time.perf_counter() - start
+            self.singular_values_centred: Array = linalg.svdvals(matrix - matrix.mean(0), check_finite=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -102,8 +106,9 @@ class _TruncatedSvd:
         Raises `CompressionError`, stating the range, for an n that the factorisation does not have.
         """
         _in_range("n", n, self.largest_n, f"singular values of {self._label}")
-        kept = (self._u[:, :n] * self.singular_values[:n]) @ self._vt[:n]
-        return fold(kept if self._left is None else self._left @ kept)
+        with threadpool_limits(1):
+            kept = (self._u[:, :n] * self.singular_values[:n]) @ self._vt[:n]
+            return fold(kept if self._left is None else self._left @ kept)
 
     def numbers_stored(self, n: int) -> int:
         """Numbers in the factors kept: n(H + 3W + 1), or H·r + n(r + 3W + 1) where W is kept beside H's factors."""
@@ -118,7 +123,7 @@ class _TruncatedSvd:
         same matrix with its column means taken away, where Σσ² is a variance in the statistical sense.
         mse, psnr (dB), ssim: of the whole picture against the original, range 1, not clipped.
         numbers_stored, bytes_stored (bytes_per_number each, 4 for float32), bytes_raw (8-bit RGB).
-        seconds_factorisation: wall time of the factorisation, the NMF included.
+        seconds_factorisation: wall time of the factorisation on one thread, the NMF included.
         """
         return pd.DataFrame([self._row(int(n), bytes_per_number) for n in ns])
 
@@ -201,7 +206,7 @@ class HonmfSvd(_TruncatedSvd):
             )
         start = time.perf_counter()
         model = NMF(r, init=init, max_iter=max_iter, tol=tol, random_state=seed)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)
             w: Array = model.fit_transform(unfolded)
         self.iterations = int(model.n_iter_)
@@ -212,7 +217,8 @@ class HonmfSvd(_TruncatedSvd):
     def _read(self, unfolded: Array, w: Array, h: Array, reading: str, seconds: float) -> None:
         self.r, self.reading, self._w, self._h, self._seconds_nmf = w.shape[1], reading, w, h, seconds
         start = time.perf_counter()
-        matrix, left = _interpret(unfolded, w, h, reading)
+        with threadpool_limits(1):
+            matrix, left = _interpret(unfolded, w, h, reading)
         super().__init__(unfolded, matrix, left, seconds + time.perf_counter() - start)
 
     def with_reading(self, reading: str) -> "HonmfSvd":

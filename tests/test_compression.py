@@ -1,9 +1,11 @@
 """Compression against NumPy, the bound of Eckart and Young, and the figures known of the astronaut."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from skimage import data
+from threadpoolctl import threadpool_limits
 
 from stylerepro import measures
 from stylerepro.compression import READINGS, HonmfSvd, Hosvd, compress, fold, shares, unfold
@@ -130,6 +132,14 @@ def test_an_nmf_cut_short_says_so_without_a_warning(picture):
     short = HonmfSvd(picture, 3, max_iter=2)
     assert (short.converged, short.iterations) == (False, 2)
     assert HonmfSvd(picture, 3, init="random", max_iter=400, tol=1e-2).converged
+
+
+def test_the_number_of_threads_changes_nothing(picture):
+    tables = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            tables.append(HonmfSvd(picture, 20, "h", max_iter=40).report([5]).drop(columns="seconds_factorisation"))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
 def test_the_seed_decides_a_random_start(picture):
