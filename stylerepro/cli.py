@@ -28,16 +28,13 @@ Values = Annotated[
 
 
 def main() -> None:
-    """Entry point: an error that a user can mend is one line, not a traceback; so is an interruption."""
+    """Entry point: an error that a user can mend is a line or two, not a traceback."""
     warnings.showwarning = _show_warning
     try:
         app()
     except StyleReproError as error:
         _complain(f"error: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        _complain("interrupted; what is finished is kept, and the same command goes on from there")
-        sys.exit(130)
 
 
 def _complain(message: str) -> None:
@@ -75,8 +72,12 @@ def run(
     planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
     for line in display.plan_lines(planned):
         console.print(Text(line), soft_wrap=True)
-    with display.RunReport(console) as report:
-        outcomes = runner.execute(planned, workers=jobs, timeout=timeout, report=report)
+    try:
+        with display.RunReport(console) as report:
+            outcomes = runner.execute(planned, workers=jobs, timeout=timeout, report=report)
+    except KeyboardInterrupt:
+        _complain("interrupted; what is finished is kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
     if not runner.succeeded(outcomes):
         raise typer.Exit(1)
 
