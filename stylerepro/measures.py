@@ -128,12 +128,20 @@ def high_frequency_share(image: Picture, cutoff: float = 0.25, window: bool = Tr
 
 
 def sliced_wasserstein(
-    a: Picture, b: Picture, *, patch: int = 7, projections: int = 64, scales: int = 4, seed: int = 0
+    a: Picture,
+    b: Picture,
+    *,
+    patch: int = 7,
+    projections: int = 64,
+    scales: int = 4,
+    patches: int = 20_000,
+    seed: int = 0,
 ) -> float:
     """How far the patches of `a` are from those of the style picture `b`, wherever they lie; 0 for equal ones.
 
     Both are split into `scales` bands of a Laplacian pyramid (the last one low-pass, which holds the colours). In each,
-    all patches of patch×patch×3 are projected on random directions of length 1, and the projections' W₁ distances
+    patches of patch×patch×3 (at most `patches`, drawn once for pictures of one size: sorting them is what takes the
+    time) are projected on random directions of length 1, and the projections' W₁ distances
     (Rabin et al. 2011; on pyramids Karras et al. 2018) averaged, in units of the standard deviation of b's, so that
     every band counts alike. Sizes may differ. Raises `ImageError` where the coarsest band is smaller than a patch.
     """
@@ -150,7 +158,7 @@ def sliced_wasserstein(
     directions /= directions.flatten(1).norm(dim=1)[:, None, None, None]
     distances = []
     for band_a, band_b in zip(_bands(first, scales), _bands(second, scales), strict=True):
-        found, wanted = (_sorted_projections(band, directions) for band in (band_a, band_b))
+        found, wanted = (_sorted_projections(band, directions, patches, seed) for band in (band_a, band_b))
         # One grey level is the floor: a style without any texture in a band does not make the distance infinite.
         spread = max(float(wanted.std(dim=1).mean()), 1 / 255)
         distances.append(float((found - _stretch(wanted, found.shape[1])).abs().mean()) / spread)
@@ -167,9 +175,13 @@ def _bands(picture: Tensor, scales: int) -> list[Tensor]:
     return [*bands, picture]
 
 
-def _sorted_projections(band: Tensor, directions: Tensor) -> Tensor:
-    """Every patch on every direction, sorted: (projections, patches). A convolution is exactly that projection."""
-    return functional.conv2d(band, directions)[0].flatten(1).sort(dim=1).values
+def _sorted_projections(band: Tensor, directions: Tensor, most: int, seed: int) -> Tensor:
+    """Patches on every direction, sorted: (projections, patches). A convolution is exactly that projection."""
+    projected = functional.conv2d(band, directions)[0].flatten(1)
+    if projected.shape[1] > most:
+        drawn = torch.randperm(projected.shape[1], generator=torch.Generator().manual_seed(seed))[:most]
+        projected = projected[:, drawn]
+    return projected.sort(dim=1).values
 
 
 def _stretch(quantiles: Tensor, length: int) -> Tensor:
