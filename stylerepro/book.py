@@ -72,7 +72,7 @@ def write_sources(target: Path, profile: str) -> Path:
     titles = {id: document.title for id, document in ledger.documents.items()}
     whys = {claim.id: claim.why for claim in ledger}
     generated = {
-        "summary": pages.summary(rows),
+        "summary": pages.summary(rows, profile),
         "experiments": pages.experiments(entries, runs),
         "ledger": pages.ledger(rows, titles, whys, [entry.name for entry in entries]),
     }

@@ -13,6 +13,11 @@ from stylerepro.errors import ResultsError
 from stylerepro.experiments import Experiment
 from stylerepro.selection import VERDICTS
 
+# Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
+_SHOWN_LINES = 6
+_SHOWN = {"parameters", "injected-parameters", "show-input"}
+_INJECTED = "# what this run put in their place"
+
 # One claim as `claims.evaluate` gives it: a row by column name.
 Row = Mapping[str, Any]
 
@@ -22,10 +27,19 @@ def badge(verdict: str) -> str:
     return f'<span class="verdict verdict-{verdict.replace(" ", "-")}">{verdict}</span>'
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """How many claims have which verdict, in one line."""
+_GROUND = {
+    "smoke": "From runs of profile `smoke`, which only show that everything works: these verdicts mean nothing.",
+    "laptop": "From runs of profile `laptop`, on a fixed subset of the pictures.",
+    "reference": "From the committed runs of profile `reference`, on all pictures.",
+    "paper": "From runs of profile `paper`, on the documents' own pictures and networks.",
+}
+
+
+def summary(rows: Sequence[Row], profile: str) -> str:
+    """How many claims have which verdict, and from what runs."""
     counts = Counter(row["verdict"] for row in rows)
-    return " · ".join(f"{counts[verdict]} {badge(verdict)}" for verdict in VERDICTS if counts[verdict])
+    line = " · ".join(f"{counts[verdict]} {badge(verdict)}" for verdict in VERDICTS if counts[verdict])
+    return f"{line}\n\n{_GROUND[profile]}"
 
 
 def anchor(claim: str) -> str:
@@ -174,7 +188,8 @@ def _commit(commit: Mapping[str, Any] | None) -> str:
 def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True) -> str:
     """A notebook as a page of the book, in JSON: `top` below its title, `end` behind its last cell.
 
-    Interactive widgets are left out, since a printed page has no kernel; without `keep_outputs` all outputs are.
+    Interactive widgets are left out, since a printed page has no kernel; without `keep_outputs` all outputs are. Long
+    code is folded, unless its cell is tagged `show-input`.
     Raises `ResultsError` for a file that is no notebook with a title.
     """
     try:
@@ -189,6 +204,11 @@ def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True)
     cells[0]["source"] = f"{heading}\n\n{top}\n\n{rest.strip()}\n"
     for cell in cells:
         if cell["cell_type"] == "code":
+            tags = cell.setdefault("metadata", {}).setdefault("tags", [])
+            if "".join(cell["source"]).count("\n") >= _SHOWN_LINES and not _SHOWN.intersection(tags):
+                tags.append("hide-input")
+            if "injected-parameters" in tags:
+                cell["source"] = "".join(cell["source"]).replace("# Parameters\n", f"{_INJECTED}\n", 1)
             cell["outputs"] = [_static(output) for output in cell["outputs"]] if keep_outputs else []
             cell["outputs"] = [output for output in cell["outputs"] if output.get("data") != {}]
     if end:

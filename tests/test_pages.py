@@ -6,7 +6,7 @@ import pytest
 
 from stylerepro import pages
 from stylerepro.errors import ResultsError
-from stylerepro.experiments import Experiment, Profile
+from stylerepro.experiments import PROFILES, Experiment, Profile
 
 
 def row(**changes):
@@ -40,10 +40,13 @@ def record(**changes):
 
 def test_summary_counts_each_verdict_and_leaves_out_those_without_a_claim():
     rows = [row(verdict="reproduced"), row(verdict="reproduced"), row(verdict="not tested")]
-    shown = pages.summary(rows)
+    shown = pages.summary(rows, "laptop")
     assert shown.startswith(f"2 {pages.badge('reproduced')}")
     assert f"1 {pages.badge('not tested')}" in shown
     assert "trend" not in shown
+    assert "profile `laptop`" in shown
+    assert "mean nothing" in pages.summary(rows, "smoke")
+    assert all(profile in pages.summary(rows, profile) for profile in PROFILES)
 
 
 def test_ledger_gives_quote_place_number_measure_interval_reason_and_networks():
@@ -157,6 +160,20 @@ def test_a_page_leaves_out_widgets_and_on_demand_all_outputs(tmp_path):
     path = notebook(tmp_path, TITLE, code(widget, text))
     assert json.loads(pages.notebook_page(path, "", ""))["cells"][1]["outputs"] == [text]
     assert json.loads(pages.notebook_page(path, "", "", keep_outputs=False))["cells"][1]["outputs"] == []
+
+
+def test_long_code_is_folded_but_neither_parameters_nor_what_its_author_wants_seen(tmp_path):
+    long, short = code() | {"source": ["x = 1\n"] * 7 + ["x"]}, code()
+    told = [long | {"metadata": {"tags": [tag]}} for tag in ("parameters", "injected-parameters", "show-input")]
+    page = json.loads(pages.notebook_page(notebook(tmp_path, TITLE, long, short, *told), "", ""))
+    folded = ["hide-input" in cell["metadata"]["tags"] for cell in page["cells"][1:]]
+    assert folded == [True, False, False, False, False]
+
+
+def test_parameters_put_in_by_the_run_say_so(tmp_path):
+    injected = code() | {"source": ["# Parameters\n", "size = 4"], "metadata": {"tags": ["injected-parameters"]}}
+    page = json.loads(pages.notebook_page(notebook(tmp_path, TITLE, injected), "", ""))
+    assert page["cells"][1]["source"] == "# what this run put in their place\nsize = 4"
 
 
 @pytest.mark.parametrize("content", ["", "not json", "[]", '{"cells": []}', '{"cells": [{"cell_type": "code"}]}'])
