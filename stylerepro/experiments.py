@@ -7,7 +7,7 @@ its claims, the columns of the tables, the profiles and the time to expect.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,15 @@ def portable(value: Any) -> Any:
     if isinstance(value, str) and (Path(value).is_absolute() or value.startswith("~")):
         return Path(value).name
     return value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """All text in a value, in lists and mappings too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(one)
 
 
 def hash_of(content: Any) -> str:

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stylerepro.experiments import Experiment, hash_of, identifying, portable
+from stylerepro.experiments import Experiment, hash_of, identifying, portable, texts
 from stylerepro.files import sha256
 from stylerepro.parameters import code_cells, is_parameter
 
@@ -204,8 +204,8 @@ def network_names(parameters: Mapping[str, Any]) -> list[str]:
     """The loss networks that the parameters name, resolved, in order. Unknown ones are a `NetworkError`."""
     from stylerepro.networks import resolve
 
-    texts = [text for name, value in parameters.items() if is_network(name) for text in _texts(value)]
-    return list(dict.fromkeys(resolve(text) for text in texts if text))
+    named = [text for name, value in parameters.items() if is_network(name) for text in texts(value)]
+    return list(dict.fromkeys(resolve(text) for text in named if text))
 
 
 def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -213,7 +213,7 @@ def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
     from stylerepro.networks import weights_asset
 
     names = [weights for network in network_names(parameters) if (weights := weights_asset(network))]
-    names += [text for name, value in parameters.items() if not is_network(name) for text in _texts(value)]
+    names += [text for name, value in parameters.items() if not is_network(name) for text in texts(value)]
     hashes: dict[str, str] = {}
     for name in dict.fromkeys(names):
         if found := _hash_asset(name):
@@ -221,17 +221,6 @@ def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
             shown = portable(name)
             hashes[shown] = hash_of([hashes[shown], found]) if shown in hashes else found
     return dict(sorted(hashes.items()))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one)
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _texts(one)
 
 
 def _hash_asset(name: str) -> str | None:

@@ -155,9 +155,9 @@ def commit() -> dict[str, Any] | None:
         return None
 
 
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write run.json, atomically."""
-    write_json(folder / RECORD, scrub(record))
+def write_record(folder: Path, record: Mapping[str, Any], values: Mapping[str, Any] | None = None) -> None:
+    """Write run.json, atomically. values: the parameters as given, whose paths must not stay; see `scrub`."""
+    write_json(folder / RECORD, scrub(record, values))
 
 
 def read_record(folder: Path) -> dict[str, Any]:

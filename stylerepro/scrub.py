@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stylerepro.experiments import portable, texts
 from stylerepro.files import project_root
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -17,15 +18,19 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _CELL = re.compile(r"[\w./\\:~<>-]*ipykernel_\d+[/\\]\d+\.py")
 
 
-def scrub(content: Any) -> Any:
-    """`content` (text, or lists and mappings of it) with folders of this machine named `<project>` and the like."""
-    rules = _rules()
+def scrub(content: Any, values: Any = None) -> Any:
+    """`content` (text, or lists and mappings of it) with folders of this machine named `<project>` and the like.
+
+    values: a run's parameters; absolute paths among them become file names wherever they stand in `content`.
+    """
+    paths = {text: portable(text) for text in texts(values) if portable(text) != text}
+    rules = [_rule(text, paths[text]) for text in sorted(paths, key=len, reverse=True)] + _rules()
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):
             value = _CELL.sub("<cell>", value)
             for pattern, label in rules:
-                value = pattern.sub(label, value)
+                value = pattern.sub(lambda _, label=label: label, value)  # type: ignore[misc]
             return value
         if isinstance(value, Mapping):
             return {clean(key): clean(one) for key, one in value.items()}
@@ -55,13 +60,9 @@ def _rules() -> list[tuple[re.Pattern[str], str]]:
             places += [(Path(named).absolute(), label), (project_root() / named, label)]
     with contextlib.suppress(RuntimeError):
         places.append((Path.home(), "~"))
-    texts = {str(form): label for path, label in reversed(places) for form in (path, path.resolve())}
-    rules = [
-        # Not within an address, nor where the name of a folder goes on.
-        (re.compile(r"(?<![\w.~-])" + re.escape(text) + r"(?![\w-])"), label)
-        for text, label in sorted(texts.items(), key=lambda item: -len(item[0]))
-        if len(text) > 3  # never "/" itself
-    ]
+    labels = {str(form): label for path, label in reversed(places) for form in (path, path.resolve())}
+    # Never "/" itself.
+    rules = [_rule(text, labels[text]) for text in sorted(labels, key=len, reverse=True) if len(text) > 3]
     host = platform.node()
     # A host called "image" must not tear words out of a text; one with a digit or a dot is no word.
     if re.search(r"[\d.]", host):
@@ -69,8 +70,16 @@ def _rules() -> list[tuple[re.Pattern[str], str]]:
     return rules
 
 
-def scrub_notebook(notebook: Any) -> Any:
-    """An executed notebook (nbformat node, changed in place) fit to be kept: no machine, no papermill paths."""
+def _rule(path: str, label: str) -> tuple[re.Pattern[str], str]:
+    # Not within an address, nor where the name of a folder goes on.
+    return re.compile(r"(?<![\w.~-])" + re.escape(path) + r"(?![\w-])"), label
+
+
+def scrub_notebook(notebook: Any, values: Any = None) -> Any:
+    """An executed notebook (nbformat node, changed in place) fit to be kept: no machine, no papermill paths.
+
+    values: the run's parameters, see `scrub`.
+    """
     notes = notebook.metadata.get("papermill", {})
     for key in ("input_path", "output_path"):
         if notes.get(key):
@@ -81,14 +90,16 @@ def scrub_notebook(notebook: Any) -> Any:
         if "injected-parameters" in cell.metadata.get("tags", []):
             lines = [line for line in cell.source.splitlines() if not line.startswith(("out = ", "progress = "))]
             cell.source = "\n".join(lines)
-        cell.source = scrub(cell.source)
+        cell.source = scrub(cell.source, values)
         for output in cell.get("outputs", []):
             if output.output_type == "stream":
-                output.text = scrub(plain(output.text))
+                output.text = scrub(plain(output.text), values)
             elif output.output_type == "error":
-                output.evalue = scrub(output.evalue)
-                output.traceback = scrub([plain(line) for line in output.traceback])
+                output.evalue = scrub(output.evalue, values)
+                output.traceback = scrub([plain(line) for line in output.traceback], values)
             else:
-                texts = {kind: scrub(data) for kind, data in output.data.items() if not kind.startswith("image/")}
-                output.data.update(texts)
+                clean = {
+                    kind: scrub(data, values) for kind, data in output.data.items() if not kind.startswith("image/")
+                }
+                output.data.update(clean)
     return notebook

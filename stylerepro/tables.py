@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stylerepro.errors import ResultsError
-from stylerepro.experiments import Column
+from stylerepro.experiments import Column, portable
 from stylerepro.files import atomic_path
 
 _DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "str"}
@@ -31,6 +31,10 @@ def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.
         {name: pa.Column(_dtype(column), nullable=column.nullable) for name, column in columns.items()}, strict=True
     )
     shaped = {name: _shape(table[name], columns[name]) if name in columns else table[name] for name in table.columns}
+    for name, column in columns.items():
+        # A picture given by its path is known by its name: no folder of this machine in a table.
+        if column.type == "str" and name in shaped:
+            shaped[name] = shaped[name].map(portable, na_action="ignore")
     order = [*(name for name in columns if name in shaped), *(name for name in shaped if name not in columns)]
     try:
         return schema.validate(pd.DataFrame(shaped).reset_index(drop=True)[order], lazy=True)

@@ -159,7 +159,7 @@ class _Attempt:
         notebook = kernel.load_notebook(self.staging / "executing.ipynb")
         if notebook is not None:
             with atomic_path(folder / "notebook.ipynb") as temporary:
-                nbformat.write(scrub_notebook(notebook), temporary)
+                nbformat.write(scrub_notebook(notebook, self.parameters), temporary)
         return notebook
 
     def _settle(self, seconds: float) -> Outcome:
@@ -185,7 +185,7 @@ class _Attempt:
             )
         failure = {"type": getattr(error, "ename", type(error).__name__), "message": message, "cell": cell}
         changes = {"status": records.FAILED, "profile": self.task.label, "error": failure, "seconds": round(seconds, 3)}
-        records.write_record(aside, record | changes)
+        records.write_record(aside, record | changes, self.parameters)
         log = self.staging / "log.txt"
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"\n{plain(str(error))}\n")

@@ -152,6 +152,16 @@ def test_out_names_another_folder(project, tmp_path):
     assert finished(project) == []
 
 
+def test_pictures_given_by_path_are_known_by_name(project):
+    run = results.begin("toy", toy.namespace(reading="/data/holiday/me.jpg"))
+    run.save(metrics=METRICS.assign(name=["/data/holiday/me.jpg", "swirls:3"]), history=HISTORY)
+    (folder,) = finished(project)
+    assert run.parameters["reading"] == "/data/holiday/me.jpg"
+    assert json.loads((folder / "run.json").read_text())["parameters"]["reading"] == "me.jpg"
+    assert results.collect().name.tolist() == ["me.jpg", "swirls:3"]
+    assert not [path for path in folder.iterdir() if "holiday" in path.read_text()]
+
+
 def part_value():
     return {
         "table": pd.DataFrame({"x": [0.1, np.nan], "n": ["a", None], "i": [1, 2]}, index=[3, 5]),
