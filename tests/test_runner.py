@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import psutil
 import pytest
@@ -142,7 +143,7 @@ def test_the_command_and_plain_papermill_give_the_same_table(project, tmp_path, 
     ]
     process = subprocess.Popen(plain, cwd=tmp_path / "elsewhere", stderr=subprocess.DEVNULL)
     # On an executor that a caller brings.
-    with ThreadPoolExecutor(1) as executor:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         jobs = runner.plan(["toy"], overrides={"size": "5", "gammas": "0,10"})
         assert [one.status for one in runner.execute(jobs, executor=executor)] == ["completed"]
     assert process.wait(120) == 0
@@ -155,10 +156,6 @@ def test_the_command_and_plain_papermill_give_the_same_table(project, tmp_path, 
     assert not jobs[0].stale
 
 
-def family(pid):
-    return psutil.Process(pid).children(recursive=True)
-
-
 def wait_until(condition, limit=90.0):
     end = time.monotonic() + limit
     while not condition():
@@ -166,36 +163,33 @@ def wait_until(condition, limit=90.0):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project, how):
-    toy.add(project, "toy", PARTS)
-    calls = project / "calls.txt"
-    process = command("run", "toy", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-    wait_until(lambda: calls.exists() and calls.read_text().split() == ["0", "1", "2"])
-    children = family(process.pid)
-    assert len(children) >= 2
-    if how == signal.SIGINT:
-        os.killpg(process.pid, how)
-    else:
-        process.kill()
-    said = process.communicate(timeout=60)[0].decode()
+def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project):
+    calls, processes = {}, {}
+    for name in ("killed", "stopped"):
+        toy.add(project, name, PARTS.replace("calls.txt", f"{name}.txt"))
+        calls[name] = project / f"{name}.txt"
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        processes[name] = command("run", name, start_new_session=True, **pipes)
+    wait_until(lambda: all(path.exists() and path.read_text().split() == ["0", "1", "2"] for path in calls.values()))
+    children = [child for one in processes.values() for child in psutil.Process(one.pid).children(recursive=True)]
+    assert len(children) >= 4  # a worker and a kernel each
+    processes["killed"].kill()
+    os.killpg(processes["stopped"].pid, signal.SIGINT)  # as Ctrl-C does
+    said = {name: one.communicate(timeout=60)[0].decode() for name, one in processes.items()}
     psutil.wait_procs(children, timeout=30)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert "interrupted" in said
-        assert "Traceback" not in said
-    assert not list(project.glob("results/runs/toy/*"))
+    assert processes["stopped"].returncode == 130
+    assert "interrupted" in said["stopped"]
+    assert "Traceback" not in said["stopped"]
+    assert not list(project.glob("results/runs/*/*/run.json"))
     (project / "go").touch()
-    (job,) = runner.plan(["toy"])
-    assert "goes on from the parts that are kept" in job.reasons
-    if how == signal.SIGINT:
-        return  # the second half is the same for both
-    assert runner.succeeded(runner.execute([job]))
-    assert calls.read_text().split() == ["0", "1", "2", "2", "3"]
-    (table,) = project.glob("results/runs/toy/laptop-*/metrics.csv")
+    jobs = runner.plan(["killed", "stopped"])
+    assert all("goes on from the parts that are kept" in job.reasons for job in jobs)
+    assert runner.succeeded(runner.execute(jobs[:1]))
+    assert calls["killed"].read_text().split() == ["0", "1", "2", "2", "3"]
+    (table,) = project.glob("results/runs/killed/laptop-*/metrics.csv")
     assert [float(line.split(",")[1]) for line in table.read_text().splitlines()[1:]] == [0, 1 / 3, 2 / 3, 1.0]
-    assert not [path for path in project.glob("results/runs/.staging/*") if path.suffix != ".lock"]
+    assert not [path for path in project.glob("results/runs/.staging/killed-*") if path.suffix != ".lock"]
 
 
 def fake(task, **changes):
