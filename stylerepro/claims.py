@@ -1,7 +1,7 @@
 """The ledger: what the five documents claim, the rule for each verdict, and the verdicts computed from tables.
 
 `stylerepro/ledger/NNN.yaml` holds one document each: where it comes from, and its claims with their rules, written down
-before the first run that tests them (`stylerepro.rules` and `stylerepro.verdicts` say what a rule may be). There is no
+before the first run that tests them (`stylerepro.ledger.rules` and `stylerepro.ledger.verdicts` say what a rule may be). There is no
 field for a verdict. `planned.yaml` lists experiments that have no notebook yet, with the columns that rules count on.
 """
 
@@ -15,10 +15,10 @@ import yaml
 
 from stylerepro import experiments
 from stylerepro.errors import ClaimError
-from stylerepro.grammar import Declared, checked
+from stylerepro.ledger.grammar import Declared, checked
+from stylerepro.ledger.selection import NOT_TESTED, Rule
+from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.parameters import unknown
-from stylerepro.selection import NOT_TESTED, Rule
-from stylerepro.verdicts import leaves, verdict
 
 FOLDER = Path(__file__).parent / "ledger"
 COLUMNS = (

@@ -11,7 +11,7 @@ from typing import Any
 
 from stylerepro.errors import ResultsError
 from stylerepro.experiments import Experiment
-from stylerepro.selection import VERDICTS
+from stylerepro.ledger.selection import VERDICTS
 
 # Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
 _SHOWN_LINES = 6

@@ -7,7 +7,7 @@ import yaml
 
 from stylerepro import claims
 from stylerepro.errors import ClaimError
-from stylerepro.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
+from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
 
 COUNTS = {"000": 7, "001": 7, "002": 4, "003": 8, "004": 5}
 COLUMNS = ["picture", "size", "method", "n", "sigma_share", "sigma2_share", "mse"]
@@ -116,8 +116,8 @@ def with_columns(ledger, table):
 
 
 def _columns(claim):
-    from stylerepro.selection import columns
-    from stylerepro.verdicts import leaves, readings
+    from stylerepro.ledger.selection import columns
+    from stylerepro.ledger.verdicts import leaves, readings
 
     for leaf in leaves(claim.rule):
         for one in [leaf, *(reading for _, reading in readings(leaf))]:

@@ -1,7 +1,7 @@
 import pytest
 
 from stylerepro.errors import ClaimError
-from stylerepro.grammar import checked
+from stylerepro.ledger.grammar import checked
 
 DECLARED = {
     "tv_sweep": ["network", "content", "style", "gamma", "total_variation", "tv_ratio"],

@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from stylerepro.probes import failing, refusal, satisfying
-from stylerepro.rules import KINDS, decide
-from stylerepro.selection import NOT_REPRODUCED, REPRODUCED
+from stylerepro.ledger.probes import failing, refusal, satisfying
+from stylerepro.ledger.rules import KINDS, decide
+from stylerepro.ledger.selection import NOT_REPRODUCED, REPRODUCED
 
 
 def leaf(kind, **keys):

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stylerepro import rules
-from stylerepro.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
+from stylerepro.ledger import rules
+from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
 
 decide = partial(rules.decide, resamples=200)
 CONTENTS, STYLES = ["astronaut", "coffee", "rocket", "china"], ["swirls", "woodcut", "cubist"]

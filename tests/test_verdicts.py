@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from stylerepro.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
-from stylerepro.verdicts import judge, leaves, readings, verdict
+from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
+from stylerepro.ledger.verdicts import judge, leaves, readings, verdict
 
 # A number of 1 ± 0.1 is reproduced, within ± 1 `trend only`.
 VALUES = {REPRODUCED: 1.0, TREND_ONLY: 1.5, NOT_REPRODUCED: 5.0}

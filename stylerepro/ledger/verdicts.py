@@ -1,6 +1,6 @@
 """From a rule and tables to a verdict: parts put together, other readings tried, networks compared.
 
-A rule is a leaf (`stylerepro.rules`) or a mapping with one of these, which may be nested:
+A rule is a leaf (`stylerepro.ledger.rules`) or a mapping with one of these, which may be nested:
 
 all: every part must hold; the worst part decides.
 any: the best part decides.
@@ -20,8 +20,8 @@ from functools import partial
 
 import pandas as pd
 
-from stylerepro.rules import decide
-from stylerepro.selection import (
+from stylerepro.ledger.rules import decide
+from stylerepro.ledger.selection import (
     NOT_REPRODUCED,
     NOT_TESTED,
     REPRODUCED,

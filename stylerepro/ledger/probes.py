@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from stylerepro.rules import decide
-from stylerepro.selection import NOT_REPRODUCED, REPRODUCED, UNITS, Rule
-from stylerepro.verdicts import judge, leaves, readings
+from stylerepro.ledger.rules import decide
+from stylerepro.ledger.selection import NOT_REPRODUCED, REPRODUCED, UNITS, Rule
+from stylerepro.ledger.verdicts import judge, leaves, readings
 
 _RESAMPLES = 10  # the made-up tables have no spread, so any number of draws gives the same interval
 

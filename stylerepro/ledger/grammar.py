@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from stylerepro.errors import ClaimError
+from stylerepro.ledger.probes import refusal
+from stylerepro.ledger.rules import ALWAYS, KINDS, MAYBE, STATISTICS
+from stylerepro.ledger.selection import UNITS, Rule, columns
+from stylerepro.ledger.verdicts import COMBINATIONS, leaves, readings
 from stylerepro.parameters import unknown
-from stylerepro.probes import refusal
-from stylerepro.rules import ALWAYS, KINDS, MAYBE, STATISTICS
-from stylerepro.selection import UNITS, Rule, columns
-from stylerepro.verdicts import COMBINATIONS, leaves, readings
 
 _BESIDE = ("name", "experiment", "where", "column", "over", "scale")
 
