@@ -1,8 +1,8 @@
 """The ledger: what the five documents claim, the rule for each verdict, and the verdicts computed from tables.
 
 `stylerepro/ledger/NNN.yaml` holds one document each: where it comes from, and its claims with their rules, written down
-before the first run that tests them (`stylerepro.ledger.rules` and `stylerepro.ledger.verdicts` say what a rule may be). There is no
-field for a verdict. `planned.yaml` lists experiments that have no notebook yet, with the columns that rules count on.
+before the first run that tests them (`rules` and `verdicts` in that folder say what a rule may be). There is no field
+for a verdict. `planned.yaml` lists experiments that have no notebook yet, with the columns that rules count on.
 """
 
 from collections.abc import Callable, Iterator, Mapping

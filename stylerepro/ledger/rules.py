@@ -1,12 +1,12 @@
 """Kinds of rule: pure functions of a tidy table, written down before the run that fills it.
 
 A *leaf* of a rule is plain data, as it stands in `stylerepro/ledger/*.yaml`: a `kind` (a key of `KINDS`) and what it
-needs. It looks at one column of one experiment's table; `decide` turns both into an `Outcome`. `stylerepro.ledger.verdicts`
-puts leaves together. Intervals draw contents, then styles (`stylerepro.statistics.crossed_bootstrap`).
+needs. It looks at one column of one experiment's table; `decide` turns both into an `Outcome`. `verdicts` puts
+leaves together. Intervals draw contents, then styles (`stylerepro.statistics.crossed_bootstrap`).
 
 Keys of every leaf: name (what is measured, in words), experiment, where (column: value, list of values, or null for
 rows without one), given (column: [low, high], a condition on measured values), column, over (a column to divide by),
-scale (a factor that brings the column to the claim's unit), otherwise (other readings, see `stylerepro.ledger.verdicts`).
+scale (a factor that brings the column to the claim's unit), otherwise (other readings, see `verdicts`).
 Keys of the kinds that give an interval: units, the one or two columns whose values are drawn (content, style).
 """
 

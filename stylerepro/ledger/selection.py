@@ -1,6 +1,6 @@
 """What a rule looks at and what it answers: the rows of a table that a leaf selects, and its outcome.
 
-The keys of a leaf that select are listed in `stylerepro.ledger.rules`.
+The keys of a leaf that select are listed in `rules`.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """From a rule and tables to a verdict: parts put together, other readings tried, networks compared.
 
-A rule is a leaf (`stylerepro.ledger.rules`) or a mapping with one of these, which may be nested:
+A rule is a leaf (`rules`) or a mapping with one of these, which may be nested:
 
 all: every part must hold; the worst part decides.
 any: the best part decides.
