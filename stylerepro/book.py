@@ -77,7 +77,9 @@ def write_sources(target: Path, profile: str) -> Path:
         "ledger": pages.ledger(rows, titles, whys, [entry.name for entry in entries]),
     }
     files = {path: _filled(text, generated) for path, text in _by_hand().items()}
-    files["_toc.yml"] = _toc(files["_toc.yml"], entries)
+    toc = _toc(files["_toc.yml"], entries)
+    files["_toc.yml"] = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
+    files["myst.yml"] = yaml.safe_dump(_myst(toc, files), sort_keys=False, allow_unicode=True)
     for entry in entries:
         files[f"experiments/{entry.name}.ipynb"] = _page(entry, runs.get(entry.name), rows, profile)
     for name, text in files.items():
@@ -125,7 +127,7 @@ def _filled(text: str, generated: Mapping[str, str]) -> str:
     return text
 
 
-def _toc(text: str, entries: list[Experiment]) -> str:
+def _toc(text: str, entries: list[Experiment]) -> dict[str, Any]:
     """The table of contents with a page an experiment where it says `experiments`; a part left empty goes."""
     toc = yaml.safe_load(text)
     chapters = [{"file": f"experiments/{entry.name}"} for entry in entries]
@@ -133,7 +135,25 @@ def _toc(text: str, entries: list[Experiment]) -> str:
         if part["chapters"] == "experiments":
             part["chapters"] = chapters
     toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
-    return yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
+    return toc
+
+
+def _myst(toc: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """The same contents in the words of Jupyter Book 2, which reads these sources too, where there is a network."""
+
+    def with_suffix(name: str) -> dict[str, str]:
+        return {"file": next((path for path in (f"{name}.md", f"{name}.ipynb") if path in files), f"{name}.ipynb")}
+
+    parts = [
+        {"title": part["caption"], "children": [with_suffix(one["file"]) for one in part["chapters"]]}
+        for part in toc["parts"]
+    ]
+    project = {
+        "title": "stylerepro",
+        "bibliography": [name for name in files if name.endswith(".bib")],
+        "toc": [with_suffix(toc["root"]), *parts],
+    }
+    return {"version": 1, "project": project, "site": {"template": "book-theme"}}
 
 
 def _check_installed() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -277,3 +279,18 @@ def test_the_committed_results_make_a_book(tmp_path, monkeypatch):
     assert all(f'id="claim-{claim.id.replace(".", "-")}"' in ledger for claim in claims.load_ledger())
     for path, page in pages.items():
         assert [load for load in page.loads if urlsplit(load).scheme or load.startswith("//")] == [], path.name
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Jupyter Book 2 runs on Node.js, which is not installed")
+def test_jupyter_book_2_reads_the_same_sources(project, tmp_path):
+    """It fetches its theme for HTML, but checks the sources offline; it marks what it cannot resolve and exits with 0."""
+    source = book.write_sources(tmp_path / "source", "reference")
+    contents = yaml.safe_load((source / "myst.yml").read_text())["project"]["toc"]
+    listed = [one["file"] for part in contents for one in part.get("children", [part])]
+    assert {
+        path.relative_to(source).as_posix() for path in source.rglob("*") if path.suffix in (".md", ".ipynb")
+    } == set(listed)
+    command = [sys.executable, "-m", "jupyter", "book", "build", "--md", "--ci"]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert "⛔" not in done.stdout + done.stderr
