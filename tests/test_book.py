@@ -283,7 +283,7 @@ def test_the_committed_results_make_a_book(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Jupyter Book 2 runs on Node.js, which is not installed")
 def test_jupyter_book_2_reads_the_same_sources(project, tmp_path):
-    """It fetches its theme for HTML, but checks the sources offline; it marks what it cannot resolve and exits with 0."""
+    """It fetches its theme for HTML but checks the sources offline: what it cannot resolve it marks, exiting with 0."""
     source = book.write_sources(tmp_path / "source", "reference")
     contents = yaml.safe_load((source / "myst.yml").read_text())["project"]["toc"]
     listed = [one["file"] for part in contents for one in part.get("children", [part])]
