@@ -18,6 +18,7 @@ from stylerepro import claims, pages
 from stylerepro.errors import RunError
 from stylerepro.experiments import PROFILES, Experiment, discover
 from stylerepro.files import make_folder, project_root, write_text
+from stylerepro.networks import CARD, NETWORKS
 from stylerepro.parameters import unknown
 from stylerepro.record import current_runs, reference_root, runs_root
 
@@ -74,6 +75,8 @@ def write_sources(target: Path, profile: str) -> Path:
     generated = {
         "summary": pages.summary(rows, profile),
         "experiments": pages.experiments(entries, runs),
+        "networks": pages.networks_table(NETWORKS.values()),
+        "compact_card": pages.model_card(CARD),
         "ledger": pages.ledger(rows, titles, whys, [entry.name for entry in entries]),
     }
     files = {path: _filled(text, generated) for path, text in _by_hand().items()}

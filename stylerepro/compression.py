@@ -30,6 +30,7 @@ from torch import Tensor
 from stylerepro.errors import CompressionError
 
 Array = NDArray[np.float64]
+NMF_INIT, NMF_ITERATIONS, NMF_TOLERANCE = "nndsvda", 200, 1e-4  # see HonmfSvd
 
 READINGS = MappingProxyType(
     {
@@ -192,9 +193,9 @@ class HonmfSvd(_TruncatedSvd):
         reading: str = "h",
         seed: int = 0,
         *,
-        init: str = "nndsvda",
-        max_iter: int = 200,
-        tol: float = 1e-4,
+        init: str = NMF_INIT,
+        max_iter: int = NMF_ITERATIONS,
+        tol: float = NMF_TOLERANCE,
     ) -> None:
         _known_reading(reading)
         unfolded = unfold(image)
@@ -254,9 +255,9 @@ def compress(
     r: int = 300,
     reading: str = "qr",
     seed: int = 0,
-    init: str = "nndsvda",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    init: str = NMF_INIT,
+    max_iter: int = NMF_ITERATIONS,
+    tol: float = NMF_TOLERANCE,
 ) -> Tensor:
     """Compressed pictures, to be used as content images: (N, 3, H, W) in, the same out, clamped to [0, 1].
 

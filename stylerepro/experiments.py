@@ -214,7 +214,7 @@ class _Sidecar:
         return Experiment(
             name=self.path.stem,
             title=self.text(self.content["title"], "the title"),
-            document=self.text(self.content["document"], "the document", r"\d{3}"),
+            document=self.text(self.content["document"], "the document", r"\d{3}|methods"),
             claims=tuple(self.text(claim, "the claim", r"\d{3}\.\d+") for claim in claims),
             notebook=self.path.with_suffix(".ipynb"),
             columns=self.columns(self.content["columns"], "columns"),

@@ -210,11 +210,12 @@ def network_names(parameters: Mapping[str, Any]) -> list[str]:
 
 def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Name to SHA-256 of what the parameters name: weights of networks, assets, files, folders (by their listing)."""
-    from stylerepro.networks import weights_asset
+    from stylerepro.networks import NETWORKS
 
-    names = [weights for network in network_names(parameters) if (weights := weights_asset(network))]
+    specs = [NETWORKS[name] for name in network_names(parameters)]
+    names = [spec.asset for spec in specs if spec.asset]
     names += [text for name, value in parameters.items() if not is_network(name) for text in texts(value)]
-    hashes: dict[str, str] = {}
+    hashes = {spec.packaged: sha256(spec.file) for spec in specs if spec.packaged and spec.file}
     for name in dict.fromkeys(names):
         if found := _hash_asset(name):
             # Two files of one name in two folders share an entry, which still changes with either.

@@ -12,6 +12,7 @@ from typing import Any
 from stylerepro.errors import ResultsError
 from stylerepro.experiments import Experiment
 from stylerepro.ledger.selection import VERDICTS
+from stylerepro.networks import NetworkSpec
 
 # Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
 _SHOWN_LINES = 6
@@ -130,6 +131,21 @@ def experiments(entries: Sequence[Experiment], run: Collection[str]) -> str:
             f"| [{one.title}](experiments/{one.name}.ipynb) | {one.document} | {', '.join(one.claims)} | {shown} |"
         )
     return "\n".join(lines)
+
+
+def networks_table(specs: Iterable[NetworkSpec]) -> str:
+    """The loss networks as a table: where each ends, how wide it is, how large its features are, whose it is."""
+    lines = ["| network | ends at | channels of its blocks | features | from |", "|---|---|---|---|---|"]
+    for one in specs:
+        deepest = next(layer for layer in reversed(one.layers) if layer.startswith("conv"))
+        widths = ", ".join(map(str, one.widths))
+        lines.append(f"| `{one.name}` | {deepest} | {widths} | {one.scale} | {one.source} |")
+    return "\n".join(lines)
+
+
+def model_card(path: Path) -> str:
+    """A model card as a section of a page: its headings one level lower."""
+    return re.sub(r"(?m)^#", "##", path.read_text(encoding="utf-8")).strip()
 
 
 def readme_table(entries: Sequence[Experiment]) -> str:

@@ -1,36 +1,35 @@
 """Loss networks: pictures in, features by the documents' layer names out."""
 
-import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stylerepro import assets, images, samples
-from stylerepro.errors import AssetError, NetworkError
+from stylerepro import images, samples, weights
+from stylerepro.errors import NetworkError
+from stylerepro.frozen import convolve
 from stylerepro.networks import DEFAULT_NETWORK, NETWORKS, NetworkSpec, resolve
 
 __all__ = ["DEFAULT_NETWORK", "NETWORKS", "LossNetwork", "layer_names", "pick_device", "resolve"]
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class LossNetwork(nn.Module):
     """A frozen VGG-shaped network that is cut off behind the deepest layer asked for.
 
-    name: one of `NETWORKS`, or "default".
+    name: one of `NETWORKS`, "default", or a `NetworkSpec` of your own.
     layers: names such as `conv4_2` (the convolution, before its ReLU), `relu4_2` (after it) or `pool4`.
     pooling: "max", or "average" as Gatys et al. 2016 recommend.
     scale: "native", the features as the network gives them, or "unit": every layer divided by its root mean square
     over the embedded photographs at 256 px, which makes weights comparable across layers and networks.
     dtype: of weights and arithmetic. With bfloat16 the features are handed out as float32.
+    state: the weights, by the names that the spec's `keys` describe; None reads them from where the spec says.
 
     Called with pictures (N, 3, H, W), sRGB in [0, 1], it gives a dict from layer name to features (N, C, h, w), in the
     order asked for. The network's own normalisation happens inside.
@@ -41,27 +40,28 @@ class LossNetwork(nn.Module):
 
     def __init__(
         self,
-        name: str,
+        name: str | NetworkSpec,
         layers: Sequence[str],
         *,
         pooling: str = "max",
         scale: str = "native",
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        state: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self.spec = NETWORKS[resolve(name)]
+        self.spec = NETWORKS[resolve(name)] if isinstance(name, str) else name
         self.name = self.spec.name
         self.layers = tuple(layers)
         self.pooling = _one_of("pooling", pooling, ("max", "average"))
         self.scale = _one_of("scale", scale, ("native", "unit"))
         self.dtype = dtype
         self._steps = self.spec.layers[: self._deepest() + 1]
-        weights = _load_weights(self.spec)
+        state = weights.load(self.spec) if state is None else state
         self.convolutions = nn.ModuleDict(
-            {step: _convolution(weights, step, self.spec) for step in self._steps if step.startswith("conv")}
+            {step: _convolution(state, step, self.spec) for step in self._steps if step.startswith("conv")}
         )
-        matrix, offset = _normalisation(self.spec, weights)
+        matrix, offset = _normalisation(self.spec, state)
         self.register_buffer("matrix", matrix, persistent=False)
         self.register_buffer("offset", offset, persistent=False)
         # Channels last makes these convolutions up to twice as fast on a CPU, with the same arithmetic.
@@ -112,7 +112,7 @@ class LossNetwork(nn.Module):
         found: dict[str, Tensor] = {}
         for step in self._steps:
             if step.startswith("conv"):
-                x = self.convolutions[step](x)
+                x = convolve(self.convolutions[step], x)  # type: ignore[arg-type]
             elif step.startswith("relu"):
                 # Never in place: that would turn the conv features already handed out into rectified ones.
                 x = functional.relu(x)
@@ -163,54 +163,7 @@ def _one_of(what: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def _load_weights(spec: NetworkSpec) -> dict[str, Tensor]:
-    if spec.asset is None:
-        return {}
-    downloaded = _torch_hub_file(spec)
-    try:
-        path = downloaded if downloaded and not assets.available(spec.asset) else assets.fetch(spec.asset)
-    except AssetError as error:
-        working = [n for n, s in NETWORKS.items() if s.asset is None or assets.available(s.asset)]
-        raise NetworkError(
-            f"The weights of {spec.name} cannot be had. {error} Networks that work now: {', '.join(working)}."
-        ) from error
-    if spec.keys == "torchvision":
-        entry = torchvision.models.get_model_weights(spec.name)["IMAGENET1K_V1"]
-        # torchvision's loader finds the file already in place, with its own name, and does not download.
-        return read_weights(path, lambda: entry.get_state_dict(
-            progress=False, model_dir=str(path.parent), map_location="cpu", weights_only=True
-        ))  # fmt: skip
-    return read_weights(path)["model"]
-
-
-def read_weights(path: Path, load: Callable[[], Any] | None = None) -> dict[str, Any]:
-    """A weights file of tensors and plain containers, on the CPU.
-
-    A file that is damaged, or a pickle that would run code, is a `NetworkError`: nothing in it is executed.
-    """
-    try:
-        return load() if load else torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise NetworkError(
-            f"{path.name} was refused: it is not a file of plain tensors. It may be damaged, or hold code that would "
-            f"run on loading. Expected a state dictionary written by torch.save; remove the file and fetch it again."
-        ) from error
-    except (RuntimeError, EOFError) as error:
-        raise NetworkError(
-            f"{path.name} cannot be read as weights ({error}). Remove the file and fetch it again."
-        ) from error
-
-
-def _torch_hub_file(spec: NetworkSpec) -> Path | None:
-    """What torchvision has already downloaded on this machine is not downloaded again."""
-    if spec.keys != "torchvision":
-        return None
-    url = torchvision.models.get_model_weights(spec.name)["IMAGENET1K_V1"].url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    return path if path.is_file() else None
-
-
-def _convolution(weights: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -> nn.Conv2d:
+def _convolution(state: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -> nn.Conv2d:
     convs = [name for name in spec.layers if name.startswith("conv")]
     position, block = convs.index(layer), int(layer[4])
     before = 3 if position == 0 else spec.widths[int(convs[position - 1][4]) - 1]
@@ -223,15 +176,16 @@ def _convolution(weights: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -
         bias = torch.randn(convolution.bias.shape, generator=generator) * 0.1  # type: ignore[union-attr]
     else:
         # torchvision numbers the members of one nn.Sequential: each convolution, ReLU and pooling counts.
-        key = f"features.{spec.layers.index(layer)}" if spec.keys == "torchvision" else layer.replace("_", "")
-        weight, bias = weights[f"{key}.weight"], weights[f"{key}.bias"]
+        numbered = f"features.{spec.layers.index(layer)}"
+        key = {"torchvision": numbered, "distilled": layer.replace("_", ""), "layers": layer}[spec.keys]
+        weight, bias = state[f"{key}.weight"], state[f"{key}.bias"]
     convolution.load_state_dict({"weight": weight, "bias": bias})
     return convolution
 
 
-def _normalisation(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def _normalisation(spec: NetworkSpec, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The network's normalisation of RGB in [0, 1] as a 1×1 convolution: (3, 3, 1, 1) and (3,)."""
     if spec.keys == "distilled":
-        return weights["conv0.weight"], weights["conv0.bias"]
-    deviation = torch.tensor(_IMAGENET_STD)
-    return torch.diag(1 / deviation).reshape(3, 3, 1, 1), -torch.tensor(_IMAGENET_MEAN) / deviation
+        return state["conv0.weight"], state["conv0.bias"]
+    deviation = torch.tensor(IMAGENET_STD)
+    return torch.diag(1 / deviation).reshape(3, 3, 1, 1), -torch.tensor(IMAGENET_MEAN) / deviation

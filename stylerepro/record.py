@@ -116,9 +116,9 @@ def new_record(
 
 def _networks(parameters: Mapping[str, Any], assets: Mapping[str, str]) -> dict[str, str | None]:
     """Loss network to the hash of its weights; None for one without a file."""
-    from stylerepro.networks import weights_asset
+    from stylerepro.networks import weights_name
 
-    return {name: assets.get(weights_asset(name) or "") for name in network_names(parameters)}
+    return {name: assets.get(weights_name(name) or "") for name in network_names(parameters)}
 
 
 def device(asked: Any) -> dict[str, str]:

@@ -136,8 +136,8 @@ def test_assets_are_networks_weights_known_names_and_files(project):
     (project / "a.png").write_bytes(b"1")
     (project / "mean").write_bytes(b"a file that a word happens to name")
     before = components()
-    assert set(before["assets"]) == {"vgg19_16x", "starry_night", "./a.png"}
-    assert before["parameters"]["network"] == "vgg19-16x"
+    assert set(before["assets"]) == {"compact.safetensors", "starry_night", "./a.png"}
+    assert before["parameters"]["network"] == "compact"
     (project / "a.png").write_bytes(b"2")
     assert explain(before, components()) == ["asset ./a.png changed"]
 
@@ -147,8 +147,8 @@ def test_another_default_network_makes_stale(project, monkeypatch):
     before = components()
     monkeypatch.setattr("stylerepro.networks.DEFAULT_NETWORK", "tiny")
     assert explain(before, components()) == [
-        "parameter network: vgg19-16x → tiny",
-        "asset vgg19_16x is no longer used",
+        "parameter network: compact → tiny",
+        "asset compact.safetensors is no longer used",
     ]
 
 

@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch.nn import functional
 
-from stylerepro import assets, perceptual
+from stylerepro import assets, perceptual, weights
 from stylerepro.errors import NetworkError
 from stylerepro.networks import NETWORKS, NetworkSpec
 from stylerepro.perceptual import LossNetwork
@@ -104,16 +104,16 @@ def test_torchvision_weights_give_torchvisions_features(name, monkeypatch, tmp_p
 @pytest.mark.skipif(not assets.available("vgg19_16x"), reason="needs vgg19_16x: set STYLEREPRO_MIRROR or fetch it")
 def test_distilled_network_against_its_definition():
     """Caffe's BGR·255 − mean, reflection padding, ReLU: the first two convolutions, written out by hand."""
-    weights = torch.load(assets.fetch("vgg19_16x"), map_location="cpu", weights_only=True)["model"]
-    caffe = functional.conv2d(PICTURES, weights["conv0.weight"], weights["conv0.bias"])
+    state = torch.load(assets.fetch("vgg19_16x"), map_location="cpu", weights_only=True)["model"]
+    caffe = functional.conv2d(PICTURES, state["conv0.weight"], state["conv0.bias"])
     # The file's own conv0 was trained along, and stays within two grey levels (of 255) of Caffe's.
     by_hand = PICTURES.flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).reshape(3, 1, 1)
     torch.testing.assert_close(caffe, by_hand, rtol=0, atol=2)
     first = functional.conv2d(
-        functional.pad(caffe, (1, 1, 1, 1), "reflect"), weights["conv11.weight"], weights["conv11.bias"]
+        functional.pad(caffe, (1, 1, 1, 1), "reflect"), state["conv11.weight"], state["conv11.bias"]
     )
     second = functional.conv2d(
-        functional.pad(first.relu(), (1, 1, 1, 1), "reflect"), weights["conv12.weight"], weights["conv12.bias"]
+        functional.pad(first.relu(), (1, 1, 1, 1), "reflect"), state["conv12.weight"], state["conv12.bias"]
     )
     found = LossNetwork("vgg19-16x", layers=["conv1_1", "conv1_2", "relu5_1"])(PICTURES)
     torch.testing.assert_close(found["conv1_1"], first, rtol=1e-4, atol=1e-2)
@@ -122,11 +122,10 @@ def test_distilled_network_against_its_definition():
 
 
 @pytest.mark.parametrize(("padding", "least"), [("zeros", 4), ("reflect", 8)])
-def test_too_small_a_picture_names_the_least_size(padding, least, monkeypatch):
+def test_too_small_a_picture_names_the_least_size(padding, least):
+    """On a network of one's own: a spec works wherever a name does."""
     spec = NetworkSpec("small", (1, 1, 1), (4, 4, 4), None, "random", padding, "", "")
-    monkeypatch.setattr(perceptual, "NETWORKS", {"small": spec})
-    monkeypatch.setattr(perceptual, "resolve", lambda name: name)
-    network = LossNetwork("small", layers=["relu3_1"])
+    network = LossNetwork(spec, layers=["relu3_1"])
     assert network(torch.rand(1, 3, least, least))["relu3_1"].isfinite().all()
     with pytest.raises(NetworkError, match=f"least size is {least}×{least} px"):
         network(torch.rand(1, 3, least - 1, 50))
@@ -162,7 +161,7 @@ def test_weights_that_cannot_be_had(monkeypatch, tmp_path):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(NetworkError) as caught:
         LossNetwork("vgg19", layers=["relu1_1"])
-    for part in ("vgg19-dcbb9e9d.pth", "https://", "STYLEREPRO_MIRROR", "work now: tiny"):
+    for part in ("vgg19-dcbb9e9d.pth", "https://", "STYLEREPRO_MIRROR", "work now: compact, tiny"):
         assert part in str(caught.value)
 
 
@@ -184,7 +183,7 @@ def test_weights_that_are_no_weights(damage, tmp_path, monkeypatch):
     else:
         path.touch()
     with pytest.raises(NetworkError, match=r"weights\.pth"):
-        perceptual.read_weights(path)
+        weights.read_weights(path)
     assert not Path("trapped").exists()
 
 

@@ -1,0 +1,35 @@
+"""Peak memory, against what numpy is known to allocate."""
+
+import numpy as np
+import pytest
+
+from stylerepro.memory import peak_memory
+
+MEGABYTE = 2**20
+
+
+def allocation(megabytes):
+    """A call that fills an array of so many megabytes twice, one after the other, and lets it go."""
+
+    def fill():
+        for _ in range(2):
+            np.ones(megabytes * MEGABYTE // 8).sum()
+
+    return fill
+
+
+def failing():
+    def fail():
+        raise ValueError("no such luck")
+
+    return fail
+
+
+def test_the_peak_is_what_is_held_at_once():
+    """Two arrays one after the other count as one; what was freed by the end counts as well."""
+    assert peak_memory(allocation, 200, warm=(1,)) == pytest.approx(200 * MEGABYTE, rel=0.15)
+
+
+def test_an_error_reaches_the_caller():
+    with pytest.raises(ValueError, match="no such luck"):
+        peak_memory(failing)
