@@ -85,7 +85,9 @@ def test_the_layers_contributions_add_up_to_the_style_loss(tables):
 
 def test_a_network_that_stands_in_for_its_teacher_meets_nothing(tables):
     table = tables["compact_network"].set_index("measured")
-    assert (table.loc["explained_variance", "value"] > 0.999).all()
+    # Deeper layers of so small pictures have fewer positions than channels.
+    shallow = table.loc["explained_variance"].set_index("layer").loc["relu1_1":"relu3_1", "value"]
+    assert (shallow > 0.999).all()
     assert table.loc["style_removed_median", "value"] == pytest.approx(1)
     fidelity = table[~table.index.str.contains("vgg19")]
     assert fidelity["asked"].isna().all()
