@@ -77,7 +77,7 @@ def test_charbonnier_compares_all_four_combinations_at_the_same_levels(tables):
 
 def test_the_layers_contributions_add_up_to_the_style_loss(tables):
     table = tables["vanilla_transfer"]
-    for _, one in table.groupby(["content", "style", "convention"]):
+    for _, one in table.groupby(["content", "style", "convention", "beta"]):
         assert sorted(one["layer"]) == sorted(STYLE_LAYERS)
         for column in ("style_contribution", "style_contribution_start"):
             assert one[column].sum() == pytest.approx(1)
