@@ -24,7 +24,7 @@ help:  ## this list
 	@echo "stylerepro: five documents on image style transfer, every claim put to the test"
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
 	@echo
-	@echo "Variables: PROFILE=$(PROFILE) (smoke, laptop, reference, paper), JOBS=$(JOBS), VENV=$(VENV), PYTHON=$(PYTHON),"
+	@echo "Variables: PROFILE=$(PROFILE) (smoke, laptop, reference, crosscheck, paper), JOBS=$(JOBS), VENV=$(VENV), PYTHON=$(PYTHON),"
 	@echo "PIP_ARGS=... handed to pip (see README: the CPU-only PyTorch), PYTEST_ARGS=... handed to pytest"
 
 run: announce $(READY)  ## environment, all notebooks of PROFILE, then the book of those runs

@@ -16,7 +16,7 @@ import yaml
 
 from stylerepro import claims, pages
 from stylerepro.errors import RunError
-from stylerepro.experiments import PROFILES, Experiment, discover
+from stylerepro.experiments import CROSSCHECK, PROFILES, REFERENCE, Experiment, discover
 from stylerepro.files import make_folder, project_root, write_text
 from stylerepro.networks import CARD, NETWORKS
 from stylerepro.parameters import unknown
@@ -34,7 +34,7 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
     Raises `RunError` when Sphinx is missing or finds anything to warn of, `ResultsError` for a damaged run.
     """
     _check_installed()
-    profile = profile or "reference"
+    profile = profile or REFERENCE
     if profile not in PROFILES:
         raise RunError(unknown(profile, list(PROFILES), "profile", "The book"))
     folder = project_root() / "book"
@@ -62,12 +62,14 @@ def write_sources(target: Path, profile: str) -> Path:
     wanted is removed.
     """
     entries = pages.in_order(discover())
-    root = reference_root() if profile == "reference" else runs_root()
+    root = reference_root() if profile == REFERENCE else runs_root()
     runs = {
         record["experiment"]: (folder / "notebook.ipynb", record)
         for folder, record in current_runs(root, profile)
         if (folder / "notebook.ipynb").is_file()
     }
+    others = current_runs(root, CROSSCHECK) if profile == REFERENCE else []
+    crosschecks = {record["experiment"]: record for _, record in others}
     ledger = claims.load_ledger()
     rows = _rows(ledger, claims.tables_from_results(profile, root))
     titles = {id: document.title for id, document in ledger.documents.items()}
@@ -84,7 +86,8 @@ def write_sources(target: Path, profile: str) -> Path:
     files["_toc.yml"] = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
     files["myst.yml"] = yaml.safe_dump(_myst(toc, files), sort_keys=False, allow_unicode=True)
     for entry in entries:
-        files[f"experiments/{entry.name}.ipynb"] = _page(entry, runs.get(entry.name), rows, profile)
+        shown = runs.get(entry.name), crosschecks.get(entry.name)
+        files[f"experiments/{entry.name}.ipynb"] = _page(entry, *shown, rows, profile)
     for name, text in files.items():
         if not (target / name).is_file() or (target / name).read_text(encoding="utf-8") != text:
             write_text(target / name, text)
@@ -102,13 +105,17 @@ def _rows(ledger: claims.Ledger, tables: Mapping[str, pd.DataFrame]) -> list[pag
 
 
 def _page(
-    entry: Experiment, run: tuple[Path, Mapping[str, Any]] | None, rows: Sequence[pages.Row], profile: str
+    entry: Experiment,
+    run: tuple[Path, Mapping[str, Any]] | None,
+    crosscheck: Mapping[str, Any] | None,
+    rows: Sequence[pages.Row],
+    profile: str,
 ) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
     end = f"## Verdicts\n\n{pages.verdicts(mine)}" if mine else ""
     if run is None:
         return pages.notebook_page(entry.notebook, pages.not_run(entry, profile), end, keep_outputs=False)
-    return pages.notebook_page(run[0], pages.record(run[1]), end)
+    return pages.notebook_page(run[0], pages.record(run[1], crosscheck), end)
 
 
 def _by_hand() -> dict[str, str]:

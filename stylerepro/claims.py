@@ -15,6 +15,7 @@ import yaml
 
 from stylerepro import experiments
 from stylerepro.errors import ClaimError
+from stylerepro.experiments import CROSSCHECK, REFERENCE
 from stylerepro.ledger.grammar import Declared, checked
 from stylerepro.ledger.selection import NOT_TESTED, Rule
 from stylerepro.ledger.verdicts import leaves, verdict
@@ -122,12 +123,20 @@ def tables_from_results(
     root: Path | None = None,
     read: Callable[[Path | None, str], Mapping[str, pd.DataFrame]] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Experiment to its table over the runs of one profile. read: takes root and profile; None: `results.tables_of`."""
+    """Experiment to its table over the runs of one profile, those of `reference` with the second network's beside them.
+
+    read: takes root and profile; None: `results.tables_of`.
+    """
     if read is None:
         from stylerepro.results import tables_of
 
         read = tables_of
-    return dict(read(root, profile))
+    found = dict(read(root, profile))
+    if profile == REFERENCE:
+        for experiment, table in read(root, CROSSCHECK).items():
+            beside = [found[experiment]] if experiment in found else []
+            found[experiment] = pd.concat([*beside, table], ignore_index=True)
+    return found
 
 
 def _row(claim: Claim, ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:

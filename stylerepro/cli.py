@@ -135,7 +135,7 @@ def fetch(names: Annotated[list[str] | None, typer.Argument(help="Assets; none l
 
 @app.command()
 def publish(names: Names = None, profile: Profile = "reference") -> None:
-    """Copy finished reference runs to results/reference/, to be committed (of `paper`, the tables)."""
+    """Copy finished reference runs to results/reference/, to be committed (of `crosscheck` and `paper`, the tables)."""
     from stylerepro import publish as publishing
 
     done = publishing.publish(names or [], profile)

@@ -16,7 +16,9 @@ from stylerepro.errors import ParameterError, RunError
 from stylerepro.files import project_root
 from stylerepro.parameters import RESERVED, SCALARS, Parameter, convert, read_parameters, unknown
 
-PROFILES = ("smoke", "laptop", "reference", "paper")
+PROFILES = ("smoke", "laptop", "reference", "crosscheck", "paper")
+# The reference run again on the second of the two loss networks that decide; its rows stand beside the reference's.
+REFERENCE, CROSSCHECK = "reference", "crosscheck"
 DEFAULT_PROFILE = "laptop"
 CUSTOM = "custom"
 

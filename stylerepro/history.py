@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -114,3 +114,22 @@ class Book:
         shares_of = [f"share_{term}" for term in TERMS]
         columns = ["setting", "step", "evaluations", *TERMS, "total", "seconds", *shares_of]
         return pd.DataFrame(rows, columns=columns).sort_values(["setting", "step"], ignore_index=True)
+
+
+def gradient_shares(history: pd.DataFrame, terms: Sequence[str] = ("content", "style")) -> pd.DataFrame:
+    """Each term's share of the gradient norm at the first, middle and last step, for tables.
+
+    history: of `stylerepro.transfer.transfer`. One row a setting, in order; columns content_share_start,
+    content_share_middle, content_share_end, and so on for each of `terms`.
+    """
+    kept = history.dropna(subset="share_content").groupby("setting")
+    columns: dict[str, pd.Series] = {}
+    for term in terms:
+        share = kept[f"share_{term}"]
+        for name, chosen in (
+            ("start", share.first()),
+            ("middle", share.apply(lambda one: one.iloc[1])),
+            ("end", share.last()),
+        ):
+            columns[f"{term}_share_{name}"] = chosen
+    return pd.DataFrame(columns)

@@ -9,8 +9,8 @@ image being made and of the style image, N the channels and M = H·W the positio
 
 from torch import Tensor, linalg
 
-CONTENT_KINDS = ("half_sum", "mean", "norm", "charbonnier", "absolute", "signed_sum")
-STYLE_KINDS = ("squared", "mean", "norm", "charbonnier", "absolute", "signed_sum")
+CONTENT_KINDS = ("half_sum", "mean", "norm", "charbonnier", "msce", "absolute", "signed_sum")
+STYLE_KINDS = ("squared", "mean", "norm", "charbonnier", "msce", "absolute", "signed_sum")
 GRAM_NORMALISATIONS = ("none", "positions", "all")
 
 
@@ -35,6 +35,8 @@ def content_loss(features: Tensor, target: Tensor, kind: str = "half_sum", epsil
     - mean: Σ (F − P)² / (CHW). Document 003, section 3.3; Johnson et al. 2016, eq. 2.
     - norm: ‖F − P‖_F. Document 004, eq. 5. Its gradient at F = P is taken as zero.
     - charbonnier: mean of √((F − P)² + ε²). Document 004.
+    - msce: mean of the squared Charbonnier errors, (F − P)² + ε². Our reading of what document 004 names and does
+      not define; its gradient is that of `mean`.
     - absolute: Σ |F − P|. The nearest loss to document 001's that depends on its target.
     - signed_sum: Σ (F − P), as document 001 writes it. Its gradient does not depend on P.
     """
@@ -55,8 +57,9 @@ def gram(features: Tensor, normalisation: str = "none") -> Tensor:
     - all: divided by C·H·W. Document 003, section 3.3; Johnson et al. 2016, eq. 3.
     """
     n, channels, height, width = features.shape
-    rows = features.reshape(n, channels, height * width)
-    product = rows @ rows.transpose(1, 2)
+    # Positions first: that is how channels-last features lie in memory, so neither they nor their gradient are copied.
+    rows = features.permute(0, 2, 3, 1).reshape(n, height * width, channels)
+    product = rows.transpose(1, 2) @ rows
     if normalisation == "none":
         return product
     if normalisation == "positions":
@@ -84,6 +87,7 @@ def style_loss(
     - mean: Σ (G − A)² / C².
     - norm: ‖G − A‖_F. Document 004, eq. 3.
     - charbonnier: mean of √((G − A)² + ε²). Document 004.
+    - msce: mean of (G − A)² + ε², see `content_loss`.
     - absolute: Σ |G − A|.
     - signed_sum: Σ (G − A), as document 001 writes it.
     """
@@ -127,6 +131,8 @@ def _reduce(difference: Tensor, kind: str, epsilon: float) -> Tensor:
         return linalg.vector_norm(difference, dim=1)
     if kind == "charbonnier":
         return charbonnier(difference, epsilon).mean(1)
+    if kind == "msce":
+        return charbonnier(difference, epsilon).square().mean(1)
     if kind == "absolute":
         return difference.abs().sum(1)
     if kind == "signed_sum":

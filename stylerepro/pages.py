@@ -31,7 +31,8 @@ def badge(verdict: str) -> str:
 _GROUND = {
     "smoke": "From runs of profile `smoke`, which only show that everything works: these verdicts mean nothing.",
     "laptop": "From runs of profile `laptop`, on a fixed subset of the pictures.",
-    "reference": "From the committed runs of profile `reference`, on all pictures.",
+    "reference": "From the committed runs of profile `reference`, on all pictures, and their `crosscheck`.",
+    "crosscheck": "From runs of profile `crosscheck`: the reference's, repeated on the second loss network alone.",
     "paper": "From runs of profile `paper`, on the documents' own pictures and networks.",
 }
 
@@ -159,8 +160,11 @@ def readme_table(entries: Sequence[Experiment]) -> str:
     return "\n".join(lines)
 
 
-def record(run: Mapping[str, Any]) -> str:
-    """On top of an experiment's page: how the run was made, from its record, and how to make it again."""
+def record(run: Mapping[str, Any], crosscheck: Mapping[str, Any] | None = None) -> str:
+    """On top of an experiment's page: how the run was made, from its record, and how to make it again.
+
+    crosscheck: the record of the same on the second loss network, which is not shown but counts for the verdicts.
+    """
     networks = ", ".join(run.get("networks") or {}) or "none"
     lines = [
         f"Profile **{run['profile']}** · loss network **{networks}** · {_hardware(run)}",
@@ -168,6 +172,11 @@ def record(run: Mapping[str, Any]) -> str:
         f"fingerprint `{run['fingerprint']['digest'][:12]}`",
         f"To run it again: `stylerepro run {run['experiment']} --profile {run['profile']}`",
     ]
+    if crosscheck is not None:
+        lines.append(
+            f"Made on **{', '.join(crosscheck['networks'])}** too ({crosscheck['start'][:10]}, "
+            f"{_duration(crosscheck['seconds'])}, {_commit(crosscheck.get('commit'))}); the verdicts rest on both."
+        )
     return ":::{admonition} How this page was made\n:class: note run-record\n" + "\n\n".join(lines) + "\n:::"
 
 

@@ -110,17 +110,19 @@ class LossNetwork(nn.Module):
         x = pictures.to(self.matrix.dtype, memory_format=torch.channels_last)
         x = functional.conv2d(x, self.matrix, self.offset).to(self.dtype)
         found: dict[str, Tensor] = {}
+        handed_out = True  # the pictures are the caller's
         for step in self._steps:
             if step.startswith("conv"):
                 x = convolve(self.convolutions[step], x)  # type: ignore[arg-type]
             elif step.startswith("relu"):
-                # Never in place: that would turn the conv features already handed out into rectified ones.
-                x = functional.relu(x)
+                # In place only where nobody was handed the convolution: its features would become rectified ones.
+                x = functional.relu(x, inplace=not handed_out)
             elif self.pooling == "max":
                 x = functional.max_pool2d(x, 2)
             else:
                 x = functional.avg_pool2d(x, 2)
-            if step in self.layers:
+            handed_out = step in self.layers
+            if handed_out:
                 found[step] = x
         return {layer: self._hand_out(layer, found[layer]) for layer in self.layers}
 

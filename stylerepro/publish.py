@@ -9,14 +9,15 @@ from typing import Any
 
 from stylerepro import record as records
 from stylerepro.errors import ResultsError, RunError
-from stylerepro.experiments import discover, load, resolve_parameters
+from stylerepro.experiments import CROSSCHECK, REFERENCE, discover, load, resolve_parameters
 from stylerepro.files import make_folder
 from stylerepro.fingerprint import compute, explain
 from stylerepro.parameters import unknown
 
 LIMIT = 25_000_000  # bytes, for all committed results together
-PUBLISHED = ("reference", "paper")
-# The paper profile shows the documents' own pictures, which are others' property: of it only numbers are kept.
+PUBLISHED = (REFERENCE, CROSSCHECK, "paper")
+# The paper profile shows the documents' own pictures, which are others' property, and the crosscheck the reference's:
+# of both only numbers are kept.
 _TABLES = (records.RECORD, "metrics.csv", "history.csv")
 _WHOLE = (*_TABLES, "notebook.ipynb", "figures")
 
@@ -33,7 +34,7 @@ class Published:
 def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
     """Copy the finished runs of a profile to the committed results: all that have one, or exactly the named ones.
 
-    Raises `RunError` for another profile than "reference" or "paper", and `ResultsError`, with nothing changed, when a
+    Raises `RunError` for another profile than those of `PUBLISHED`, and `ResultsError`, with nothing changed, when a
     run is missing, damaged or stale, or when the committed results would pass `LIMIT`.
     """
     if profile not in PUBLISHED:
@@ -46,7 +47,7 @@ def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
     root = make_folder(records.reference_root())
     with tempfile.TemporaryDirectory(prefix=".publishing-", dir=root) as aside:
         made = {name: _copy(folder, Path(aside) / name, profile) for name, folder in sources.items()}
-        targets = {name: root / (name if profile == "reference" else f"{name}-{profile}") for name in sources}
+        targets = {name: root / (name if profile == REFERENCE else f"{name}-{profile}") for name in sources}
         stay = [one for one in root.iterdir() if one not in targets.values() and not one.name.startswith(".")]
         sizes = {name: size(folder) for name, folder in made.items()}
         total = sum(sizes.values()) + sum(map(size, stay))
@@ -91,7 +92,7 @@ def _source(name: str, profile: str) -> Path:
 
 def _copy(source: Path, target: Path, profile: str) -> Path:
     make_folder(target)
-    for name in _WHOLE if profile == "reference" else _TABLES:
+    for name in _WHOLE if profile == REFERENCE else _TABLES:
         if (source / name).is_dir():
             shutil.copytree(source / name, target / name)
         elif (source / name).is_file():

@@ -263,3 +263,17 @@ def test_tables_come_from_the_results_of_one_profile(tmp_path):
     assert asked == [(tmp_path, "paper")]
     assert list(found) == ["compression"]
     assert claims.tables_from_results(root=tmp_path) == {}
+
+
+def test_a_verdict_on_reference_runs_rests_on_both_networks():
+    tables = {
+        "reference": {"tv_sweep": pd.DataFrame({"network": ["compact"]}), "compression": pd.DataFrame({"n": [1]})},
+        "crosscheck": dict.fromkeys(["tv_sweep", "charbonnier"], pd.DataFrame({"network": ["vgg19-16x"]})),
+        "laptop": {"tv_sweep": pd.DataFrame({"network": ["compact"]})},
+    }  # fmt: skip
+    found = claims.tables_from_results("reference", None, lambda root, profile: tables[profile])
+    assert found["tv_sweep"]["network"].tolist() == ["compact", "vgg19-16x"]
+    assert found["charbonnier"]["network"].tolist() == ["vgg19-16x"]
+    assert len(found["compression"]) == 1
+    alone = claims.tables_from_results("laptop", None, lambda root, profile: tables[profile])
+    assert alone["tv_sweep"]["network"].tolist() == ["compact"]

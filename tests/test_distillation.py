@@ -19,7 +19,10 @@ from stylerepro.samples import CONTENTS
 
 TEACHER = NetworkSpec("teacher", (1, 1), (4, 6), None, "random", "reflect", "", "")
 STUDENT = NetworkSpec("student", (1, 1), (6, 9), None, "layers", "reflect", "", "")
-RECIPE = Recipe(rounds=14, steps=80, batch=512, memory=8000, crops=6, positions=400)
+RECIPE = Recipe(
+    rounds=14, steps=80, batch=512, memory=8000, crops=6, positions=400,
+    learning_rate=5e-3, convolution_weight=0.3, kernel_weight=1.0, ridge=1e-3, seed=0,
+)  # fmt: skip
 BYTES = [(images.read(name, 64)[0] * 255).round().to(torch.uint8) for name in ("chelsea", "coffee", "rocket")]
 SQUARES = distillation.squares(BYTES, 48)
 

@@ -34,6 +34,7 @@ SLOW = {
     "mean": lambda d: sum(v * v for v in d) / len(d),
     "norm": lambda d: math.sqrt(sum(v * v for v in d)),
     "charbonnier": lambda d: sum(math.sqrt(v * v + 0.1**2) for v in d) / len(d),
+    "msce": lambda d: sum(v * v + 0.1**2 for v in d) / len(d),
     "absolute": lambda d: sum(abs(v) for v in d),
     "signed_sum": lambda d: sum(d),
 }

@@ -98,6 +98,12 @@ def test_record_says_profile_network_hardware_date_commit_fingerprint_and_comman
     assert "`stylerepro run tv_sweep --profile laptop`" in shown
 
 
+def test_record_names_the_other_network_that_the_verdicts_rest_on():
+    shown = pages.record(record(), record(profile="crosscheck", networks={"vgg16": None}, seconds=600))
+    assert "**vgg16** too (2026-11-21, 10 min" in shown
+    assert "too" not in pages.record(record())
+
+
 def test_record_owns_up_to_changes_that_were_not_committed_and_names_the_gpu():
     changed = {"sha": "0123456789abcdef", "dirty": True}
     shown = pages.record(

@@ -295,12 +295,13 @@ def test_publish_copies_fresh_reference_runs_whole(project):
     assert [state.where for state in runner.status("reference")] == ["own", "committed"]
 
 
-def test_publish_keeps_only_tables_of_the_documents_own_pictures(project):
-    toy.add(project, "toy", sidecar=toy.SIDECAR + "  paper: {size: 16}\n")
-    (job,) = runner.plan(["toy"], "paper")
+@pytest.mark.parametrize("profile", ["paper", "crosscheck"])
+def test_publish_keeps_only_tables_of_what_is_not_shown(project, profile):
+    toy.add(project, "toy", sidecar=toy.SIDECAR + f"  {profile}: {{size: 16}}\n")
+    (job,) = runner.plan(["toy"], profile)
     fake(job.task)
-    publish.publish(["toy"], "paper")
-    target = project / "results" / "reference" / "toy-paper"
+    publish.publish(["toy"], profile)
+    target = project / "results" / "reference" / f"toy-{profile}"
     assert {path.name for path in target.iterdir()} == {"run.json", "metrics.csv"}
 
 

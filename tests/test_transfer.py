@@ -8,6 +8,7 @@ import torch
 
 from stylerepro import losses
 from stylerepro.errors import TransferError
+from stylerepro.history import gradient_shares
 from stylerepro.objective import Conventions, conventions
 from stylerepro.perceptual import LossNetwork
 from stylerepro.transfer import transfer
@@ -115,6 +116,17 @@ def test_gradient_shares_are_norms_of_the_weighted_gradients():
     ]
     norms = [torch.autograd.grad(t.sum(), noise, retain_graph=True)[0].norm().item() for t in terms]
     np.testing.assert_allclose(shares.iloc[0], np.array(norms) / sum(norms), rtol=1e-8)
+
+
+def test_shares_of_a_batch_are_a_row_a_setting_for_tables():
+    history = run(style_weight=[1.0, 100.0], start="noise", iterations=5).history
+    table = gradient_shares(history, ("style", "tv"))
+    assert list(table.columns) == [
+        f"{term}_share_{at}" for term in ("style", "tv") for at in ("start", "middle", "end")
+    ]
+    second = history[history["setting"] == 1].set_index("step")["share_style"]
+    np.testing.assert_array_equal(table.loc[1, :"style_share_end"], second.loc[[0, 2, 5]])
+    assert (table.loc[1, :"style_share_end"] > table.loc[0, :"style_share_end"]).all()
 
 
 def test_shares_do_not_change_the_path():

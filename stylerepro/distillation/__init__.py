@@ -11,6 +11,7 @@ from stylerepro.distillation.fidelity import (
     loss_evaluation,
     relative_style_loss,
     style_removed,
+    with_any_weights,
 )
 from stylerepro.distillation.layerwise import Recipe, fit_layer, metadata, unit_scale
 from stylerepro.distillation.pictures import Crops, Photographs, paintings, photographs, squares
@@ -32,4 +33,5 @@ __all__ = [
     "squares",
     "style_removed",
     "unit_scale",
+    "with_any_weights",
 ]

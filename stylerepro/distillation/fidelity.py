@@ -32,12 +32,12 @@ def explained_variance(
     One row a layer: layer, channels_student, channels_teacher, explained_fit, explained.
     """
     rows = []
+    seen, held_out = (_moments(student, teacher, pictures) for pictures in (fitted_on, judged_on))
     for layer in student.layers:
-        seen, held_out = (_moments(student, teacher, layer, pictures) for pictures in (fitted_on, judged_on))
-        head = _least_squares(seen, ridge)
+        head = _least_squares(seen[layer], ridge)
         rows.append({
             "layer": layer, "channels_student": len(head) - 1, "channels_teacher": head.shape[1],
-            "explained_fit": _explained(seen, head), "explained": _explained(held_out, head),
+            "explained_fit": _explained(seen[layer], head), "explained": _explained(held_out[layer], head),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -136,19 +136,23 @@ class _Moments:
     y: Tensor
     count: int
 
+    def __add__(self, other: "_Moments") -> "_Moments":
+        sums = (getattr(self, field.name) + getattr(other, field.name) for field in dataclasses.fields(self))
+        return _Moments(*sums)
+
 
 @torch.no_grad()
-def _moments(student: LossNetwork, teacher: LossNetwork, layer: str, pictures: Tensor) -> _Moments:
-    total: _Moments | None = None
-    for batch in pictures.split(4):
-        x, y = (network(batch)[layer].double().transpose(0, 1).flatten(1).T for network in (student, teacher))
-        x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1)
-        here = _Moments(x.T @ x, x.T @ y, y.square().sum(0), y.sum(0), len(x))
-        total = here if total is None else _Moments(
-            total.xx + here.xx, total.xy + here.xy, total.yy + here.yy, total.y + here.y, total.count + here.count
-        )  # fmt: skip
-    assert total is not None, "no pictures"
-    return total
+def _moments(student: LossNetwork, teacher: LossNetwork, pictures: Tensor) -> dict[str, _Moments]:
+    """Of each layer, in one pass over the pictures."""
+    totals: dict[str, _Moments] = {}
+    for batch in pictures.split(2):
+        own, wanted = student(batch), teacher(batch)
+        for layer in student.layers:
+            x, y = (features[layer].double().transpose(0, 1).flatten(1).T for features in (own, wanted))
+            x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1)
+            here = _Moments(x.T @ x, x.T @ y, y.square().sum(0), y.sum(0), len(x))
+            totals[layer] = totals[layer] + here if layer in totals else here
+    return totals
 
 
 def _least_squares(moments: _Moments, ridge: float) -> Tensor:

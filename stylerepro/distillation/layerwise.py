@@ -39,17 +39,17 @@ class Recipe:
     mean. seed: of weights, crops and batches.
     """
 
-    rounds: int = 60
-    steps: int = 80
-    batch: int = 1024
-    memory: int = 32_768
-    crops: int = 48
-    positions: int = 512
-    learning_rate: float = 5e-3
-    convolution_weight: float = 0.3
-    kernel_weight: float = 1.0
-    ridge: float = 1e-3
-    seed: int = 0
+    rounds: int
+    steps: int
+    batch: int
+    memory: int
+    crops: int
+    positions: int
+    learning_rate: float
+    convolution_weight: float
+    kernel_weight: float
+    ridge: float
+    seed: int
 
 
 def fit_layer(

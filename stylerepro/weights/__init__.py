@@ -19,7 +19,7 @@ from stylerepro.errors import AssetError, NetworkError
 from stylerepro.files import atomic_path
 from stylerepro.networks import NETWORKS, NetworkSpec
 
-__all__ = ["describe", "load", "network_at_hand", "read_weights", "save"]
+__all__ = ["describe", "load", "network_at_hand", "read_safetensors", "read_weights", "save"]
 
 
 def load(spec: NetworkSpec) -> dict[str, Tensor]:
