@@ -5,7 +5,7 @@ PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3
               command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
               && { echo $$p; break; }; done)
 PROFILE  ?= laptop
-JOBS     ?= 1
+JOBS     ?= 2
 PIP_ARGS ?=
 PYTEST_ARGS ?=
 

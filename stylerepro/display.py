@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stylerepro.experiments import Experiment
+from stylerepro.record import read_progress
 from stylerepro.runner import Job, State, duration
 from stylerepro.work import BUSY, COMPLETED, FAILED, FRESH, Outcome
 
@@ -66,7 +67,10 @@ class RunReport:
     def _line(self, job: Job) -> str:
         elapsed = duration(time.monotonic() - self._since[_title(job)])
         expected = f"expected {job.expected}" if job.expected else "no estimate yet"
-        return f"{_title(job)}: running {elapsed if self._live else ''}, {expected}".replace(" ,", ",")
+        if not self._live:
+            return f"{_title(job)}: running, {expected}"
+        progress = read_progress(job.task.experiment, job.task.name)
+        return ", ".join(filter(None, (f"{_title(job)}: running {elapsed}", progress, expected)))
 
     def _print(self, line: str, style: str = "") -> None:
         self._console.print(Text(line, style), soft_wrap=True)

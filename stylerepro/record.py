@@ -19,6 +19,7 @@ from stylerepro.fingerprint import DISTRIBUTIONS, Fingerprint, network_names, ve
 from stylerepro.scrub import scrub
 
 RECORD = "run.json"
+_PROGRESS = "progress.json"
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 MANUAL = "manual"
 _ALSO = ("pillow", "matplotlib", "pandera", "papermill", "ipykernel", "stylerepro")
@@ -52,6 +53,24 @@ def run_name(label: str, parameters: Mapping[str, Any]) -> str:
 def staging_folder(experiment: str, name: str, digest: str) -> Path:
     """Where a run with this fingerprint is prepared, and where its finished parts wait if it is interrupted."""
     return runs_root() / ".staging" / f"{experiment}-{name}-{digest[:12]}"
+
+
+def write_progress(staging: Path, done: int, wanted: int, name: str) -> None:
+    """Note how far a run has come, for the command that waits for it."""
+    write_json(staging / _PROGRESS, {"done": done, "wanted": wanted, "name": name})
+
+
+def read_progress(experiment: str, name: str) -> str:
+    """How far the run of this name has come, in words; "" where it has not said."""
+    noted = [path / _PROGRESS for path in (runs_root() / ".staging").glob(f"{experiment}-{name}-*")]
+    newest = max((path for path in noted if path.is_file()), key=lambda path: path.stat().st_mtime, default=None)
+    if newest is None:
+        return ""
+    try:
+        said = json.loads(newest.read_text(encoding="utf-8"))
+        return f"{said['done']} of {said['wanted']} {said['name']}"
+    except (OSError, ValueError, LookupError):
+        return ""  # it has just ended
 
 
 def failed_folder(experiment: str, name: str) -> Path:

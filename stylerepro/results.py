@@ -1,7 +1,7 @@
 """A run's folder: begun in a notebook's cell, filled part by part, saved whole or not at all, collected into tables.
 
 run = results.begin("tv_sweep", globals())          # in the cell behind the tagged `parameters`
-pair = run.part("chelsea × swirls", lambda: {...})   # computed once, even if the run is killed in between
+found = run.parts(pairs, compute)                    # each computed once, even if the run is killed in between
 run.save(metrics=table, history=curves, figures={"spectra": figure})
 """
 
@@ -9,12 +9,14 @@ import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from tqdm.auto import tqdm
 
 from stylerepro import parts, tables
 from stylerepro.errors import ParameterError, ResultsError
@@ -32,6 +34,7 @@ from stylerepro.record import (
     runs_root,
     staging_folder,
     tidy_staging,
+    write_progress,
     write_record,
 )
 
@@ -83,6 +86,22 @@ class Run:
         value, saved = parts.compute_once(self._workshop / "parts" / self._digest[:12], key, compute)
         self._saved_seconds += saved
         return value
+
+    def parts(
+        self, jobs: Iterable[Hashable], compute: Callable[..., Mapping[str, Any]], name: str = "settings"
+    ) -> dict[Any, dict[str, Any]]:
+        """`part` for each of `jobs`, with progress; job to what `compute(*job)` gives, or `compute(job)` for no tuple.
+
+        name: of what is counted, in the plural; it tells the parts of one loop from those of another.
+        """
+        wanted = list(dict.fromkeys(jobs))
+        found: dict[Any, dict[str, Any]] = {}
+        for job in tqdm(wanted, desc=name, leave=False, disable=not self._manual):
+            if not self._manual:
+                write_progress(self._workshop, len(found), len(wanted), name)
+            arguments = job if isinstance(job, tuple) else (job,)
+            found[job] = self.part(f"{name} {job}", partial(compute, *arguments))
+        return found
 
     def save(
         self,

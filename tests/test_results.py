@@ -13,7 +13,7 @@ from PIL import Image
 
 from stylerepro import parts, results
 from stylerepro.errors import ParameterError, ResultsError
-from stylerepro.record import ResultsWarning, install
+from stylerepro.record import ResultsWarning, install, read_progress
 
 SIDECAR = toy.SIDECAR.replace(
     "  name: {type: str}\n",
@@ -220,6 +220,39 @@ def test_a_part_holds_only_what_can_be_kept(project):
     with pytest.raises(ResultsError, match="a dict of named tables"):
         run.part("q", lambda: 3)  # type: ignore[arg-type,return-value]
     assert list(project.glob("results/runs/.staging/*/parts/*/*")) == []
+
+
+def test_parts_of_a_loop_are_kept_by_job_and_a_second_run_takes_them(project):
+    calls = []
+
+    def compute(one, other=0):
+        calls.append((one, other))
+        return {"sum": one + other}
+
+    run = results.begin("toy", toy.namespace())
+    found = run.parts([(1, 2), (3, 4), (1, 2)], compute, "pairs")
+    assert found == {(1, 2): {"sum": 3}, (3, 4): {"sum": 7}}
+    assert run.parts([5], compute, "numbers") == {5: {"sum": 5}}
+    assert run.parts([(1, 2)], compute, "other pairs") == {(1, 2): {"sum": 3}}
+    again = results.begin("toy", toy.namespace())
+    assert again.parts([(3, 4)], compute, "pairs") == {(3, 4): {"sum": 7}}
+    assert calls == [(1, 2), (3, 4), (5, 0), (1, 2)]
+
+
+def test_a_run_by_the_command_says_how_far_it_has_come(project):
+    staging = project / "results" / "runs" / ".staging" / "toy-smoke-01234567-abcdef"
+    run = results.begin("toy", toy.namespace(out=str(staging / "result")))
+    seen = []
+
+    def look(number):
+        seen.append(read_progress("toy", "smoke-01234567"))
+        return {"number": number}
+
+    assert read_progress("toy", "smoke-01234567") == ""
+    run.parts([7, 8], look, "numbers")
+    assert seen == ["0 of 2 numbers", "1 of 2 numbers"]
+    (staging / "progress.json").write_text("{")
+    assert read_progress("toy", "smoke-01234567") == ""
 
 
 def test_parts_reused_count_in_the_seconds(project, monkeypatch):
