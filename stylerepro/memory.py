@@ -1,9 +1,11 @@
 """Peak memory of a computation, measured in a process of its own, where nothing else allocates."""
 
 import gc
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
@@ -21,7 +23,7 @@ def peak_memory(
     call cannot do without it; Python and its libraries are not. warm: smaller arguments, with which the same is done
     once before, so that what the libraries set up at their first call is not counted either.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with _returned_memory(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measured, prepare, arguments, warm).result()
 
 
@@ -48,3 +50,22 @@ def _measured(
         done.set()
         watcher.join()
     return max(peak, process.memory_info().rss) - before
+
+
+@contextmanager
+def _returned_memory() -> Iterator[None]:
+    """Processes started meanwhile give freed memory back to the system at once.
+
+    By default glibc keeps what was freed, by a rule that shifts with use: that hides tens of megabytes from a look at
+    the process's memory. Other systems' allocators do not know these variables.
+    """
+    names = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "65536"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
