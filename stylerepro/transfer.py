@@ -99,7 +99,8 @@ def transfer(
     gradient descent, whose step scales with the loss. L-BFGS takes the settings of a batch in turn, each with its own
     history and line search.
     iterations: steps for gradient descent and Adam, evaluations of the loss for L-BFGS.
-    clamp: to [0, 1], "never", each "step" (for L-BFGS each evaluation) or at the "end".
+    clamp: to [0, 1], "never", each "step" (for L-BFGS each evaluation, which bends the line that its search goes along:
+    it may stall, and `stopped` then says "converged") or at the "end".
     device: "auto", "cpu", "cuda", "mps"; dtype: "float32", "float64", or "bfloat16" for the network alone.
     chunk: settings evaluated at once, to fit memory or cache; None chooses. It does not change the result.
     callback: called with a `Progress` after every evaluation; progress: show a bar.

@@ -35,6 +35,20 @@ def test_total_variation_never_grows_with_its_weight(tables):
         assert (np.diff(values) <= 1e-3 * values[0]).all()
 
 
+def test_shares_of_the_gradient_stand_in_every_optimisation_s_table_and_add_up(tables):
+    chapters = {"initialisation", "charbonnier", "vanilla_transfer", "tv_sweep", "compressed_transfer", "layer_subsets",
+                "lbfgs_512"}  # fmt: skip
+    for name in chapters:
+        for place in ("start", "middle", "end"):
+            shares = tables[name].filter(regex=f"^(content|style|tv)_share_{place}$").dropna()
+            assert not shares.empty, name
+            assert (shares >= 0).all(axis=None)
+            if "content" in shares.columns[0]:
+                np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6, err_msg=name)
+            else:
+                assert (shares <= 1).all(axis=None), name
+
+
 def test_every_start_and_optimiser_has_its_levels(tables, curves):
     table, parameters = tables["initialisation"], chosen("initialisation")
     assert set(table["start"]) == {"content", "style", "noise"}
