@@ -286,10 +286,13 @@ def test_duration_is_said_in_words(seconds, words):
 
 def test_publish_copies_fresh_reference_runs_whole(project):
     (job,) = runner.plan(["toy"], "reference")
-    fake(job.task, commit={"sha": "1", "dirty": True})
+    folder = fake(job.task, commit={"sha": "1", "dirty": True})
+    (folder / "history.csv").write_text("name,step,loss\na,1,1234.5678912\nb,,\n")
     done = publish.publish()
     target = project / "results" / "reference" / "toy"
-    assert {path.name for path in target.iterdir()} == {"run.json", "metrics.csv", "notebook.ipynb", "figures"}
+    whole = {"run.json", "metrics.csv", "history.csv", "notebook.ipynb", "figures"}
+    assert {path.name for path in target.iterdir()} == whole
+    assert (target / "history.csv").read_text() == "name,step,loss\na,1,1234.57\nb,,\n"
     assert done.total == publish.size(target)
     assert "toy: made from files that were not committed" in done.warnings[0]
     assert [state.where for state in runner.status("reference")] == ["own", "committed"]
