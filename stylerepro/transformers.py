@@ -1,0 +1,287 @@
+"""Feed-forward networks that restyle a picture in one pass: Johnson's and document 004's three efficient ones.
+
+    network = Transformer(architecture("depsep-nn", multiplier=1), seed=0)
+    stylised = network(images.read("coffee", 512))
+
+What an architecture is stands in `architectures.py`; files of trained networks, and ONNX, in `transformer_files.py`.
+"""
+
+import copy
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.flop_counter import FlopCounterMode
+
+from stylerepro.architectures import ARCHITECTURES, Architecture, architecture
+from stylerepro.errors import NetworkError
+
+__all__ = [
+    "ARCHITECTURES",
+    "LEAST_SIZE",
+    "Architecture",
+    "Counts",
+    "Fast",
+    "Transformer",
+    "architecture",
+    "count",
+    "fast",
+    "one_pass",
+]
+
+LEAST_SIZE = 5
+"""Pixels of the least height and width: the 9×9 ends reflect four pixels, which takes five to reflect in."""
+
+_STRIDE = 4  # two convolutions of stride 2
+
+
+class Transformer(nn.Module):
+    """A network built from an `Architecture`, or from the name of one.
+
+    Called with pictures (N, 3, H, W), sRGB in [0, 1], of any size from `LEAST_SIZE` up, it gives pictures of the same
+    shape in [0, 1]: the output layer is (tanh + 1) / 2, document 003's "scaled tanh". A size that two convolutions of
+    stride 2 would not give back is reflected up to a multiple of 4 at the bottom and the right, and cut afterwards.
+    Convolutions reflect at the border too; transposed ones cannot, and see zeros there. A convolution has a bias only
+    where no norm stands directly behind it and would take the bias out again.
+
+    seed: of the initial weights, PyTorch's usual ones (He et al. 2015, uniform, gain 1/√3), the global random state
+    left as it is. Document 003 gives no initialisation.
+    Raises `NetworkError` for pictures of another shape or too small.
+    """
+
+    def __init__(self, what: str | Architecture, seed: int = 0) -> None:
+        super().__init__()
+        self.architecture = architecture(what)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.body = _body(self.architecture)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) in [0, 1] to pictures of the same shape in [0, 1]."""
+        if pictures.ndim != 4 or pictures.shape[1] != 3:
+            raise NetworkError(f"Pictures must be (N, 3, H, W), got shape {tuple(pictures.shape)}.")
+        height, width = pictures.shape[-2:]
+        if height < LEAST_SIZE or width < LEAST_SIZE:
+            raise NetworkError(
+                f"A picture of {width}×{height} px is too small for this network: the least size is "
+                f"{LEAST_SIZE}×{LEAST_SIZE} px. Use a larger picture."
+            )
+        padded = functional.pad(
+            pictures, (0, _up_to_stride(width) - width, 0, _up_to_stride(height) - height), "reflect"
+        )
+        return (torch.tanh(self.body(padded))[..., :height, :width] + 1) / 2
+
+
+def _up_to_stride(size: int) -> int:
+    # With a negative modulus instead, the export to ONNX takes half as long again to reason about sizes.
+    return (size + _STRIDE - 1) // _STRIDE * _STRIDE
+
+
+class InstanceNorm(nn.GroupNorm):
+    """Instance norm with a learned scale and shift, as a group norm of one channel a group.
+
+    The same arithmetic; but PyTorch's own instance norm copies channels-last pictures to and fro.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        if not (self.training and last and x.device.type == "cpu"):
+            return super().forward(x)
+        # Here the group norm's way back takes twice as long as the batch norm's, which for one picture is the same.
+        each = [
+            functional.batch_norm(one, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            for one in x.split(1)
+        ]
+        return torch.cat(each)
+
+
+class Upsample(nn.Module):
+    """Twice the height and width: (N, C, H, W) to (N, C, 2H, 2W), or 2C channels with `bilinear` behind nearest."""
+
+    def __init__(self, bilinear: bool) -> None:
+        super().__init__()
+        self.bilinear = bilinear
+
+    def forward(self, x: Tensor) -> Tensor:
+        nearest = functional.interpolate(x, scale_factor=2, mode="nearest")
+        if not self.bilinear:
+            return nearest
+        return torch.cat([nearest, functional.interpolate(x, scale_factor=2, mode="bilinear")], dim=1)
+
+
+class Residual(nn.Module):
+    """x + body(x)."""
+
+    def __init__(self, *body: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*body)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def _body(spec: Architecture) -> nn.Sequential:
+    """Everything but the padding, the cut and the tanh."""
+    first, second, third = spec.widths
+    layers: list[nn.Module] = [
+        _layer(spec, 3, first, kernel=9, end=True),
+        _layer(spec, first, second, stride=2),
+        _layer(spec, second, third, stride=2),
+    ]
+    for _ in range(spec.residual_blocks):
+        layers.append(Residual(_layer(spec, third, third), _layer(spec, third, third, activation=False)))
+    layers += [_up(spec, third, second), _up(spec, second, first)]
+    layers.append(_layer(spec, first, 3, kernel=9, end=True, norm=spec.norm_last, activation=False))
+    return nn.Sequential(*layers)
+
+
+def _layer(
+    spec: Architecture,
+    before: int,
+    after: int,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    end: bool = False,
+    transposed: bool = False,
+    norm: bool = True,
+    activation: bool = True,
+) -> nn.Sequential:
+    """A convolution, full or separable, with its norm and its ReLU, in the order that `spec` says."""
+
+    def convolution(before: int, after: int, bias: bool, groups: int = 1, kernel: int = kernel) -> nn.Module:
+        if transposed and kernel > 1:
+            return nn.ConvTranspose2d(
+                before, after, kernel, stride, kernel // 2, output_padding=stride - 1, groups=groups, bias=bias
+            )
+        mode = "reflect" if kernel > 1 else "zeros"
+        step = stride if kernel > 1 else 1
+        return nn.Conv2d(before, after, kernel, step, kernel // 2, groups=groups, bias=bias, padding_mode=mode)  # type: ignore[arg-type]
+
+    bias = not norm or (activation and spec.order == "activation-norm")
+    separable = spec.convolution == "separable"
+    if (end and not spec.separable_ends) or (transposed and spec.transposed == "full"):
+        separable = False
+    if separable:
+        middle = before * (1 if end and spec.multiplier_at == "inner" else spec.multiplier)
+        # What a pointwise convolution makes of a depthwise one's bias, its own bias makes as well.
+        steps = [convolution(before, middle, bias=False, groups=before)]
+        steps += [_norm(spec, middle)] if spec.norm_between else []
+        steps.append(convolution(middle, after, bias, kernel=1))
+    else:
+        steps = [convolution(before, after, bias)]
+    behind = [_norm(spec, after)] if norm else []
+    if activation:
+        behind.insert(1 if spec.order == "norm-activation" else 0, nn.ReLU(inplace=True))
+    return nn.Sequential(*steps, *behind)
+
+
+def _up(spec: Architecture, before: int, after: int) -> nn.Sequential:
+    if spec.upsampling == "transposed":
+        return _layer(spec, before, after, stride=2, transposed=True)
+    both = spec.upsampling == "nearest-bilinear"
+    return nn.Sequential(Upsample(both), *_layer(spec, before * (2 if both else 1), after))
+
+
+def _norm(spec: Architecture, channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels) if spec.norm == "batch" else InstanceNorm(channels)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a network is made of, for tables. parameters: learned numbers; multiply_adds: of one pass, those of its
+    convolutions.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def count(what: str | Architecture, height: int = 256, width: int = 256) -> Counts:
+    """Parameters, and the multiply-adds of one picture of `height` × `width` px. Nothing is computed for it."""
+    with torch.device("meta"):
+        network, picture = Transformer(what).eval(), torch.empty(1, 3, height, width)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(picture)
+    # The counter gives operations, of which a multiply-add is two.
+    return Counts(sum(one.numel() for one in network.parameters()), int(counter.get_total_flops()) // 2)
+
+
+def one_pass(what: str | Architecture, height: int, width: int) -> Callable[[], Tensor]:
+    """A call of the freshly made network on a `height` × `width` picture: for `memory.peak_memory` and `timing`."""
+    network = Transformer(what).eval()
+    picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+    def call() -> Tensor:
+        with torch.no_grad():
+            return network(picture)
+
+    return call
+
+
+class Fast:
+    """A network ready for inference alone: called with pictures (N, 3, H, W) in [0, 1], it gives the same as float32.
+
+    path: which of the ways to be fast are in force, in words, for tables; it changes when compiling turns out not to
+    work. See `fast`.
+    """
+
+    def __init__(self, network: Transformer, dtype: torch.dtype, compiled: bool) -> None:
+        self.network, self.dtype = network, dtype
+        self.path = f"channels-last, {str(dtype).removeprefix('torch.')}"
+        self._compiled: Callable[[Tensor], Tensor] | None = None
+        if compiled:
+            self._compiled = torch.compile(network)
+            self.path += ", compiled"
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Tensor) -> Tensor:
+        x = pictures.to(self.dtype, memory_format=torch.channels_last)
+        if self._compiled is not None:
+            try:
+                return self._compiled(x).float()
+            except NetworkError:
+                raise
+            except Exception as error:  # a missing or broken compiler shows in many ways, and at the first call only
+                self._compiled = None
+                self.path = self.path.replace(", compiled", ", not compiled")
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                warnings.warn(
+                    f"The network could not be compiled ({reason}); it goes on without. Compiling for the CPU needs a "
+                    "C++ compiler such as g++.",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+        return self.network(x).float()
+
+
+def fast(network: Transformer, *, bfloat16: bool = False, compiled: bool = False) -> Fast:
+    """A copy of `network` for inference: channels-last, batch norms folded into the convolutions before them.
+
+    bfloat16: half the bytes to move and, on processors that have instructions for it, faster arithmetic; on others it
+    is slower. compiled: by `torch.compile`, which takes its time at the first picture of a size; where there is no
+    compiler, a `RuntimeWarning` says so and the network runs without.
+    `network` stays as it is; the copy is on its device, in eval mode.
+    """
+    ready = copy.deepcopy(network).eval().requires_grad_(False)
+    for group in [one for one in ready.modules() if isinstance(one, nn.Sequential)]:
+        _fold_batch_norms(group)
+    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    ready.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Fast(ready, dtype, compiled)
+
+
+def _fold_batch_norms(group: nn.Sequential) -> None:
+    steps = list(group)
+    for place in range(len(steps) - 1):
+        before, norm = steps[place], steps[place + 1]
+        if isinstance(before, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+            group[place] = fuse_conv_bn_eval(before, norm, transpose=isinstance(before, nn.ConvTranspose2d))
+            group[place + 1] = nn.Identity()
