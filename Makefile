@@ -5,7 +5,8 @@ PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3
               command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
               && { echo $$p; break; }; done)
 PROFILE  ?= laptop
-JOBS     ?= 2
+# Two notebooks at a time, where there are two cores: small pictures use a second thread badly.
+JOBS     ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1); [ "$$n" -ge 2 ] && echo 2 || echo 1)
 PIP_ARGS ?=
 PYTEST_ARGS ?=
 

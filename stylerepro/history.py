@@ -120,7 +120,8 @@ def gradient_shares(history: pd.DataFrame, terms: Sequence[str] = ("content", "s
     """Each term's share of the gradient norm at the first, middle and last step, for tables.
 
     history: of `stylerepro.transfer.transfer`. One row a setting, in order; columns content_share_start,
-    content_share_middle, content_share_end, and so on for each of `terms`.
+    content_share_middle, content_share_end, and so on for each of `terms`. An `IndexError` for a run that ended before
+    its middle, as one that diverges may.
     """
     kept = history.dropna(subset="share_content").groupby("setting")
     columns: dict[str, pd.Series] = {}

@@ -106,6 +106,20 @@ def test_make_refuses_a_python_that_is_too_old(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
+@pytest.mark.parametrize(("cores", "jobs"), [(1, 1), (2, 2), (16, 2)])
+def test_make_runs_no_more_notebooks_at_a_time_than_there_are_cores(tmp_path, cores, jobs):
+    """The command refuses more jobs than cores: on a small machine `make run` would do nothing."""
+    fake = tmp_path / "nproc"
+    fake.write_text(f"#!/bin/sh\necho {cores}\n")
+    fake.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["make", "-n", "-o", ".venv/.ready", "run", "VENV=.venv"], cwd=ROOT, capture_output=True, text=True, check=False,
+        env=os.environ | {"PATH": path},
+    )  # fmt: skip
+    assert f"--jobs {jobs};" in done.stdout, done.stdout + done.stderr
+
+
 def test_make_help_names_the_two_commands():
     shown = make("help").stdout
     assert "make run " in shown
