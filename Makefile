@@ -6,7 +6,7 @@ PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3
               && { echo $$p; break; }; done)
 PROFILE  ?= laptop
 # Two notebooks at a time, where there are two cores: small pictures use a second thread badly.
-JOBS     ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1); [ "$$n" -ge 2 ] && echo 2 || echo 1)
+JOBS     ?= $(shell n=$$(env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1); [ "$$n" -ge 2 ] && echo 2 || echo 1)
 PIP_ARGS ?=
 PYTEST_ARGS ?=
 

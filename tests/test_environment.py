@@ -113,10 +113,9 @@ def test_make_runs_no_more_notebooks_at_a_time_than_there_are_cores(tmp_path, co
     fake.write_text(f"#!/bin/sh\necho {cores}\n")
     fake.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["make", "-n", "-o", ".venv/.ready", "run", "VENV=.venv"], cwd=ROOT, capture_output=True, text=True, check=False,
-        env=os.environ | {"PATH": path},
-    )  # fmt: skip
+    command = ["make", "-n", "-o", ".venv/.ready", "run", "VENV=.venv"]
+    environment = os.environ | {"PATH": path}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     assert f"--jobs {jobs};" in done.stdout, done.stdout + done.stderr
 
 
