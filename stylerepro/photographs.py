@@ -145,7 +145,8 @@ def _find(source: str | Path, leave_out: frozenset[str]) -> tuple[str, list[Any]
 
 def ahead(make: Callable[[int], Any], numbers: Sequence[int], depth: int = 2) -> Iterator[Any]:
     """make(number) for each of `numbers`, in order, made by a thread up to `depth` ahead of who takes them."""
-    with ThreadPoolExecutor(1) as pool:
+    # A second team of threads would wait in a busy loop and take the cores from the one that computes.
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting = [pool.submit(make, number) for number in numbers[:depth]]
         try:
             for number in [*numbers[depth:], *[None] * min(depth, len(numbers))]:

@@ -33,7 +33,7 @@ from stylerepro.transformers import Transformer
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Progress", "Recipe", "Snapshots", "Trained", "train"]
+__all__ = ["Progress", "Recipe", "Snapshots", "Trained", "picture_digest", "train"]
 
 _COLUMNS = [*TERMS, "total", "learning_rate", "seconds"]
 
@@ -81,11 +81,11 @@ class Trained:
     skipped: Mapping[str, str]
     finished: bool
 
-    def save(self, path: str | Path, style: str = "", *, half: bool = False) -> Path:
-        """Write the network as `transformer_files.save` does, with the recipe, the style's name and the last losses."""
+    def save(self, path: str | Path, style: str = "", *, half: bool = False, **more: Any) -> Path:
+        """Write the network as `transformer_files.save` does, with recipe, style's name, last losses and `more`."""
         last = {name: float(self.history[name].iloc[-1]) for name in (*TERMS, "total")}
         trained = {"style": style, "step": int(self.history["step"].iloc[-1]), "last": last}
-        return transformer_files.save(self.network, path, trained | {"recipe": self.recipe.described()}, half=half)
+        return transformer_files.save(self.network, path, trained | {"recipe": self.recipe.described()} | more, half=half)
 
 
 def train(
@@ -125,7 +125,7 @@ def train(
 
     network = Transformer(recipe.architecture, recipe.seed).to(memory_format=torch.channels_last)
     method, scheduler = _optimiser(network, recipe)
-    settings = {**recipe.settings(), "pictures": pictures.identity, "style picture": _digest(style)}
+    settings = {**recipe.settings(), "pictures": pictures.identity, "style picture": picture_digest(style)}
     done, rows = 0, []
     if checkpoint is not None and Path(checkpoint).is_file():
         found = checkpoints.read(checkpoint, settings)
@@ -220,9 +220,9 @@ def _optimiser(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     method: torch.optim.Optimizer
     if recipe.optimiser == "adam":
-        method = torch.optim.Adam(network.parameters(), recipe.learning_rate, recipe.betas)
+        method = torch.optim.Adam(network.parameters(), recipe.learning_rate, recipe.betas, fused=True)
     else:
-        method = torch.optim.SGD(network.parameters(), recipe.learning_rate)
+        method = torch.optim.SGD(network.parameters(), recipe.learning_rate, fused=True)
 
     def factor(step: int) -> float:
         return 1.0 if recipe.rate == "constant" else (1 + math.cos(math.pi * step / recipe.steps)) / 2
@@ -230,7 +230,8 @@ def _optimiser(
     return method, torch.optim.lr_scheduler.LambdaLR(method, factor)
 
 
-def _digest(picture: Tensor) -> str:
+def picture_digest(picture: Tensor) -> str:
+    """16 hex digits that tell this picture from any other."""
     return hashlib.sha256(picture.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 

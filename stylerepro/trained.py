@@ -1,0 +1,182 @@
+"""Trained networks by what they were trained on: committed ones, this machine's own, or trained now.
+
+A network is known by everything that decides its weights: recipe, style picture, photographs, and the code that
+trains. Two notebooks that want the same one train it once; one that was interrupted goes on from its checkpoint.
+"""
+
+import ast
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stylerepro import images, transformer_files
+from stylerepro.errors import NetworkError
+from stylerepro.files import make_folder, results_root
+from stylerepro.fingerprint import hash_of, module_hashes
+from stylerepro.locks import lock
+from stylerepro.objective import TERMS
+from stylerepro.parameters import unknown
+from stylerepro.photographs import Photographs
+from stylerepro.record import runs_root
+from stylerepro.training import Progress, Recipe, Trained, picture_digest, train
+from stylerepro.transformers import Transformer
+
+LIMIT = 12_000_000  # bytes, for all committed networks together
+_SUFFIX = ".safetensors"
+_POLL = 1.0  # seconds between two looks at a training that another process does
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A trained network on disk. name: to be asked for; committed: comes with the repository, in float16."""
+
+    name: str
+    path: Path
+    committed: bool
+    description: transformer_files.Description
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe's settings in plain values."""
+        return dict(self.description.trained["recipe"])
+
+
+def committed_folder() -> Path:
+    """Networks that come with the repository: `results/networks/`."""
+    return results_root() / "networks"
+
+
+def own_folder() -> Path:
+    """Networks that were trained here: `results/runs/networks/`."""
+    return runs_root() / "networks"
+
+
+def kept() -> list[Kept]:
+    """All trained networks that are at hand, committed ones first, then by name."""
+    return [*_in(committed_folder(), True), *_in(own_folder(), False)]
+
+
+def find(name: str) -> Kept:
+    """The network called `name`; an unknown name is a `NetworkError` that shows the nearest."""
+    every = kept()
+    for one in every:
+        if one.name == name:
+            return one
+    raise NetworkError(unknown(name, [one.name for one in every], "trained network", "This project"))
+
+
+def obtain(
+    style: str,
+    recipe: Recipe,
+    style_size: int,
+    *,
+    committed: bool = True,
+    callback: Callable[[Progress], None] | None = None,
+    progress: bool = False,
+    save_every: int = 100,
+) -> Trained:
+    """The network of `recipe` for the style picture `style` (a name or path), its short side `style_size` px.
+
+    Taken from this machine's own networks if it was trained here with this code, else, with `committed`, from those
+    that come with the repository (whatever code trained them; their history is empty), else trained now, and kept.
+    callback, progress, save_every: of a training that takes place. Raises what `images.read` and `train` raise.
+    """
+    picture = images.read(style, style_size)
+    what = _settings(recipe, picture_digest(picture))
+    path = own_folder() / f"{label(style, recipe)}-{_key(what, recipe)[:8]}{_SUFFIX}"
+    if committed and not path.is_file():
+        for one in _in(committed_folder(), True):
+            if one.description.trained.get("settings") == what:
+                return Trained(transformer_files.load(one.path), recipe, _no_history(), {}, True)
+    make_folder(path.parent)
+    with _alone(path.with_suffix(".lock")):
+        if path.is_file():
+            return _read(path, recipe)
+        checkpoint = path.with_suffix(".checkpoint")
+        trained = train(
+            picture, recipe, checkpoint=checkpoint, save_every=save_every, callback=callback, progress=progress
+        )
+        trained.history.to_csv(path.with_suffix(".csv"), index=False)
+        trained.save(path, Path(style).name, settings=what, style_size=style_size)
+        checkpoint.unlink(missing_ok=True)
+    return trained
+
+
+def label(style: str, recipe: Recipe) -> str:
+    """A short name: style, architecture, λ_c, λ_s, seed: "swirls-johnson-c2-s40-0"."""
+    architecture = recipe.architecture.label.replace(", ", "-").replace("=", "")  # type: ignore[union-attr]
+    return f"{Path(style).stem}-{architecture}-c{recipe.content_weight:g}-s{recipe.style_weight:g}-{recipe.seed}"
+
+
+def commit(name: str) -> Path:
+    """Copy an own network to the committed ones, in float16; returns its file.
+
+    Raises `NetworkError`, with nothing changed, for an unknown name and where they would pass `LIMIT` together.
+    """
+    one = find(name)
+    target = committed_folder() / f"{name.rpartition('-')[0]}{_SUFFIX}"
+    network, about = transformer_files.load(one.path), one.description.trained
+    others = sum(path.stat().st_size for path in committed_folder().glob(f"*{_SUFFIX}") if path != target)
+    total = others + transformer_files.file_size(network, about, half=True)
+    if total > LIMIT:
+        raise NetworkError(
+            f"With {name} the committed networks would take {total / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f} MB. "
+            f"Remove one from {committed_folder().name}/ first."
+        )
+    return transformer_files.save(network, target, about, half=True)
+
+
+def _in(folder: Path, committed: bool) -> Iterator[Kept]:
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        yield Kept(path.stem, path, committed, transformer_files.describe(path))
+
+
+def _settings(recipe: Recipe, style: str) -> dict[str, Any]:
+    """What decides the weights but for code and photographs' names, in plain values."""
+    plain = {name: value for name, value in recipe.described().items() if name != "accumulation"}
+    settings: dict[str, Any] = json.loads(json.dumps(plain | {"style picture": style}))
+    return settings
+
+
+def _key(settings: dict[str, Any], recipe: Recipe) -> str:
+    pictures = Photographs(
+        recipe.photographs, size=recipe.size, crop=recipe.crop, seed=recipe.seed, leave_out=recipe.leave_out
+    )
+    code = module_hashes([ast.parse("import stylerepro.training")], Path(__file__).parent)
+    return hash_of([settings, pictures.identity, code])
+
+
+def _read(path: Path, recipe: Recipe) -> Trained:
+    history = path.with_suffix(".csv")
+    table = pd.read_csv(history) if history.is_file() else _no_history()
+    return Trained(transformer_files.load(path), recipe, table, {}, True)
+
+
+def _no_history() -> pd.DataFrame:
+    return pd.DataFrame(columns=["step", *TERMS, "total", "learning_rate", "seconds"], dtype=float)
+
+
+class _alone:
+    """Wait until no other process trains this network."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        while True:
+            self._held = lock(self._path)
+            if self._held.__enter__():
+                return
+            self._held.__exit__(None, None, None)
+            time.sleep(_POLL)
+
+    def __exit__(self, *error: object) -> None:
+        self._held.__exit__(None, None, None)
+
+
+__all__ = ["LIMIT", "Kept", "Transformer", "commit", "committed_folder", "find", "kept", "label", "obtain", "own_folder"]
