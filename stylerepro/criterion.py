@@ -1,10 +1,10 @@
 """What a feed-forward network is trained to lower, and judged by on photographs it never saw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stylerepro.objective import TERMS, build_objective, conventions
 from stylerepro.perceptual import LossNetwork
@@ -49,10 +49,16 @@ class Criterion:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, style: Tensor, recipe: Recipe, photographs: Sequence[Tensor]) -> pd.DataFrame:
-    """The loss on photographs (1, 3, H, W) of any sizes, a row each: columns picture, content, style, tv, total."""
+def evaluate(
+    made: Mapping[str, Tensor], style: Tensor, recipe: Recipe, photographs: Mapping[str, Tensor]
+) -> pd.DataFrame:
+    """The loss of the pictures `made` from `photographs` (1, 3, H, W), by name; they may differ in size.
+
+    One row a picture. Columns: content (the name), content_loss, style_loss, tv_loss (unweighted), total (weighted).
+    """
     criterion, rows = Criterion(style, recipe), []
-    for place, picture in enumerate(photographs):
-        terms = criterion(network(picture), picture)
-        rows.append({"picture": place, **{name: float(value) for name, value in terms.items()}})
+    for name, picture in made.items():
+        terms = {term: float(value) for term, value in criterion(picture, photographs[name]).items()}
+        losses = {f"{term}_loss": terms[term] for term in TERMS}
+        rows.append({"content": name, **losses, "total": terms["total"]})
     return pd.DataFrame(rows)

@@ -7,14 +7,17 @@ trains. Two notebooks that want the same one train it once; one that was interru
 import ast
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
+from torch import Tensor
 
-from stylerepro import images, transformer_files
+from stylerepro import images, measures, transformer_files
+from stylerepro.criterion import evaluate
 from stylerepro.errors import NetworkError
 from stylerepro.files import make_folder, results_root
 from stylerepro.fingerprint import hash_of, module_hashes
@@ -24,7 +27,6 @@ from stylerepro.parameters import unknown
 from stylerepro.photographs import Photographs
 from stylerepro.record import runs_root
 from stylerepro.training import Progress, Recipe, Trained, picture_digest, train
-from stylerepro.transformers import Transformer
 
 LIMIT = 12_000_000  # bytes, for all committed networks together
 _SUFFIX = ".safetensors"
@@ -107,6 +109,24 @@ def obtain(
     return trained
 
 
+def judge(
+    network: Callable[[Tensor], Tensor], style: Tensor, recipe: Recipe, photographs: Mapping[str, Tensor]
+) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+    """What a network makes of photographs (1, 3, H, W) that it never saw: a table, and the pictures by name.
+
+    style: the picture that it learned from. One row a photograph. Columns: content (its name), content_loss,
+    style_loss, tv_loss (as in training, unweighted), perceptual_loss (content and style, weighted), ssim_content, and
+    sliced_wasserstein, the distance to the style, which nothing is trained for.
+    """
+    with torch.no_grad():
+        made = {name: network(picture).clamp(0, 1) for name, picture in photographs.items()}
+    rows = evaluate(made, style, recipe, photographs)
+    rows["perceptual_loss"] = recipe.content_weight * rows["content_loss"] + recipe.style_weight * rows["style_loss"]
+    rows["ssim_content"] = [measures.ssim(made[name], photographs[name]) for name in rows["content"]]
+    rows["sliced_wasserstein"] = [measures.sliced_wasserstein(made[name], style) for name in rows["content"]]
+    return rows, made
+
+
 def label(style: str, recipe: Recipe) -> str:
     """A short name: style, architecture, λ_c, λ_s, seed: "swirls-johnson-c2-s40-0"."""
     architecture = recipe.architecture.label.replace(", ", "-").replace("=", "")  # type: ignore[union-attr]
@@ -177,6 +197,3 @@ class _alone:
 
     def __exit__(self, *error: object) -> None:
         self._held.__exit__(None, None, None)
-
-
-__all__ = ["LIMIT", "Kept", "Transformer", "commit", "committed_folder", "find", "kept", "label", "obtain", "own_folder"]

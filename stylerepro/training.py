@@ -84,8 +84,8 @@ class Trained:
     def save(self, path: str | Path, style: str = "", *, half: bool = False, **more: Any) -> Path:
         """Write the network as `transformer_files.save` does, with recipe, style's name, last losses and `more`."""
         last = {name: float(self.history[name].iloc[-1]) for name in (*TERMS, "total")}
-        trained = {"style": style, "step": int(self.history["step"].iloc[-1]), "last": last}
-        return transformer_files.save(self.network, path, trained | {"recipe": self.recipe.described()} | more, half=half)
+        trained = {"style": style, "step": int(self.history["step"].iloc[-1]), "last": last, **more}
+        return transformer_files.save(self.network, path, trained | {"recipe": self.recipe.described()}, half=half)
 
 
 def train(

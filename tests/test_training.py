@@ -133,11 +133,12 @@ def test_training_lowers_the_loss_and_keeps_books(recipe):
     assert trained.finished
     assert trained.skipped == {}
     assert not trained.network.training
+    pictures = {"wide": torch.rand(1, 3, 17, 30), "square": torch.rand(1, 3, 16, 16)}
     before, after = (
-        evaluate(network.eval(), STYLE, how, [torch.rand(1, 3, 17, 30), torch.rand(1, 3, 16, 16)])
+        evaluate({name: network.eval()(one) for name, one in pictures.items()}, STYLE, how, pictures)
         for network in (Transformer(how.architecture), trained.network)
     )
-    assert list(after["picture"]) == [0, 1]
+    assert list(after["content"]) == ["wide", "square"]
     assert (after["total"] < before["total"]).all()
 
 

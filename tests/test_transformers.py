@@ -11,7 +11,8 @@ from torch import nn
 from stylerepro import transformer_files
 from stylerepro.architectures import ARCHITECTURES, Architecture, architecture
 from stylerepro.errors import NetworkError
-from stylerepro.transformers import LEAST_SIZE, InstanceNorm, Transformer, Upsample, count, fast, one_pass
+from stylerepro.inference import fast
+from stylerepro.transformers import LEAST_SIZE, InstanceNorm, Transformer, Upsample, count, one_pass
 
 SMALL = {"widths": (4, 6, 8), "residual_blocks": 1}
 NAMES = list(ARCHITECTURES)
