@@ -73,7 +73,7 @@ def demand(what: str | Architecture, height: int, width: int) -> Demand:
         moved += sum(one.numel() for one in tensors) * _FLOAT
 
     leaves = [one for one in network.modules() if not list(one.children())]
-    handles = [one.register_forward_hook(add) for one in leaves]  # type: ignore[arg-type]
+    handles = [one.register_forward_hook(add) for one in leaves]
     with torch.no_grad():
         network(picture)
     for handle in handles:

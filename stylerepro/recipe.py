@@ -29,8 +29,8 @@ class Recipe:
     convention: how the terms are written. Feature loss and Gram are divided by CHW and the style loss is the squared
     Frobenius norm, as section 3.3 has them. What the document leaves open is our reading: the total variation of
     section 3.3 has no formula, and section 4's sum over all pixels would outweigh the other two terms ten thousandfold
-    at λ_TV = 200, so that a mean stands here, of squared differences as in Johnson et al. 2016; `scale="unit"` makes the
-    weights mean the same on every loss network.
+    at λ_TV = 200, so that a mean stands here, of squared differences as in Johnson et al. 2016; `scale="unit"` makes
+    the weights mean the same on every loss network.
     size, crop: of the training pictures (`photographs.Photographs`); the document resizes to 256×256, crop="stretch".
     photographs: where they are from; "embedded" needs no download. leave_out: names never learned from.
     batch: pictures a step over all processes together. accumulation: parts that a process's share of it is computed
