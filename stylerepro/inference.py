@@ -6,17 +6,20 @@ stylised = ready(images.read("coffee", 512))
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from stylerepro.errors import NetworkError
+from stylerepro import timing, transformer_files
+from stylerepro.errors import NetworkError, ParameterError
 from stylerepro.transformers import Transformer
 
-__all__ = ["Fast", "Winograd", "fast", "has_winograd"]
+__all__ = ["Fast", "Winograd", "fast", "has_winograd", "in_turn", "offered"]
 
 
 def has_winograd() -> bool:
@@ -123,3 +126,47 @@ def _fold_batch_norms(group: nn.Sequential) -> None:
         if isinstance(before, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
             group[place] = fuse_conv_bn_eval(before, norm, transpose=isinstance(before, nn.ConvTranspose2d))
             group[place + 1] = nn.Identity()
+
+
+def offered(
+    network: Transformer, folder: str | Path, *, compiled: bool = False, bfloat16: bool = False, onnx: bool = True
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The ways to run `network` that this machine offers, by name; "eager" is PyTorch as it comes, float32, contiguous.
+
+    folder: where the graph for ONNX Runtime is written. compiled, bfloat16, onnx: whether to offer those too; the
+    first takes minutes to get ready, the second is emulated, and slow, on processors without it, the last is for the
+    CPU.
+    """
+    usual = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    found: dict[str, Callable[[Tensor], Tensor]] = {"eager": torch.inference_mode()(usual)}
+    found["channels-last"] = fast(network)
+    if on_cpu and has_winograd():
+        found["Winograd"] = fast(network, winograd=True)
+    if bfloat16:
+        found["bfloat16"] = fast(network, bfloat16=True)
+    if compiled:
+        found["compiled"] = fast(network, compiled=True)
+    if onnx and on_cpu:
+        graph = Path(folder) / "network.onnx"
+        found["ONNX Runtime"] = transformer_files.OnnxNetwork(transformer_files.export_onnx(network, graph))
+    return found
+
+
+def in_turn(
+    functions: Mapping[str, Callable[[], object]], repeats: int = 5, device: str | torch.device = "cpu"
+) -> pd.DataFrame:
+    """Time functions by the project's protocol, called in turn, the order swapped from round to round.
+
+    One round is warm-up. A row each, indexed by name: seconds (median), lower and upper (quartiles), repeats. Raises
+    `ParameterError` for no repeats.
+    """
+    if repeats < 1:
+        raise ParameterError(f"Timing needs at least 1 repeat, got {repeats}.")
+    rounds = []
+    for turn in range(repeats + 1):
+        order = list(functions)[:: 1 if turn % 2 == 0 else -1]
+        rounds.append({one: timing.measure(functions[one], warmup=0, repeats=1, device=device).median for one in order})
+    taken = {one: timing.Timing.of([found[one] for found in rounds[1:]]) for one in functions}
+    rows = {name: [one.median, one.lower, one.upper, one.repeats] for name, one in taken.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["seconds", "lower", "upper", "repeats"])

@@ -30,6 +30,8 @@ from stylerepro.training import Progress, Recipe, Trained, picture_digest, train
 
 LIMIT = 12_000_000  # bytes, for all committed networks together
 _SUFFIX = ".safetensors"
+_EVERY = 10  # steps between two that a committed network's curve tells
+_COLUMNS = (*TERMS, "total", "learning_rate", "seconds")
 _POLL = 1.0  # seconds between two looks at a training that another process does
 
 
@@ -85,7 +87,8 @@ def obtain(
     """The network of `recipe` for the style picture `style` (a name or path), its short side `style_size` px.
 
     Taken from this machine's own networks if it was trained here with this code, else, with `committed`, from those
-    that come with the repository (whatever code trained them; their history is empty), else trained now, and kept.
+    that come with the repository (whatever code trained them; of their history every tenth step is there), else
+    trained now, and kept.
     callback, progress, save_every: of a training that takes place. Raises what `images.read` and `train` raise.
     """
     picture = images.read(style, style_size)
@@ -94,7 +97,7 @@ def obtain(
     if committed and not path.is_file():
         for one in _in(committed_folder(), True):
             if one.description.trained.get("settings") == what:
-                return Trained(transformer_files.load(one.path), recipe, _no_history(), {}, True)
+                return Trained(transformer_files.load(one.path), recipe, _curve_of(one), {}, True)
     make_folder(path.parent)
     with _alone(path.with_suffix(".lock")):
         if path.is_file():
@@ -134,13 +137,16 @@ def label(style: str, recipe: Recipe) -> str:
 
 
 def commit(name: str) -> Path:
-    """Copy an own network to the committed ones, in float16; returns its file.
+    """Copy an own network to the committed ones, in float16, with its curve; returns its file.
 
     Raises `NetworkError`, with nothing changed, for an unknown name and where they would pass `LIMIT` together.
     """
     one = find(name)
     target = committed_folder() / f"{name.rpartition('-')[0]}{_SUFFIX}"
-    network, about = transformer_files.load(one.path), one.description.trained
+    network, about = transformer_files.load(one.path), dict(one.description.trained)
+    history = _history(one.path)
+    told = history[(history["step"] % _EVERY == 0) | (history["step"] == 1)]
+    about["curve"] = {column: [float(f"{value:.4g}") for value in told[column]] for column in told}
     others = sum(path.stat().st_size for path in committed_folder().glob(f"*{_SUFFIX}") if path != target)
     total = others + transformer_files.file_size(network, about, half=True)
     if total > LIMIT:
@@ -172,13 +178,17 @@ def _key(settings: dict[str, Any], recipe: Recipe) -> str:
 
 
 def _read(path: Path, recipe: Recipe) -> Trained:
-    history = path.with_suffix(".csv")
-    table = pd.read_csv(history) if history.is_file() else _no_history()
-    return Trained(transformer_files.load(path), recipe, table, {}, True)
+    return Trained(transformer_files.load(path), recipe, _history(path), {}, True)
 
 
-def _no_history() -> pd.DataFrame:
-    return pd.DataFrame(columns=["step", *TERMS, "total", "learning_rate", "seconds"], dtype=float)
+def _history(path: Path) -> pd.DataFrame:
+    file = path.with_suffix(".csv")
+    return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["step", *_COLUMNS], dtype=float)
+
+
+def _curve_of(one: Kept) -> pd.DataFrame:
+    curve = one.description.trained.get("curve") or {}
+    return pd.DataFrame(curve, columns=["step", *_COLUMNS], dtype=float).astype({"step": int})
 
 
 class _alone:
