@@ -187,5 +187,44 @@ def transfer(
     print(single.stylise(content, style, out, given=given, progress=sys.stderr.isatty(), **chosen))
 
 
+@app.command()
+def stylise(
+    network: Annotated[str, typer.Argument(help="A trained network's name (see `networks`) or file.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
+    out: Annotated[Path, typer.Option("-o", help="Folder for the new pictures.")],
+    size: Annotated[
+        int | None, typer.Option(help="Pixels of the short side; 0 keeps the pictures' own.", min=0)
+    ] = None,
+) -> None:
+    """Put pictures through a trained network."""
+    from stylerepro import restyle
+
+    chosen = {} if size is None else {"size": size or None}
+    failed = 0
+    for one in restyle.restyle(restyle.load(network), inputs, out, **chosen):
+        if one.path is None:
+            failed += 1
+            _complain(f"error: {one.error}")
+        else:
+            print(f"{one.path}: {one.size[0]}×{one.size[1]} pixels in {one.seconds:.2f} s")
+    if failed:
+        _complain(f"{failed} of the inputs could not be restyled; the others are in {out}")
+        raise typer.Exit(1)
+
+
+@app.command()
+def networks(
+    commit: Annotated[
+        list[str] | None, typer.Option(help="An own network to add to the committed ones. May be repeated.")
+    ] = None,
+) -> None:
+    """List the trained networks that are at hand: committed ones, and those of this machine."""
+    from stylerepro import display, trained
+
+    for name in commit or []:
+        print(trained.commit(name))
+    Console().print(display.networks_table(trained.kept()))
+
+
 if __name__ == "__main__":
     main()

@@ -131,6 +131,19 @@ def assets_table(assets: Iterable[Any], available: Mapping[str, bool]) -> Table:
     return table(("asset", "kind", "size", "here", "licence", "source"), rows)
 
 
+def networks_table(networks: Iterable[Any]) -> Table:
+    """What trained networks there are."""
+    rows = []
+    for one in networks:
+        about = one.description.trained
+        weights = " ".join(f"{about['recipe'][f'{term}_weight']:g}" for term in ("content", "style", "tv"))
+        where = "committed" if one.committed else "own"
+        label = one.description.architecture.label
+        rows.append((one.name, about["style"], label, weights, about["step"], one.path.stat().st_size / 1e6, where))
+    shown = [(*row[:4], str(row[4]), f"{row[5]:.1f} MB", row[6]) for row in rows]
+    return table(("network", "style", "architecture", "λ_c λ_s λ_TV", "steps", "size", "where"), shown)
+
+
 def counts_table(collected: "pd.DataFrame") -> Table:
     """How many rows each run gave."""
     columns = list(collected.columns[:3])
