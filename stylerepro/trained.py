@@ -6,6 +6,7 @@ trains. Two notebooks that want the same one train it once; one that was interru
 
 import ast
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -86,18 +87,17 @@ def obtain(
 ) -> Trained:
     """The network of `recipe` for the style picture `style` (a name or path), its short side `style_size` px.
 
-    Taken from this machine's own networks if it was trained here with this code, else, with `committed`, from those
-    that come with the repository (whatever code trained them; of their history every tenth step is there), else
-    trained now, and kept.
+    With `committed` taken from those that come with the repository, if they have it (whatever code trained them; of
+    their history every tenth step is there); else from this machine's own, if it was trained here with this code; else
+    trained now, and kept. A committed one needs no photographs.
     callback, progress, save_every: of a training that takes place. Raises what `images.read` and `train` raise.
     """
     picture = images.read(style, style_size)
     what = _settings(recipe, picture_digest(picture))
+    for one in _in(committed_folder(), True) if committed else ():
+        if one.description.trained.get("settings") == what:
+            return Trained(transformer_files.load(one.path), recipe, _curve_of(one), {}, True)
     path = own_folder() / f"{label(style, recipe)}-{_key(what, recipe)[:8]}{_SUFFIX}"
-    if committed and not path.is_file():
-        for one in _in(committed_folder(), True):
-            if one.description.trained.get("settings") == what:
-                return Trained(transformer_files.load(one.path), recipe, _curve_of(one), {}, True)
     make_folder(path.parent)
     with _alone(path.with_suffix(".lock")):
         if path.is_file():
@@ -132,7 +132,8 @@ def judge(
 
 def label(style: str, recipe: Recipe) -> str:
     """A short name: style, architecture, λ_c, λ_s, seed: "swirls-johnson-c2-s40-0"."""
-    architecture = recipe.architecture.label.replace(", ", "-").replace("=", "")  # type: ignore[union-attr]
+    architecture = recipe.architecture.label.replace("=", "")  # type: ignore[union-attr]
+    architecture = re.sub(r"[^\w.]+", "-", architecture).strip("-")
     return f"{Path(style).stem}-{architecture}-c{recipe.content_weight:g}-s{recipe.style_weight:g}-{recipe.seed}"
 
 

@@ -11,7 +11,6 @@ from torch import nn
 from stylerepro import transformer_files
 from stylerepro.architectures import ARCHITECTURES, Architecture, architecture
 from stylerepro.errors import NetworkError
-from stylerepro.inference import fast
 from stylerepro.transformers import LEAST_SIZE, InstanceNorm, Transformer, Upsample, count, one_pass
 
 SMALL = {"widths": (4, 6, 8), "residual_blocks": 1}
@@ -280,42 +279,6 @@ def test_what_is_no_onnx_graph_is_refused(tmp_path):
     (tmp_path / "net.onnx").write_text("no graph")
     with pytest.raises(NetworkError, match=r"net\.onnx cannot be read as an ONNX graph"):
         transformer_files.OnnxNetwork(tmp_path / "net.onnx")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_fast_path_gives_the_same_pictures(name):
-    network, picture = Transformer(architecture(name, **SMALL)), pictures(22, 33)
-    network(pictures(16, 16, 4))  # statistics that are not the initial ones
-    network.eval()
-    before = {key: one.clone() for key, one in network.state_dict().items()}
-    quick, coarse = fast(network), fast(network, bfloat16=True)
-    with torch.no_grad():
-        expected = network(picture)
-    torch.testing.assert_close(quick(picture), expected, rtol=0, atol=1e-5)
-    assert quick.path == "channels-last, float32"
-    assert kinds(quick.network, nn.BatchNorm2d) == []
-    assert coarse(picture).dtype == torch.float32
-    assert (coarse(picture) - expected).norm() / expected.norm() < 3e-2
-    assert all(torch.equal(one, before[key]) for key, one in network.state_dict().items())
-
-
-def test_without_a_compiler_the_fast_path_goes_on_and_says_so(monkeypatch):
-    def broken(network):
-        def call(x):
-            raise RuntimeError("No working C++ compiler found\nand much more")
-
-        return call
-
-    monkeypatch.setattr(torch, "compile", broken)
-    network, picture = small("depsep-nn"), pictures(8, 8)
-    quick = fast(network, compiled=True)
-    assert quick.path.endswith("compiled")
-    with pytest.warns(RuntimeWarning, match=r"could not be compiled \(No working C\+\+ compiler found\)"):
-        made = quick(picture)
-    assert quick.path == "channels-last, float32, not compiled"
-    with torch.no_grad():
-        torch.testing.assert_close(made, network(picture), rtol=0, atol=1e-5)
-    assert quick(picture).shape == picture.shape  # without a second warning
 
 
 def test_one_pass_is_ready_to_be_timed():

@@ -1,0 +1,245 @@
+"""Trained networks: trained once, found again, committed in half the bytes; pictures through them by one command."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from stylerepro import cli, images, measures, restyle, trained, training, transformer_files
+from stylerepro.architectures import architecture
+from stylerepro.criterion import Criterion
+from stylerepro.errors import ImageError, NetworkError
+from stylerepro.recipe import Recipe
+from stylerepro.transformers import Transformer
+
+SMALL = {"widths": (4, 4, 6), "residual_blocks": 1}
+SIZE = 24
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def recipe(**changes):
+    settings = {"loss_network": "tiny", "content_layers": ["conv2_2"], "style_layers": ["conv1_1"], "size": 16,
+                "batch": 2, "steps": 12, "photographs": "embedded", "leave_out": ("chelsea",)}  # fmt: skip
+    return Recipe(architecture("johnson-in", **SMALL), **(settings | changes))
+
+
+def obtain(how, **options):
+    return trained.obtain("swirls", how, SIZE, **options)
+
+
+def same(one, other):
+    return all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """From here on, whoever trains fails."""
+
+    def stop():
+        def refuse(*arguments, **settings):
+            raise AssertionError("a network was trained that was there already")
+
+        monkeypatch.setattr(trained, "train", refuse)
+
+    return stop
+
+
+def test_a_network_is_trained_once(no_training):
+    first = obtain(recipe())
+    (kept,) = trained.kept()
+    assert kept.name.startswith("swirls-johnson-in")
+    assert not kept.committed
+    assert kept.recipe["steps"] == 12
+    assert [one.suffix for one in sorted(trained.own_folder().iterdir())] == [".csv", ".lock", ".safetensors"]
+    no_training()
+    again = obtain(recipe())
+    assert same(first.network, again.network)
+    assert list(again.history["total"]) == pytest.approx(list(first.history["total"]))
+    # How a batch is divided is no part of what a network is.
+    assert same(first.network, obtain(recipe(accumulation=2)).network)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"steps": 13}, {"style_weight": 4.0}, {"seed": 1}, {"leave_out": ()}, {"betas": (0.999, 0.99)}],
+    ids=lambda one: next(iter(one)),
+)
+def test_another_recipe_is_another_network(changes, no_training):
+    obtain(recipe())
+    no_training()
+    with pytest.raises(AssertionError, match="was trained that was there already"):
+        obtain(recipe(**changes))
+
+
+def test_another_style_or_other_code_is_another_network(no_training, monkeypatch):
+    obtain(recipe())
+    no_training()
+    with pytest.raises(AssertionError, match="was trained"):
+        trained.obtain("swirls:1", recipe(), SIZE)
+    monkeypatch.setattr(trained, "module_hashes", lambda roots, package: {"stylerepro.training": "changed"})
+    with pytest.raises(AssertionError, match="was trained"):
+        obtain(recipe())
+
+
+def test_an_interrupted_training_goes_on(monkeypatch):
+    whole = obtain(recipe())
+    for path in trained.own_folder().iterdir():
+        path.unlink()
+    steps = []
+
+    def kill(progress):
+        steps.append(progress.step)
+        if progress.step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        obtain(recipe(), callback=kill, save_every=5)
+    assert trained.kept() == []
+    steps.clear()
+    done = obtain(recipe(), callback=lambda progress: steps.append(progress.step))
+    assert steps == list(range(6, 13))
+    assert same(done.network, whole.network)
+    assert not list(trained.own_folder().glob("*.checkpoint"))
+
+
+def test_a_committed_network_is_taken_whatever_code_trained_it(no_training, monkeypatch):
+    own = obtain(recipe())
+    (kept,) = trained.kept()
+    path = trained.commit(kept.name)
+    assert path.parent == trained.committed_folder()
+    assert path.stat().st_size < 0.7 * kept.path.stat().st_size
+    for one in trained.own_folder().iterdir():
+        one.unlink()
+    no_training()
+    monkeypatch.setattr(trained, "module_hashes", lambda roots, package: {"stylerepro.training": "changed"})
+    found = obtain(recipe())
+    picture = images.read("coffee", 40)
+    with torch.no_grad():
+        torch.testing.assert_close(found.network(picture), own.network(picture), rtol=0, atol=5e-3)
+    assert list(found.history["step"]) == [1, 10]
+    assert found.history["total"].iloc[1] == pytest.approx(own.history["total"].iloc[9], rel=1e-3)
+    with pytest.raises(AssertionError, match="was trained"):
+        obtain(recipe(), committed=False)
+    with pytest.raises(AssertionError, match="was trained"):
+        obtain(recipe(steps=13))
+
+
+def test_committed_networks_stay_small(monkeypatch):
+    obtain(recipe())
+    (kept,) = trained.kept()
+    monkeypatch.setattr(trained, "LIMIT", 1000)
+    with pytest.raises(NetworkError, match=r"would take .* more than 0 MB"):
+        trained.commit(kept.name)
+    assert not list(trained.committed_folder().glob("*"))
+
+
+def test_an_unknown_network_names_the_nearest():
+    obtain(recipe())
+    (kept,) = trained.kept()
+    with pytest.raises(NetworkError, match=kept.name):
+        trained.find(kept.name[:-1] + "x")
+
+
+def test_judging_measures_what_it_says():
+    network, how, style = Transformer(architecture("johnson-in", **SMALL)), recipe(), images.read("swirls", 64)
+    photographs = {"chelsea": images.read("chelsea", 64), "coffee": images.read("coffee", 60)}
+    rows, made = trained.judge(network.eval(), style, how, photographs)
+    assert list(rows["content"]) == ["chelsea", "coffee"]
+    for row in rows.itertuples():
+        picture, photograph = made[row.content], photographs[row.content]
+        terms = Criterion(style, how)(picture, photograph)
+        assert row.content_loss == pytest.approx(float(terms["content"]))
+        assert row.style_loss == pytest.approx(float(terms["style"]))
+        assert row.perceptual_loss == pytest.approx(2 * float(terms["content"]) + 40 * float(terms["style"]), rel=1e-5)
+        assert row.ssim_content == pytest.approx(measures.ssim(picture, photograph))
+        assert row.sliced_wasserstein == pytest.approx(measures.sliced_wasserstein(picture, style))
+
+
+# ---- pictures through a network
+
+
+@pytest.fixture
+def network_file(tmp_path):
+    return transformer_files.save(Transformer(architecture("depsep-nn", **SMALL)), tmp_path / "net.safetensors", {})
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "in"
+    images.write(images.read("coffee", 40), folder / "one.jpg")
+    images.write(images.read("rocket", 30), folder / "deeper" / "one.png")
+    (folder / "broken.jpg").write_text("no picture")
+    return folder
+
+
+def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(network_file, pictures, tmp_path):
+    out = tmp_path / "out"
+    done = list(restyle.restyle(restyle.load(str(network_file)), [str(pictures), "chelsea"], out, 32))
+    assert sorted(path.name for path in out.iterdir()) == ["chelsea.png", "one.jpg", "one.png"]
+    (failed,) = [one for one in done if one.path is None]
+    assert failed.source.endswith("broken.jpg")
+    assert "not a JPEG" in failed.error
+    network = transformer_files.load(network_file)
+    with torch.no_grad():
+        expected = network(images.read("chelsea", 32))
+    found = images.read(out / "chelsea.png")
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() < 1 / 255
+
+
+def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
+    for place in ("a", "b"):
+        images.write(images.read("coffee", 30), tmp_path / place / "same.jpg")
+    inputs = [str(tmp_path / place / "same.jpg") for place in ("a", "b")]
+    done = list(restyle.restyle(restyle.load(str(network_file)), inputs, tmp_path / "out", None))
+    assert [Path(one.path).name for one in done] == ["same.jpg", "same-2.jpg"]
+    assert done[0].size == images.read(inputs[0]).shape[:1:-1]
+
+
+def test_nothing_to_restyle_is_said_before_anything_is_read(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageError, match="no picture in"):
+        restyle.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["nothing.safetensors", "./nothing", "nothing"])
+def test_a_network_that_is_not_there_is_named(name):
+    with pytest.raises(NetworkError, match="nothing"):
+        restyle.load(name)
+
+
+def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkeypatch, capsys):
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["stylerepro", *words])
+        monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return exit_.value.code or 0, *capsys.readouterr()
+
+    code, out, err = call("stylise", str(network_file), str(pictures), "-o", str(tmp_path / "new"), "--size", "32")
+    assert code == 1
+    assert "one.jpg" in out
+    assert "broken.jpg is not a JPEG" in err
+    assert "1 of the inputs could not be restyled" in err
+    code, _, _ = call("stylise", str(network_file), str(pictures / "one.jpg"), "-o", str(tmp_path / "new"))
+    assert code == 0
+    monkeypatch.setenv("COLUMNS", "200")
+    training.Trained(Transformer("johnson-in"), Recipe("johnson-in"), _history(), {}, True).save(
+        trained.own_folder() / "mine.safetensors", "swirls", settings={}
+    )
+    code, out, _ = call("networks", "--commit", "mine")
+    assert code == 0
+    assert "committed" in out
+    assert "johnson-in" in out
+
+
+def _history():
+    columns = [*training.TERMS, "total"]
+    return training.pd.DataFrame([[1, *[0.5] * len(columns)]], columns=["step", *columns])
