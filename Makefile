@@ -8,7 +8,8 @@ PROFILE  ?= laptop
 # Two notebooks at a time, where there are two cores: small pictures use a second thread badly.
 JOBS     ?= $(shell n=$$(env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1); [ "$$n" -ge 2 ] && echo 2 || echo 1)
 PIP_ARGS ?=
-PYTEST_ARGS ?=
+# As many processes as notebooks at once; a file's tests stay together, since they share what they set up.
+PYTEST_ARGS ?= -n $(JOBS) --dist loadgroup
 
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready

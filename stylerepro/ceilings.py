@@ -4,9 +4,10 @@ A network whose bytes take longer than its operations is bound by memory: fewer 
 (Williams, Waterman and Patterson 2009, "Roofline").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -55,6 +56,18 @@ def measure(device: str | torch.device = "cpu", repeats: int = 7) -> Ceilings:
 
     return Ceilings(_SIDE**3 / best(lambda: one @ other), 2 * _BYTES / best(lambda: target.copy_(source)),
                     torch.get_num_threads())  # fmt: skip
+
+
+def floors(ceiling: Ceilings, networks: Mapping[str, str | Architecture], side: int) -> pd.DataFrame:
+    """What each network asks for a picture of `side` px, a row each.
+
+    Columns: network (its name), multiply_adds, bytes, by_operations and by_bytes (the least seconds by either alone).
+    """
+    rows = []
+    for name, what in networks.items():
+        wanted = demand(what, side, side)
+        rows.append([name, wanted.multiply_adds, wanted.bytes, *ceiling.seconds(wanted)])
+    return pd.DataFrame(rows, columns=["network", "multiply_adds", "bytes", "by_operations", "by_bytes"])
 
 
 def demand(what: str | Architecture, height: int, width: int) -> Demand:

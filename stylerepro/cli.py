@@ -187,6 +187,33 @@ def transfer(
     print(single.stylise(content, style, out, given=given, progress=sys.stderr.isatty(), **chosen))
 
 
+def _list_recipe(wanted: bool) -> None:
+    if wanted:
+        from stylerepro import display, learning
+
+        rows = [(one.name, one.type, str(one.default)) for one in learning.settings().values()]
+        Console().print(display.table(("setting", "type", "default"), rows))
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    style: Annotated[str, typer.Argument(help="A name, path or address of a picture.")],
+    out: Annotated[Path, typer.Option("-o", help="File for the network: .safetensors.")],
+    size: Annotated[int | None, typer.Option(help="Pixels of the style picture's short side.", min=1)] = None,
+    parameters: Values = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List what -p takes, and end.", callback=_list_recipe, is_eager=True)
+    ] = False,
+) -> None:
+    """Train a feed-forward network on a style; interrupted, the same command goes on."""
+    from stylerepro import learning, runner
+
+    chosen = {} if size is None else {"size": size}
+    given = runner.parse_overrides(parameters or [])
+    print(learning.learn(style, out, given=given, progress=sys.stderr.isatty(), **chosen))
+
+
 @app.command()
 def stylise(
     network: Annotated[str, typer.Argument(help="A trained network's name (see `networks`) or file.")],

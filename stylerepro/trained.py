@@ -8,7 +8,7 @@ import ast
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from stylerepro import images, measures, transformer_files
+from stylerepro.architectures import Architecture
 from stylerepro.criterion import evaluate
 from stylerepro.errors import NetworkError
 from stylerepro.files import make_folder, results_root
 from stylerepro.fingerprint import hash_of, module_hashes
 from stylerepro.locks import lock
-from stylerepro.objective import TERMS
+from stylerepro.networks import resolve
+from stylerepro.objective import STYLE_LAYERS, TERMS, conventions
 from stylerepro.parameters import unknown
 from stylerepro.photographs import Photographs
 from stylerepro.record import runs_root
@@ -128,6 +130,30 @@ def judge(
     rows["ssim_content"] = [measures.ssim(made[name], photographs[name]) for name in rows["content"]]
     rows["sliced_wasserstein"] = [measures.sliced_wasserstein(made[name], style) for name in rows["content"]]
     return rows, made
+
+
+def chapter_recipe(
+    architecture: str | Architecture,
+    network: str,
+    *,
+    held_out: Sequence[str],
+    photographs: str,
+    style_layer_weight: float,
+    tv_norm: str = "squared",
+    **settings: Any,
+) -> Recipe:
+    """A recipe as the chapters on feed-forward networks share it: document 003's losses on features of unit scale.
+
+    network: the loss network. held_out: names of photographs that judge, and are not learned from where `photographs`
+    has them. style_layer_weight: of each style layer. tv_norm: of the total variation, a mean over pixels. settings:
+    further ones of `Recipe`.
+    """
+    settings = {"leave_out": tuple(held_out) if photographs == "embedded" else ()} | settings
+    how = conventions("johnson/unit", tv_reduction="mean", tv_norm=tv_norm)
+    layers = dict.fromkeys(STYLE_LAYERS, style_layer_weight)
+    return Recipe(
+        architecture, resolve(network), style_layers=layers, convention=how, photographs=photographs, **settings
+    )
 
 
 def label(style: str, recipe: Recipe) -> str:

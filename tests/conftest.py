@@ -8,6 +8,17 @@ import pytest
 
 from stylerepro.files import project_root
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before anything imports PyTorch: processes side by side must not each take every core.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    """Side by side, the tests of a file share a process, and all that need the smoke runs share one."""
+    for item in items:
+        group = "offline" if "offline" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
 BLOCK = '''
 """Every way out of the machine is shut, and each try is written down."""
 import os, socket

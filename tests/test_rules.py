@@ -90,6 +90,17 @@ def test_trend_needs_three_levels():
     assert decide(TREND, pairs(lambda gamma: -gamma, [0, 1], "gamma")).verdict == NOT_TESTED
 
 
+def test_units_that_lack_levels_are_left_out_of_a_trend_and_counted():
+    falling = pairs(lambda gamma: -np.log1p(gamma), [0, 1, 10, 100], "gamma")
+    alone = falling[falling["gamma"] == 1].assign(style="sumi")
+    outcome = decide(TREND, pd.concat([falling, alone]))
+    assert outcome.verdict == decide(TREND, falling).verdict == REPRODUCED
+    assert outcome.value == pytest.approx(-1)
+    assert "4 units with too few values left out" in outcome.measured
+    few = pd.concat([falling[falling["gamma"] == one].assign(style=f"{one}") for one in (0, 1, 10)])
+    assert decide(TREND, few).verdict == NOT_TESTED
+
+
 DIFFERENCE = leaf("difference", between="input", a="hosvd", b="raw", direction="up", minimum=0.02, controls=["blur"])
 
 

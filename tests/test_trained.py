@@ -1,15 +1,16 @@
 """Trained networks: trained once, found again, committed in half the bytes; pictures through them by one command."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from stylerepro import cli, images, measures, restyle, trained, training, transformer_files
+from stylerepro import cli, images, learning, measures, restyle, trained, training, transformer_files
 from stylerepro.architectures import architecture
 from stylerepro.criterion import Criterion
-from stylerepro.errors import ImageError, NetworkError
+from stylerepro.errors import ImageError, NetworkError, ParameterError
 from stylerepro.recipe import Recipe
 from stylerepro.transformers import Transformer
 
@@ -238,6 +239,42 @@ def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkey
     assert code == 0
     assert "committed" in out
     assert "johnson-in" in out
+
+
+def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatch):
+    out = tmp_path / "mine.safetensors"
+    given = {"architecture": "depsep-nn", "loss_network": "tiny", "content_layers": "conv2_2",
+             "style_layers": "conv1_1,conv2_1", "size": "16", "batch": "1", "steps": "2"}  # fmt: skip
+    assert "depsep-nn, 2 steps" in learning.learn("swirls", out, size=SIZE, given=given)
+    about = transformer_files.describe(out)
+    assert about.architecture == architecture("depsep-nn")
+    assert about.trained["style"] == "swirls"
+    assert about.trained["recipe"]["style_layers"] == ["conv1_1", "conv2_1"]
+    assert not out.with_suffix(".checkpoint").exists()
+
+    def stop(*arguments, checkpoint, **settings):
+        checkpoint.write_text("as far as it came")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learning, "train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learning.learn("swirls", out, given=given)
+    assert out.with_suffix(".checkpoint").exists()
+    with pytest.raises(ParameterError, match="Did you mean 'steps'"):
+        learning.learn("swirls", out, given={"step": "2"})
+    with pytest.raises(ParameterError, match="takes int, not 'many'"):
+        learning.learn("swirls", out, given={"steps": "many"})
+    with pytest.raises(NetworkError, match=r"ends in \.safetensors"):
+        learning.learn("swirls", tmp_path / "mine.pt")
+
+
+def test_every_setting_of_a_recipe_can_be_typed_but_the_conventions_own_object():
+    known = learning.settings()
+    assert {field.name for field in dataclasses.fields(Recipe)} == set(known)
+    for name in ("steps", "batch", "size", "seed"):
+        assert known[name].type == "int"
+    assert known["learning_rate"].type == "float"
+    assert known["betas"].default == (0.9, 0.999)
 
 
 def _history():

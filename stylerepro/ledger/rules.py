@@ -117,6 +117,11 @@ def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     means = _means(rows, [*units, rule["x"]])
     if means[rule["x"]].nunique() < 3:
         raise Settled(NOT_TESTED, f"fewer than three values of {rule['x']}")
+    # A unit with one or two values of x can neither follow a trend nor stay away from it.
+    levels = means.groupby(units)[rule["x"]].transform("nunique")
+    means, lacking = means[levels > 2], means[levels < 3][units].drop_duplicates()
+    if means.empty:
+        raise Settled(NOT_TESTED, f"no unit with three values of {rule['x']}")
     slopes = trend(means, rule["x"], "_value", by=units)
     slopes = slopes.assign(_value=slopes["rho"].fillna(0.0))  # a column that does not move has no trend
     interval = _interval(rule, slopes, resamples)
@@ -126,6 +131,7 @@ def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     clear = _clear(interval, sign)
     enough = share >= rule.get("share", 0.8) and sign * change >= rule.get("minimum", 0.0)
     measured = f"ρ {_interval_text(interval)}, {share:.0%} of units {rule['direction']}, change {number_text(change)}"
+    measured += f", {len(lacking)} units with too few values left out" if len(lacking) else ""
     why_not = "too few units follow, or too small a change" if clear else "no trend in the claimed direction"
     return _graded(interval, clear and enough, clear, why_not, measured, "a trend in the claimed direction")
 
