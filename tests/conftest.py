@@ -19,6 +19,7 @@ def pytest_collection_modifyitems(items):
         group = "offline" if "offline" in item.fixturenames else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
 
+
 BLOCK = '''
 """Every way out of the machine is shut, and each try is written down."""
 import os, socket

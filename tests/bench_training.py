@@ -1,0 +1,102 @@
+"""Images a second in training: this package against a plain float32 loop, in turn, with the same batches and weights.
+
+    python tests/bench_training.py --size 128 --batch 4 --steps 8 --rounds 3
+    python tests/bench_training.py --steps 200 --rounds 1 --size 64      # and the losses after 200 steps
+
+The plain loop is what one writes without this package: PyTorch's own instance norm, contiguous memory, the whole loss
+network for photographs and results alike, photographs read between the steps. No test: it reports, and asserts nothing.
+"""
+
+import argparse
+import time
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from stylerepro import images
+from stylerepro.objective import CONTENT_LAYERS, STYLE_LAYERS
+from stylerepro.perceptual import LossNetwork, layer_names
+from stylerepro.photographs import Photographs
+from stylerepro.training import Recipe, train
+from stylerepro.transformers import InstanceNorm, Transformer
+
+WEIGHTS = {"content_weight": 2.0, "style_weight": 4.0, "tv_weight": 20.0}
+
+
+def usual_norms(module: nn.Module) -> nn.Module:
+    for name, child in module.named_children():
+        if isinstance(child, InstanceNorm):
+            setattr(module, name, nn.InstanceNorm2d(child.num_channels, affine=True))
+        else:
+            usual_norms(child)
+    return module
+
+
+def gram(features: Tensor) -> Tensor:
+    flat = features.flatten(2)
+    return flat @ flat.mT / flat[0].numel()
+
+
+def plain(recipe: Recipe, style: Tensor) -> list[tuple[float, float]]:
+    """Loss and seconds of each step."""
+    network = usual_norms(Transformer(recipe.architecture, recipe.seed))
+    content, *styles = layer_names([*CONTENT_LAYERS, *STYLE_LAYERS], rectified=True)
+    judge = LossNetwork(recipe.loss_network, [content, *styles], scale="unit")
+    optimiser = torch.optim.Adam(network.parameters(), recipe.learning_rate)
+    pictures = Photographs(recipe.photographs, size=recipe.size, seed=recipe.seed)
+    with torch.no_grad():
+        wanted = {layer: gram(judge(style)[layer]) for layer in styles}
+    rows, clock = [], time.perf_counter()
+    for step in range(recipe.steps):
+        x = pictures.draw(range(step * recipe.batch, (step + 1) * recipe.batch)).contiguous()
+        y = network(x)
+        found = judge(y)
+        with torch.no_grad():
+            original = judge(x)[content]
+        terms = [recipe.content_weight * (found[content] - original).square().mean()]
+        terms += [
+            recipe.style_weight / len(styles) * (gram(found[one]) - wanted[one]).square().sum((1, 2)).mean()
+            for one in styles
+        ]
+        down, right = y[..., 1:, :] - y[..., :-1, :], y[..., 1:] - y[..., :-1]
+        variation = down.square().mean() + right.square().mean()
+        loss = torch.stack([*terms, recipe.tv_weight * variation]).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        rows.append((float(loss.detach()), time.perf_counter() - clock))
+        clock = time.perf_counter()
+    return rows
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--architecture", default="johnson-in")
+    options.add_argument("--photographs", default="embedded")
+    for name, default in (("size", 128), ("batch", 4), ("steps", 8), ("rounds", 3)):
+        options.add_argument(f"--{name}", type=int, default=default)
+    given = options.parse_args()
+    recipe = Recipe(
+        given.architecture,
+        photographs=given.photographs,
+        size=given.size,
+        batch=given.batch,
+        steps=given.steps,
+        **WEIGHTS,
+    )
+    style = images.read("swirls", 160)
+    print(f"{given.architecture}, {given.size} px, batches of {given.batch}, {torch.get_num_threads()} threads")
+    for _ in range(given.rounds):
+        usual, ours = plain(recipe, style), train(style, recipe, device="cpu").history
+        slow, quick = median(seconds for _, seconds in usual[2:]), ours["seconds"].iloc[2:].median()
+        last = min(20, given.steps)
+        before, after = sum(loss for loss, _ in usual[-last:]) / last, ours["total"].tail(last).mean()
+        print(
+            f"images a second {given.batch / slow:.2f} and {given.batch / quick:.2f}: {slow / quick:.2f} times; loss "
+            f"of the last {last} steps {before:.4f} and {after:.4f} ({100 * (after / before - 1):+.2f} %)"
+        )
+
+
+if __name__ == "__main__":
+    main()
