@@ -8,6 +8,7 @@ import ast
 import json
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +22,15 @@ from stylerepro import images, measures, transformer_files
 from stylerepro.architectures import Architecture
 from stylerepro.criterion import evaluate
 from stylerepro.errors import NetworkError
-from stylerepro.files import make_folder, results_root
+from stylerepro.files import atomic_path, make_folder, results_root
 from stylerepro.fingerprint import hash_of, module_hashes
 from stylerepro.locks import lock
 from stylerepro.networks import resolve
 from stylerepro.objective import STYLE_LAYERS, TERMS, conventions
+from stylerepro.paintings import PAINTINGS
 from stylerepro.parameters import unknown
 from stylerepro.photographs import Photographs
-from stylerepro.record import runs_root
+from stylerepro.record import ResultsWarning, runs_root
 from stylerepro.training import Progress, Recipe, Trained, picture_digest, train
 
 LIMIT = 12_000_000  # bytes, for all committed networks together
@@ -97,7 +99,7 @@ def obtain(
     picture = images.read(style, style_size)
     what = _settings(recipe, picture_digest(picture))
     for one in _in(committed_folder(), True) if committed else ():
-        if one.description.trained.get("settings") == what:
+        if _is_of(one, what, style, style_size):
             return Trained(transformer_files.load(one.path), recipe, _curve_of(one), {}, True)
     path = own_folder() / f"{label(style, recipe)}-{_key(what, recipe)[:8]}{_SUFFIX}"
     make_folder(path.parent)
@@ -108,7 +110,8 @@ def obtain(
         trained = train(
             picture, recipe, checkpoint=checkpoint, save_every=save_every, callback=callback, progress=progress
         )
-        trained.history.to_csv(path.with_suffix(".csv"), index=False)
+        with atomic_path(path.with_suffix(".csv")) as temporary:
+            trained.history.to_csv(temporary, index=False)
         trained.save(path, Path(style).name, settings=what, style_size=style_size)
         checkpoint.unlink(missing_ok=True)
     return trained
@@ -174,6 +177,8 @@ def commit(name: str) -> Path:
     history = _history(one.path)
     told = history[(history["step"] % _EVERY == 0) | (history["step"] == 1)]
     about["curve"] = {column: [float(f"{value:.4g}") for value in told[column]] for column in told}
+    if target.is_file() and transformer_files.describe(target).trained.get("settings") != about.get("settings"):
+        raise NetworkError(f"{target.name} is there already, trained by other settings. Remove it first.")
     others = sum(path.stat().st_size for path in committed_folder().glob(f"*{_SUFFIX}") if path != target)
     total = others + transformer_files.file_size(network, about, half=True)
     if total > LIMIT:
@@ -186,7 +191,22 @@ def commit(name: str) -> Path:
 
 def _in(folder: Path, committed: bool) -> Iterator[Kept]:
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        yield Kept(path.stem, path, committed, transformer_files.describe(path))
+        try:
+            yield Kept(path.stem, path, committed, transformer_files.describe(path))
+        except NetworkError as error:
+            warnings.warn(f"{error} It was passed over.", ResultsWarning, stacklevel=2)
+
+
+def _is_of(one: Kept, what: Mapping[str, Any], style: str, style_size: int) -> bool:
+    """Whether a network was trained by these settings, on this style picture.
+
+    A painting of this project goes by its name: computed on another machine, its last bits may differ.
+    """
+    about = one.description.trained
+    theirs = dict(about.get("settings") or {})
+    if style in PAINTINGS and (about.get("style"), about.get("style_size")) == (style, style_size):
+        theirs["style picture"] = what["style picture"]
+    return theirs == what
 
 
 def _settings(recipe: Recipe, style: str) -> dict[str, Any]:

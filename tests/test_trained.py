@@ -12,6 +12,7 @@ from stylerepro.architectures import architecture
 from stylerepro.criterion import Criterion
 from stylerepro.errors import ImageError, NetworkError, ParameterError
 from stylerepro.recipe import Recipe
+from stylerepro.record import ResultsWarning
 from stylerepro.transformers import Transformer
 
 SMALL = {"widths": (4, 4, 6), "residual_blocks": 1}
@@ -129,6 +130,37 @@ def test_a_committed_network_is_taken_whatever_code_trained_it(no_training, monk
         obtain(recipe(), committed=False)
     with pytest.raises(AssertionError, match="was trained"):
         obtain(recipe(steps=13))
+
+
+def test_a_painting_goes_by_its_name_and_any_other_picture_by_its_values(tmp_path, no_training, monkeypatch):
+    images.write(images.read("coffee", SIZE), tmp_path / "mine.png")
+    obtain(recipe())
+    trained.obtain(str(tmp_path / "mine.png"), recipe(), SIZE)
+    for one in trained.kept():
+        trained.commit(one.name)
+    no_training()
+    # As on a machine where the last bits come out otherwise.
+    monkeypatch.setattr(trained, "picture_digest", lambda picture: "another")
+    obtain(recipe())
+    with pytest.raises(AssertionError, match="was trained"):
+        trained.obtain(str(tmp_path / "mine.png"), recipe(), SIZE)
+
+
+def test_a_damaged_network_is_named_and_passed_over():
+    obtain(recipe())
+    (trained.own_folder() / "broken.safetensors").write_bytes(b"nothing")
+    with pytest.warns(ResultsWarning, match=r"broken\.safetensors cannot be read"):
+        assert len(trained.kept()) == 1
+
+
+def test_a_committed_network_is_not_replaced_by_one_of_other_settings():
+    obtain(recipe())
+    obtain(recipe(betas=(0.999, 0.99)))
+    first, second = trained.kept()
+    trained.commit(first.name)
+    trained.commit(first.name)
+    with pytest.raises(NetworkError, match="trained by other settings"):
+        trained.commit(second.name)
 
 
 def test_committed_networks_stay_small(monkeypatch):
