@@ -55,7 +55,7 @@ announce:
 	  echo "where ADDRESS is the one that PyTorch's page 'Get started' shows for pip and CPU."; \
 	  echo "Free here: $$(df -Pk . | awk 'NR == 2 {printf "%.0f GB", $$4 / 1048576}')."; \
 	fi
-	@echo "Then the notebooks, profile $(PROFILE) (laptop: 20 to 25 minutes on two cores), and the book (under a minute)."
+	@echo "Then the notebooks, profile $(PROFILE) (laptop: about 20 minutes on two cores), and the book (under a minute)."
 	@echo "Ctrl-C loses nothing that has finished: the next 'make run' goes on."
 
 # Remade only when what it is made from has changed. The two stamps keep a changed pyproject.toml from

@@ -41,7 +41,8 @@ def load(network: str) -> Callable[[Tensor], Tensor]:
         path = trained.find(network).path
     network_ = transformer_files.load(path)
     if not torch.cuda.is_available():
-        return fast(network_, winograd=has_winograd())
+        # NNPACK's own threads and OpenMP's, which wait in a busy loop, take the cores from each other.
+        return fast(network_, winograd=has_winograd() and torch.get_num_threads() == 1)
     ready = fast(network_.cuda())
     return lambda picture: ready(picture.cuda()).cpu()
 
