@@ -56,6 +56,17 @@ def test_secondary_clauses_only_take_away(main, also, expected):
     assert judged({"main": leaf("a"), "also": [leaf("b")]}, (main, also)) == expected
 
 
+def test_what_is_not_tested_as_written_shows_what_other_readings_measured():
+    rule = leaf(where={"device": "cuda"}, otherwise=[{"reading": "on a CPU", "where": {"device": "cpu"}}])
+    table = pd.DataFrame({"device": ["cpu"], "x": [5.0]})
+    outcome = judge(rule, lambda leaf: table)
+    assert outcome.verdict == NOT_TESTED
+    assert "device cuda" in outcome.reason
+    assert outcome.measured.startswith("on a CPU: 5")
+    assert judge(rule, lambda leaf: table.assign(x=1.0)).verdict == TREND_ONLY
+    assert judge(rule, lambda leaf: table.iloc[:0]).measured == ""
+
+
 def test_nested_parts_are_named_once():
     rule = {"agree": [{"main": leaf("a"), "also": [leaf("b")]}, leaf("c")]}
     table = pd.DataFrame({"a": [1.0], "b": [5.0], "c": [1.0]})

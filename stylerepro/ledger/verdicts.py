@@ -120,13 +120,16 @@ def _leaf(rule: Rule, tables: Tables, resamples: int) -> Outcome:
     outcome = decide(rule, tables(rule), resamples)
     if outcome.verdict == REPRODUCED:
         return outcome
-    fitting = []
+    fitting, tried = [], []
     for name, reading in readings(rule, tables(rule)):
         other = decide(reading, tables(reading), resamples)
         if other.verdict == REPRODUCED:
             fitting.append(f"{name} ({other.measured})")
+        elif other.verdict != NOT_TESTED:
+            tried.append(f"{name}: {other.measured}, {other.reason}")
     if not fitting:
-        return outcome
+        # What could not be tested as written stays so, but a reader wants to see what there is.
+        return replace(outcome, measured="; ".join(tried)) if outcome.verdict == NOT_TESTED and tried else outcome
     reason = f"as written {outcome.verdict} ({outcome.reason}); what fits is another reading: {'; '.join(fitting)}"
     return replace(outcome, verdict=TREND_ONLY, reason=reason)
 
