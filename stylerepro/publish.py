@@ -1,5 +1,8 @@
 """Copies finished runs to `results/reference/`, the committed results. No other way leads there."""
 
+import base64
+import io
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -8,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 
 from stylerepro import record as records
 from stylerepro.errors import ResultsError, RunError
 from stylerepro.experiments import CROSSCHECK, REFERENCE, discover, load, resolve_parameters
-from stylerepro.files import make_folder
+from stylerepro.files import make_folder, write_text
 from stylerepro.fingerprint import compute, explain
 from stylerepro.parameters import unknown
 
 LIMIT = 25_000_000  # bytes, for all committed results together
+NOTEBOOK_LIMIT = 1_400_000  # bytes; a larger one stores its pictures coarser
+_QUALITIES = (70, 55, 40)
 PUBLISHED = (REFERENCE, CROSSCHECK, "paper")
 _CURVES = "history.csv"
 # The paper profile shows the documents' own pictures, which are others' property, and the crosscheck the reference's:
@@ -104,7 +110,23 @@ def _copy(source: Path, target: Path, profile: str) -> Path:
             curves.to_csv(target / name, index=False, float_format="%.6g")
         elif (source / name).is_file():
             shutil.copyfile(source / name, target / name)
+            if name.endswith(".ipynb"):
+                _lighten(target / name)
     return target
+
+
+def _lighten(notebook: Path) -> None:
+    """Store the pictures of a notebook that is too large as coarser JPEGs; its numbers stay as they are."""
+    for quality in _QUALITIES:
+        if notebook.stat().st_size <= NOTEBOOK_LIMIT:
+            return
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        outputs = [one for cell in content["cells"] for one in cell.get("outputs", ())]
+        for data in [one["data"] for one in outputs if "image/jpeg" in one.get("data", {})]:
+            again = io.BytesIO()
+            Image.open(io.BytesIO(base64.b64decode("".join(data["image/jpeg"])))).save(again, "JPEG", quality=quality)
+            data["image/jpeg"] = base64.b64encode(again.getvalue()).decode("ascii")
+        write_text(notebook, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def size(path: Path) -> int:

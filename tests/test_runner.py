@@ -1,5 +1,7 @@
 """Runs by the command: planned, executed, failed, killed, resumed, published."""
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -10,9 +12,11 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import nbformat
 import psutil
 import pytest
 import toy
+from PIL import Image
 
 from stylerepro import publish, record, runner, work
 from stylerepro.errors import ParameterError, ResultsError, RunError
@@ -306,6 +310,31 @@ def test_publish_keeps_only_tables_of_what_is_not_shown(project, profile):
     publish.publish(["toy"], profile)
     target = project / "results" / "reference" / f"toy-{profile}"
     assert {path.name for path in target.iterdir()} == {"run.json", "metrics.csv"}
+
+
+def test_a_large_notebook_is_published_with_coarser_pictures(tmp_path, monkeypatch):
+    """The numbers and the pictures' sizes stay; nothing happens to a notebook that is small enough."""
+    stream = io.BytesIO()
+    Image.effect_noise((300, 200), 60).convert("RGB").save(stream, "JPEG", quality=90)
+    picture = base64.b64encode(stream.getvalue()).decode()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    notebook.cells[0].outputs = [
+        nbformat.v4.new_output("display_data", {"image/jpeg": picture}),
+        nbformat.v4.new_output("display_data", {"text/html": "<td>0.125</td>"}),
+    ]
+    path = tmp_path / "notebook.ipynb"
+    nbformat.write(notebook, path)
+    before, size = path.read_text(), path.stat().st_size
+    publish._lighten(path)
+    assert path.read_text() == before
+    monkeypatch.setattr(publish, "NOTEBOOK_LIMIT", size - 1)
+    publish._lighten(path)
+    assert path.stat().st_size < 0.8 * size
+    found = nbformat.read(path, 4)
+    nbformat.validate(found)
+    first, second = (one["data"] for one in found.cells[0].outputs)
+    assert Image.open(io.BytesIO(base64.b64decode(first["image/jpeg"]))).size == (300, 200)
+    assert second == {"text/html": "<td>0.125</td>"}
 
 
 def test_publish_refuses_what_should_not_be_committed(project, monkeypatch):
