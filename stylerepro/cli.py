@@ -200,7 +200,7 @@ def _list_recipe(wanted: bool) -> None:
 def train(
     style: Annotated[str, typer.Argument(help="A name, path or address of a picture.")],
     out: Annotated[Path, typer.Option("-o", help="File for the network: .safetensors.")],
-    size: Annotated[int | None, typer.Option(help="Pixels of the style picture's short side.", min=1)] = None,
+    style_size: Annotated[int | None, typer.Option(help="Pixels of the style picture's short side.", min=1)] = None,
     parameters: Values = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="List what -p takes, and end.", callback=_list_recipe, is_eager=True)
@@ -209,7 +209,7 @@ def train(
     """Train a feed-forward network on a style; interrupted, the same command goes on."""
     from stylerepro import learning, runner
 
-    chosen = {} if size is None else {"size": size}
+    chosen = {} if style_size is None else {"style_size": style_size}
     given = runner.parse_overrides(parameters or [])
     print(learning.learn(style, out, given=given, progress=sys.stderr.isatty(), **chosen))
 

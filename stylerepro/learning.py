@@ -30,13 +30,18 @@ def settings() -> dict[str, Parameter]:
 
 
 def learn(
-    style: str, out: Path, *, size: int = STYLE_SIZE, given: Mapping[str, str] | None = None, progress: bool = False
+    style: str,
+    out: Path,
+    *,
+    style_size: int = STYLE_SIZE,
+    given: Mapping[str, str] | None = None,
+    progress: bool = False,
 ) -> str:
     """Train a network on `style` and write it to `out` (.safetensors); returns in one line what was done.
 
-    Interrupted and called again, it goes on from the checkpoint beside `out`, which is removed in the end. size: pixels
-    of the style picture's short side. given: settings of `Recipe` as text. Under `accelerate launch` the processes
-    share each batch, and one writes. Raises, before anything is computed, `ParameterError` for a setting that does not
+    Interrupted and called again, it goes on from the checkpoint beside `out`, which is removed in the end. style_size:
+    pixels of the style picture's short side. given: settings of `Recipe` as text. Under `accelerate launch` the
+    processes share each batch, and one writes. Raises, before anything is computed, `ParameterError` for a setting that does not
     exist or has the wrong type and `NetworkError` for another suffix; then what `images.read` and `train` raise.
     """
     known = settings()
@@ -47,9 +52,9 @@ def learn(
     if out.suffix != ".safetensors":
         raise NetworkError(f"{out}: give a name that ends in .safetensors.")
     recipe, checkpoint = Recipe(**values), out.with_suffix(".checkpoint")
-    trained = train(images.read(style, size), recipe, checkpoint=checkpoint, progress=progress)
+    trained = train(images.read(style, style_size), recipe, checkpoint=checkpoint, progress=progress)
     if _is_first():
-        trained.save(out, Path(style).name, style_size=size)
+        trained.save(out, Path(style).name, style_size=style_size)
         checkpoint.unlink(missing_ok=True)
     skipped = (
         f"; {len(trained.skipped)} files could not be read: {', '.join(trained.skipped)}" if trained.skipped else ""

@@ -65,3 +65,19 @@ def offline(tmp_path_factory):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
     tried = (root / "tried").read_text().split() if (root / "tried").is_file() else []
     return root, done, set(tried)
+
+
+@pytest.fixture(scope="session")
+def tables(offline):
+    """Experiment to the metrics of its smoke run."""
+    from stylerepro import results
+
+    return results.tables_of(offline[0] / "results" / "runs", "smoke")
+
+
+@pytest.fixture(scope="session")
+def curves(offline):
+    """Experiment to the history of its smoke run."""
+    from stylerepro import results
+
+    return results.tables_of(offline[0] / "results" / "runs", "smoke", "history")

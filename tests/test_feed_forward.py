@@ -4,22 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from stylerepro import experiments, images, measures, results, trained, transformer_files
+from stylerepro import experiments, images, measures, trained, transformer_files
 from stylerepro.architectures import architecture
 from stylerepro.ledger.selection import matches
 from stylerepro.transformers import count
 
 CHAPTERS = ("fast_transfer", "vanilla_vs_fast", "efficient_networks")
-
-
-@pytest.fixture(scope="module")
-def tables(offline):
-    return results.tables_of(offline[0] / "results" / "runs", "smoke")
-
-
-@pytest.fixture(scope="module")
-def curves(offline):
-    return results.tables_of(offline[0] / "results" / "runs", "smoke", "history")
 
 
 def chosen(name, profile="smoke"):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small import SMALL, kinds, pictures, small
 from torch import nn
 
 from stylerepro import ceilings, inference
@@ -10,21 +11,8 @@ from stylerepro.errors import NetworkError, ParameterError
 from stylerepro.inference import Winograd, fast, has_winograd
 from stylerepro.transformers import Transformer, count
 
-SMALL = {"widths": (4, 6, 8), "residual_blocks": 1}
 NAMES = list(ARCHITECTURES)
 needs_winograd = pytest.mark.skipif(not has_winograd(), reason="this build of PyTorch has no NNPACK")
-
-
-def small(name, **changes):
-    return Transformer(architecture(name, **(SMALL | changes))).eval()
-
-
-def pictures(height, width, number=1):
-    return torch.rand(number, 3, height, width, generator=torch.Generator().manual_seed(3))
-
-
-def kinds(network, kind):
-    return [one for one in network.modules() if type(one) is kind]
 
 
 @pytest.mark.parametrize("name", NAMES)

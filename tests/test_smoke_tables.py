@@ -3,19 +3,9 @@
 import numpy as np
 import pytest
 
-from stylerepro import experiments, results
+from stylerepro import experiments
 from stylerepro.ledger.selection import matches
 from stylerepro.objective import STYLE_LAYERS
-
-
-@pytest.fixture(scope="module")
-def tables(offline):
-    return results.tables_of(offline[0] / "results" / "runs", "smoke")
-
-
-@pytest.fixture(scope="module")
-def curves(offline):
-    return results.tables_of(offline[0] / "results" / "runs", "smoke", "history")
 
 
 def chosen(name):

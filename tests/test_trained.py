@@ -277,7 +277,7 @@ def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatc
     out = tmp_path / "mine.safetensors"
     given = {"architecture": "depsep-nn", "loss_network": "tiny", "content_layers": "conv2_2",
              "style_layers": "conv1_1,conv2_1", "size": "16", "batch": "1", "steps": "2"}  # fmt: skip
-    assert "depsep-nn, 2 steps" in learning.learn("swirls", out, size=SIZE, given=given)
+    assert "depsep-nn, 2 steps" in learning.learn("swirls", out, style_size=SIZE, given=given)
     about = transformer_files.describe(out)
     assert about.architecture == architecture("depsep-nn")
     assert about.trained["style"] == "swirls"

@@ -421,3 +421,14 @@ def test_calls_that_do_not_fit_are_named(recipe):
         train(STYLE[0], recipe(), device="cpu")
     with pytest.raises(TransferError, match="'auto' or 'cpu'"):
         go(recipe(), device="tpu")
+
+
+def test_what_is_read_ahead_takes_one_thread_and_leaves_the_others_alone():
+    """A second team of threads would take the cores from the step that computes."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert list(ahead(lambda number: torch.get_num_threads(), range(3))) == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

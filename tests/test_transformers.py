@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
+from small import SMALL, kinds, pictures, small
 from torch import nn
 
 from stylerepro import transformer_files
@@ -13,20 +14,7 @@ from stylerepro.architectures import ARCHITECTURES, Architecture, architecture
 from stylerepro.errors import NetworkError
 from stylerepro.transformers import LEAST_SIZE, InstanceNorm, Transformer, Upsample, count, one_pass
 
-SMALL = {"widths": (4, 6, 8), "residual_blocks": 1}
 NAMES = list(ARCHITECTURES)
-
-
-def small(name, **changes):
-    return Transformer(architecture(name, **(SMALL | changes))).eval()
-
-
-def pictures(height, width, number=1):
-    return torch.rand(number, 3, height, width, generator=torch.Generator().manual_seed(3))
-
-
-def kinds(network, kind):
-    return [one for one in network.modules() if type(one) is kind]
 
 
 def test_johnson_has_the_parameters_of_the_document():
