@@ -41,8 +41,9 @@ def learn(
 
     Interrupted and called again, it goes on from the checkpoint beside `out`, which is removed in the end. style_size:
     pixels of the style picture's short side. given: settings of `Recipe` as text. Under `accelerate launch` the
-    processes share each batch, and one writes. Raises, before anything is computed, `ParameterError` for a setting that does not
-    exist or has the wrong type and `NetworkError` for another suffix; then what `images.read` and `train` raise.
+    processes share each batch, and one writes. Raises, before anything is computed, `ParameterError` for a setting that
+    does not exist or has the wrong type and `NetworkError` for another suffix; then what `images.read` and `train`
+    raise.
     """
     known = settings()
     for name in given or {}:

@@ -5,7 +5,7 @@ import torch
 from small import SMALL, kinds, pictures, small
 from torch import nn
 
-from stylerepro import ceilings, inference
+from stylerepro import ceilings, inference, timing
 from stylerepro.architectures import ARCHITECTURES, architecture
 from stylerepro.errors import NetworkError, ParameterError
 from stylerepro.inference import Winograd, fast, has_winograd
@@ -160,9 +160,14 @@ def test_demand_counts_every_layers_pictures_and_weights():
     assert demand.multiply_adds == count(what, side, side).multiply_adds
 
 
-def test_ceilings_turn_into_the_least_times():
+def test_ceilings_are_rates_and_turn_into_the_least_times(monkeypatch):
     found = ceilings.measure(repeats=1)
     assert found.multiply_adds > 1e8
     assert found.bytes > 1e8
+    # A product of two 1024×1024 matrices, and 256 MiB read and as many written, each in half a second.
+    half = timing.Timing(0.7, 0.5, 0.9, 7)
+    monkeypatch.setattr(ceilings.timing, "measure", lambda function, **settings: half)
+    found = ceilings.measure()
+    assert (found.multiply_adds, found.bytes) == (2 * 1024**3, 2 * 2 * 256 * 2**20)
     machine = ceilings.Ceilings(multiply_adds=1e9, bytes=2e9, threads=1)
     assert machine.seconds(ceilings.Demand(multiply_adds=500_000_000, bytes=500_000_000)) == (0.5, 0.25)
