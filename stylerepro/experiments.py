@@ -22,9 +22,10 @@ REFERENCE, CROSSCHECK = "reference", "crosscheck"
 DEFAULT_PROFILE = "laptop"
 CUSTOM = "custom"
 
-_KEYS = ("title", "document", "claims", "expected", "columns", "history", "profiles")
+_KEYS = ("title", "document", "claims", "expected", "columns", "history", "explore", "profiles")
 _REQUIRED = ("title", "document", "claims", "columns", "profiles")
 _COLUMN_KEYS = ("type", "unit", "doc", "nullable")
+_EXPLORE_KEYS = ("table", "sliders", "choices", "shown")
 # What `results.collect` puts in front of every table.
 RUN_COLUMNS = ("experiment", "profile", "run")
 
@@ -59,10 +60,24 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Explore:
+    """How a reader looks through the run's gallery: by columns of `table`, "metrics" or "history".
+
+    sliders: each with its values in order; choices: each a list to choose from; shown: the numbers beside the picture.
+    """
+
+    sliders: tuple[str, ...]
+    shown: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    table: str = "metrics"
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One notebook with what its sidecar declares.
 
     columns, history_columns: of metrics.csv and history.csv; no history columns, no history.
+    explore: how the book shows its gallery; None for an experiment without one.
     parameters: those of the notebook's tagged cell, without `out`.
     """
 
@@ -76,6 +91,7 @@ class Experiment:
     profiles: Mapping[str, Profile]
     parameters: Mapping[str, Parameter]
     hardware: str = ""
+    explore: Explore | None = None
 
 
 def names() -> list[str]:
@@ -213,21 +229,40 @@ class _Sidecar:
         if not isinstance(claims, list):
             raise self.refusal(f"must have a list as claims, not {claims!r}")
         profiles = self.mapping(self.content["profiles"], "profiles", PROFILES)
+        columns = self.columns(self.content["columns"], "columns")
+        history = self.columns(self.content.get("history") or {}, "history")
         return Experiment(
             name=self.path.stem,
             title=self.text(self.content["title"], "the title"),
             document=self.text(self.content["document"], "the document", r"\d{3}|methods"),
             claims=tuple(self.text(claim, "the claim", r"\d{3}\.\d+") for claim in claims),
             notebook=self.path.with_suffix(".ipynb"),
-            columns=self.columns(self.content["columns"], "columns"),
-            history_columns=self.columns(self.content.get("history") or {}, "history"),
+            columns=columns,
+            history_columns=history,
             profiles={
                 name: Profile(name, self.profile(name, values), expected.get(name) and str(expected[name]))
                 for name, values in profiles.items()
             },
             parameters=self.parameters,
             hardware=str(expected.get("hardware", "")),
+            explore=self.explore(self.content["explore"], columns, history) if "explore" in self.content else None,
         )
+
+    def explore(self, content: Any, *tables: Mapping[str, Column]) -> Explore:
+        given = dict(self.mapping(content, "explore", _EXPLORE_KEYS))
+        table = given.pop("table", "metrics")
+        if table not in ("metrics", "history"):
+            raise self.refusal(f"has {table!r} as explore.table; write metrics or history")
+        columns = list(tables[table == "history"])
+        for key, names in given.items():
+            if not isinstance(names, list) or not names:
+                raise self.refusal(f"must have a list of columns as explore.{key}, not {names!r}")
+            for name in names:
+                if name not in columns:
+                    raise RunError(unknown(str(name), columns, f"column (in explore.{key})", self.path.name))
+        if {"sliders", "shown"} - set(given):
+            raise self.refusal("must name columns as explore.sliders and as explore.shown")
+        return Explore(table=table, **{key: tuple(names) for key, names in given.items()})
 
     def columns(self, content: Any, what: str) -> dict[str, Column]:
         found = {}

@@ -21,6 +21,15 @@ from stylerepro.parameters import code_cells, is_parameter
 PACKAGE = "stylerepro"
 # Distributions whose numbers can move a result; patch releases are taken not to.
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "scikit-learn", "pandas")
+# Modules that keep what was computed, check it and find it again, all of them exactly: a change there moves no number,
+# and hours of runs need not be made again for it.
+BOOKKEEPING = frozenset(
+    f"{PACKAGE}.{name}"
+    for name in (
+        "errors", "experiments", "files", "fingerprint", "gallery", "locks", "parameters", "parts", "record",
+        "results", "scrub", "tables",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def explain(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     reasons = ["the notebook's code changed"] if old.get("notebook") != new.get("notebook") else []
     for part, what in (("parameters", "parameter"), ("versions", ""), ("assets", "asset"), ("modules", "module")):
         before, after = old.get(part) or {}, new.get(part) or {}
-        for name in sorted({*before, *after}):
+        for name in sorted({*before, *after} - BOOKKEEPING):
             if (name in before) != (name in after):
                 reasons.append(f"{what} {name} is {'no longer used' if name in before else 'new'}".strip())
             elif before[name] != after[name]:
@@ -109,7 +118,7 @@ def _is_idle(statement: ast.stmt) -> bool:
 
 
 def module_hashes(roots: Iterable[ast.Module], package: Path) -> dict[str, str]:
-    """Name to hash of each module of the package that `roots` import, directly or through others.
+    """Name to hash of each module of the package that `roots` import, directly or through others; no `BOOKKEEPING`.
 
     Imports within functions count as well. Names that the package itself gives out lazily (`import_module("…")` in an
     `__init__`) count where such a name is asked for.
@@ -124,7 +133,7 @@ def module_hashes(roots: Iterable[ast.Module], package: Path) -> dict[str, str]:
         status = path.stat()
         hashes[name], imports = _read(name, path, package, status.st_size, status.st_mtime_ns)
         waiting += imports
-    return dict(sorted(hashes.items()))
+    return {name: digest for name, digest in sorted(hashes.items()) if name not in BOOKKEEPING}
 
 
 @functools.lru_cache(maxsize=512)

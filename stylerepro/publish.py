@@ -28,7 +28,7 @@ _CURVES = "history.csv"
 # The paper profile shows the documents' own pictures, which are others' property, and the crosscheck the reference's:
 # of both only numbers are kept.
 _TABLES = (records.RECORD, "metrics.csv", _CURVES)
-_WHOLE = (*_TABLES, "notebook.ipynb", "figures")
+_WHOLE = (*_TABLES, "notebook.ipynb", "figures", "gallery", "gallery.csv")
 
 
 @dataclass(frozen=True)

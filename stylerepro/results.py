@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import torch
@@ -43,6 +43,13 @@ __all__ = ["ResultsWarning", "Run", "begin", "collect", "tables_of"]
 # A committed figure is to be looked at, not printed: WebP, stepping down in quality until it is small.
 _FIGURE_BYTES = 200_000
 _QUALITIES = (88, 75, 60, 45)
+
+
+class Gallery(Protocol):
+    """What `Run.save` asks of a gallery; `stylerepro.gallery` has the one there is, for the notebooks that need it."""
+
+    def write(self, folder: Path, table: pd.DataFrame) -> None:
+        """Write its pictures into a run's folder, tied to the rows of `table`."""
 
 
 class Run:
@@ -109,12 +116,15 @@ class Run:
         history: pd.DataFrame | None = None,
         figures: Mapping[str, Any] | None = None,
         *,
+        gallery: Gallery | None = None,
         dpi: int = 100,
     ) -> None:
-        """Write metrics.csv, history.csv, figures/NAME.webp and run.json, all or nothing.
+        """Write metrics.csv, history.csv, figures/NAME.webp, the gallery and run.json, all or nothing.
 
         metrics, history: with exactly the columns that the sidecar declares. figures: matplotlib figures or pictures
-        (1, 3, H, W) in [0, 1]; `dpi` is for the former. Raises `ResultsError` for a table that is not as declared.
+        (1, 3, H, W) in [0, 1]; `dpi` is for the former. gallery: a `stylerepro.gallery.Gallery`, pictures of single
+        settings for the book's explorer. Raises `ResultsError` for a table that is not as declared, and for a picture
+        of the gallery that belongs to no row of it.
         """
         checked = {"metrics": tables.check(metrics, self.experiment.columns, "metrics")}
         if self.experiment.history_columns:
@@ -132,6 +142,10 @@ class Run:
             tables.write(table, self._folder / f"{name}.csv")
         for name, figure in (figures or {}).items():
             write_figure(figure, self._folder / "figures" / f"{name}.webp", dpi)
+        if gallery is not None:
+            if (explore := self.experiment.explore) is None:
+                raise ResultsError(f"A gallery needs `explore` in the sidecar of {self.experiment.name}.")
+            gallery.write(self._folder, checked[explore.table])
         seconds = time.perf_counter() - self._start + self._saved_seconds
         times = {"seconds": round(seconds, 3), "seconds_reused": round(self._saved_seconds, 3)}
         # The record says "completed" only now that everything it speaks of is there.

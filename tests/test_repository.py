@@ -202,7 +202,7 @@ def test_readme_names_only_files_and_make_targets_that_exist(texts):
 def test_the_number_of_claims_is_told_alike_everywhere(texts):
     """The drawing, the README and the book's first page each say how many there are."""
     count = len(list(load_ledger()))
-    words = {31: "thirty-one"}
+    words = {32: "thirty-two"}
     assert f">{count} claims<" in texts["book/_static/spine.svg"]
     assert f"make {words[count]} claims" in texts["README.md"]
     assert f"make {words[count]} claims" in texts["book/index.md"]
