@@ -252,7 +252,7 @@ def test_an_unknown_profile_is_refused_with_the_nearest_name(project):
 
 
 def test_without_sphinx_the_error_says_what_to_install(project, monkeypatch):
-    monkeypatch.setattr(book, "_NEEDED", ("sphinx_that_is_not_there",))
+    monkeypatch.setattr(book.building, "_NEEDED", ("sphinx_that_is_not_there",))
     with pytest.raises(RunError, match=r"pip install -e '\.\[book\]'"):
         book.build()
 

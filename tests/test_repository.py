@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stylerepro import experiments, pages, trained
+from stylerepro import experiments, trained
+from stylerepro.book import pages
 from stylerepro.claims import load_ledger
 
 ROOT = Path(__file__).resolve().parents[1]

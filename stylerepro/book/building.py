@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from stylerepro import claims, pages
+from stylerepro import claims
+from stylerepro.book import pages
 from stylerepro.errors import RunError
 from stylerepro.experiments import CROSSCHECK, PROFILES, REFERENCE, Experiment, discover
 from stylerepro.files import make_folder, project_root, write_text

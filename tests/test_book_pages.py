@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stylerepro import pages
+from stylerepro.book import pages
 from stylerepro.errors import ResultsError
 from stylerepro.experiments import PROFILES, Experiment, Profile
 
