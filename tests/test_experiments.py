@@ -5,7 +5,7 @@ import pytest
 import toy
 
 from stylerepro.errors import ParameterError, RunError, StyleReproError
-from stylerepro.experiments import Column, discover, load, portable, profile_of, resolve_parameters
+from stylerepro.experiments import Column, Explore, discover, load, portable, profile_of, resolve_parameters
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,12 @@ def test_load_reads_the_sidecar_and_the_parameters_cell():
     assert experiment.parameters["reading"].help == "how fine, in words"
     assert experiment.parameters["gammas"].help == "weights of the term, total = content + gamma · tv"
     assert [one.name for one in discover()] == ["toy"]
+
+
+def test_a_sidecar_says_how_its_gallery_is_looked_through(project):
+    assert load("toy").explore is None
+    toy.add(project, "toy", sidecar=toy.SIDECAR + "explore: {sliders: [gamma], choices: [name], shown: [value]}\n")
+    assert load("toy").explore == Explore(("gamma",), ("value",), ("name",), "metrics")
 
 
 def test_parameters_agree_with_papermill_where_it_can_read_them(project, monkeypatch):
@@ -109,6 +115,16 @@ def test_profile_of_names_the_profile_with_these_parameters():
         ("  smoke: {g", "  tiny: {g", "'tiny'"),
         ("title: A toy", "title: [", "is not YAML"),
         ("title: A toy", "- title", "YAML|names and values"),
+        ("title: A toy", "title: A toy\nexplore: {sliders: [gamm], shown: [value]}", "Did you mean 'gamma'"),
+        (
+            "title: A toy",
+            "title: A toy\nexplore: {sliders: gamma, shown: [value]}",
+            "list of columns as explore.sliders",
+        ),
+        ("title: A toy", "title: A toy\nexplore: {sliders: [gamma]}", "explore.sliders and as explore.shown"),
+        ("title: A toy", "title: A toy\nexplore: {slider: [gamma]}", "Did you mean 'sliders'"),
+        ("title: A toy", "title: A toy\nexplore: {table: curves}", "metrics or history"),
+        ("title: A toy", "title: A toy\nexplore: {table: history, sliders: [gamma], shown: [value]}", "no column"),
     ],
 )
 def test_sidecars_with_a_slip_are_refused(project, old, new, words):

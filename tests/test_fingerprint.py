@@ -56,8 +56,6 @@ def change(package, name, old, new):
 def test_the_import_closure_follows_every_kind_of_import(project, package):
     assert set(components(package)["modules"]) == {
         "stylerepro",
-        "stylerepro.results",
-        "stylerepro.files",
         "stylerepro.deep",
         "stylerepro.deep.inner",
         "stylerepro.deep.other",
@@ -65,6 +63,27 @@ def test_the_import_closure_follows_every_kind_of_import(project, package):
     }
     toy.add(project, "toy", body="from stylerepro import Thing")
     assert "stylerepro.lazy" in components(package)["modules"]
+
+
+def test_bookkeeping_is_followed_but_does_not_count(project, package):
+    """What keeps results may be mended without hours of runs; a record from when it counted is no staler for that."""
+    before = components(package)
+    assert not fingerprint.BOOKKEEPING & set(before["modules"])
+    change(package, "files.py", "return value", "return value + 0")
+    assert explain(before, components(package)) == []
+    older = {**before, "modules": {**before["modules"], "stylerepro.files": "another hash"}}
+    assert explain(older, components(package)) == []
+    assert explain({**older, "modules": {"stylerepro.files": "x"}}, before) != []
+
+
+def test_what_is_called_bookkeeping_exists_and_computes_nothing():
+    """A module that does arithmetic with pictures or features would be one that can move a number."""
+    folder = Path(fingerprint.__file__).parent
+    for name in fingerprint.BOOKKEEPING - {"stylerepro.gallery"}:
+        text = (folder / f"{name.rpartition('.')[2]}.py").read_text(encoding="utf-8")
+        assert "stylerepro.losses" not in text
+        assert "stylerepro.measures" not in text
+        assert "backward(" not in text
 
 
 def test_a_deep_edit_makes_stale_and_says_which_module(project, package):
@@ -165,5 +184,5 @@ def test_an_absolute_path_counts_by_name_and_content(project, tmp_path):
 def test_the_real_package_is_followed_without_importing_it(project):
     toy.add(project, "toy", body="from stylerepro import LossNetwork")
     modules = components()["modules"]
-    assert {"stylerepro.results", "stylerepro.experiments", "stylerepro.perceptual"} <= set(modules)
+    assert {"stylerepro.perceptual", "stylerepro.images", "stylerepro.timing"} <= set(modules)
     assert "stylerepro.runner" not in modules

@@ -292,9 +292,12 @@ def test_publish_copies_fresh_reference_runs_whole(project):
     (job,) = runner.plan(["toy"], "reference")
     folder = fake(job.task, commit={"sha": "1", "dirty": True})
     (folder / "history.csv").write_text("name,step,loss\na,1,1234.5678912\nb,,\n")
+    (folder / "gallery").mkdir()
+    (folder / "gallery" / "0000.webp").write_bytes(b"a picture")
+    (folder / "gallery.csv").write_text("row\n0\n")
     done = publish.publish()
     target = project / "results" / "reference" / "toy"
-    whole = {"run.json", "metrics.csv", "history.csv", "notebook.ipynb", "figures"}
+    whole = {"run.json", "metrics.csv", "history.csv", "notebook.ipynb", "figures", "gallery", "gallery.csv"}
     assert {path.name for path in target.iterdir()} == whole
     assert (target / "history.csv").read_text() == "name,step,loss\na,1,1234.57\nb,,\n"
     assert done.total == publish.size(target)
