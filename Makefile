@@ -9,7 +9,7 @@ PROFILE  ?= laptop
 JOBS     ?= $(shell n=$$(env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1); [ "$$n" -ge 2 ] && echo 2 || echo 1)
 PIP_ARGS ?=
 # As many processes as notebooks at once; a file's tests stay together, since they share what they set up.
-PYTEST_ARGS ?= -n $(JOBS) --dist loadgroup
+PYTEST_ARGS ?= -n $(JOBS) --dist loadfile
 
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -55,7 +55,8 @@ announce:
 	  echo "where ADDRESS is the one that PyTorch's page 'Get started' shows for pip and CPU."; \
 	  echo "Free here: $$(df -Pk . | awk 'NR == 2 {printf "%.0f GB", $$4 / 1048576}')."; \
 	fi
-	@echo "Then the notebooks, profile $(PROFILE) (laptop: about 20 minutes on two cores), and the book (under a minute)."
+	@echo "Then what is not fresh of the notebooks, profile $(PROFILE) (all of laptop: about 20 minutes on two cores), with"
+	@echo "the time left shown as it goes, and the book (under a minute)."
 	@echo "Ctrl-C loses nothing that has finished: the next 'make run' goes on."
 
 # Remade only when what it is made from has changed. The two stamps keep a changed pyproject.toml from

@@ -15,7 +15,7 @@ html_show_copyright = False
 html_show_sphinx = False
 language = "en"
 
-extensions = ["myst_nb", "sphinx_external_toc", "sphinxcontrib.bibtex", "mathml"]
+extensions = ["myst_nb", "sphinx_external_toc", "sphinxcontrib.bibtex", "mathml", "tables", "alternatives", "explorer"]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
 external_toc_path = "_toc.yml"
 bibtex_bibfiles = ["references.bib"]
@@ -45,6 +45,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "toc_title": "On this page",
-    "pygments_light_style": "friendly",
-    "pygments_dark_style": "github-dark",
+    # Colours of code that everyone can read: at least 4.5:1 against their ground.
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
 }

@@ -6,7 +6,7 @@ for a verdict. `planned.yaml` lists experiments that have no notebook yet, with 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ import yaml
 
 from stylerepro import experiments
 from stylerepro.errors import ClaimError
-from stylerepro.experiments import CROSSCHECK, REFERENCE
+from stylerepro.experiments import CROSSCHECK, REFERENCE, RUN_COLUMNS
+from stylerepro.ledger.findings import Finding
 from stylerepro.ledger.grammar import Declared, checked
 from stylerepro.ledger.selection import NOT_TESTED, Rule
+from stylerepro.ledger.tolerance import Tolerance
 from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.parameters import unknown
 
@@ -25,10 +27,11 @@ FOLDER = Path(__file__).parent / "ledger"
 COLUMNS = (
     "id", "document", "quote", "place", "statement", "number", "unit", "measured", "value", "low", "high",
     "verdict", "reason", "beside", "networks", "experiment",
+    "measure", "kind", "effect", "n", "runs", "parts", "tolerance", "why",
 )  # fmt: skip
 
 _DOCUMENT_KEYS = {"id": str, "title": str, "authors": list, "institution": str, "year": int, "link": str}
-_CLAIM_KEYS = ("id", "quote", "place", "statement", "experiment", "rule", "why", "number", "unit", "notes")
+_CLAIM_KEYS = ("id", "quote", "place", "statement", "experiment", "rule", "why", "number", "unit", "tolerance", "notes")
 _CLAIM_TEXTS = ("quote", "place", "statement", "experiment", "why")
 
 
@@ -50,6 +53,7 @@ class Claim:
 
     number: what the document says, where it says a number, in `unit`; several for a table's column.
     statement: what is measured, in plain words. why: why this rule. notes: readings and pitfalls.
+    tolerance: how far a measured value may lie from the reference's and still agree with it.
     """
 
     id: str
@@ -60,6 +64,7 @@ class Claim:
     experiment: str
     rule: Rule
     why: str
+    tolerance: Tolerance
     number: float | tuple[float, ...] | None = None
     unit: str | None = None
     notes: str = ""
@@ -67,11 +72,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All documents by id, all claims in order, and the experiments that have no notebook yet."""
+    """All documents by id, all claims in order, the experiments that have no notebook yet, and findings by document."""
 
     documents: Mapping[str, Document]
     claims: tuple[Claim, ...]
     planned: frozenset[str] = frozenset()
+    findings: Mapping[str, Finding] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Claim]:
         return iter(self.claims)
@@ -97,25 +103,34 @@ def load_ledger(folder: Path | None = None, declared: Declared | None = None) ->
     built = {one.name: list(one.columns) for one in experiments.discover()} if declared is None else dict(declared)
     planned = {name: list(entry["columns"]) for name, entry in _planned(folder / "planned.yaml").items()}
     everything = {**planned, **built}
-    documents, claims = {}, []
+    documents, findings, claims = {}, {}, []
     for path in sorted(folder.glob("[0-9]*.yaml")):
         content = _read(path)
         document = _document(content.pop("document", None), path)
         documents[document.id] = document
-        listed = content.pop("claims", None)
+        listed, finding = content.pop("claims", None), content.pop("finding", None)
         if content or not isinstance(listed, list) or not listed:
-            raise ClaimError(f"{path.name}: a document and a list of its claims are needed, and nothing else.")
-        claims += [_claim(one, place, document.id, everything) for place, one in enumerate(listed, start=1)]
-    return Ledger(documents, tuple(claims), frozenset(set(planned) - set(built)))
+            raise ClaimError(
+                f"{path.name}: a document and a list of its claims are needed, perhaps a finding, and nothing else."
+            )
+        mine = [_claim(one, place, document.id, everything) for place, one in enumerate(listed, start=1)]
+        claims += mine
+        if finding is not None:
+            findings[document.id] = Finding.parse(finding, document.id, [claim.id for claim in mine])
+    return Ledger(documents, tuple(claims), frozenset(set(planned) - set(built)), findings)
 
 
 def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int = 2000) -> pd.DataFrame:
     """One row a claim, with `COLUMNS`. tables: experiment to the tidy table of its runs.
 
     measured: in words and units. value, low, high: of the claim's first measure, with its interval, or the range seen
-    for a number. networks: loss network to its own verdict. beside: numbers that do not count for the verdict.
+    for a number. measure, kind: that measure's name and kind of rule. effect, n: see `ledger.selection.Outcome`.
+    networks: loss network to its own verdict. beside: numbers that do not count for the verdict. runs: experiment,
+    profile and folder's name of each run behind it, a dict each. parts: what each part of the rule came to on the
+    first network that counts, a dict each.
     """
-    return pd.DataFrame([_row(claim, ledger, tables, resamples) for claim in ledger], columns=list(COLUMNS))
+    rows = [_row(claim, ledger, tables, resamples) for claim in ledger]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})
 
 
 def tables_from_results(
@@ -141,8 +156,10 @@ def tables_from_results(
 
 def _row(claim: Claim, ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:
     found = verdict(claim.rule, tables, resamples)
-    outcome = found.outcome
-    missing = {leaf["experiment"] for leaf in leaves(claim.rule)} - set(tables)
+    outcome, judged = found.outcome, list(leaves(claim.rule))
+    missing = {leaf["experiment"] for leaf in judged} - set(tables)
+    # A network that the rule itself names has no verdict apart from the claim's.
+    named = {leaf["where"]["network"]: outcome.verdict for leaf in judged if "network" in leaf.get("where", {})}
     reason = outcome.reason
     if outcome.verdict == NOT_TESTED and missing:
         why = {one: "has no notebook yet" if one in ledger.planned else "has not been run" for one in missing}
@@ -162,8 +179,16 @@ def _row(claim: Claim, ledger: Ledger, tables: Mapping[str, pd.DataFrame], resam
         "verdict": outcome.verdict,
         "reason": reason,
         "beside": found.beside,
-        "networks": {network: one.verdict for network, one in found.networks.items()},
+        "networks": {network: one.verdict for network, one in found.networks.items()} or named,
         "experiment": claim.experiment,
+        "measure": judged[0]["name"],
+        "kind": judged[0]["kind"],
+        "effect": outcome.effect,
+        "n": outcome.n,
+        "runs": [dict(zip(RUN_COLUMNS, run, strict=True)) for run in found.runs],
+        "parts": [asdict(part) for part in outcome.parts],
+        "tolerance": str(claim.tolerance),
+        "why": claim.why,
     }
 
 
@@ -204,6 +229,7 @@ def _claim(content: Any, place: int, document: str, declared: Declared) -> Claim
         rule=rule,
         number=tuple(number) if isinstance(number, list) else number,
         unit=content.get("unit"),
+        tolerance=Tolerance.parse(content.get("tolerance"), f"Claim {expected}"),
         notes=(content.get("notes") or "").strip(),
         **texts,
     )

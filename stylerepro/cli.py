@@ -70,10 +70,11 @@ def run(
 
     console = Console()
     planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
-    for line in display.plan_lines(planned):
+    runner.threads_each(jobs)
+    for line in display.plan_lines(planned, jobs):
         console.print(Text(line), soft_wrap=True)
     try:
-        with display.RunReport(console) as report:
+        with display.RunReport(console, planned, jobs) as report:
             outcomes = runner.execute(planned, workers=jobs, timeout=timeout, report=report)
     except KeyboardInterrupt:
         _complain("interrupted; what is finished is kept, and the same command goes on from there")
@@ -93,17 +94,27 @@ def status(profile: AnyProfile = None) -> None:
 @app.command()
 def claims(
     profile: Profile = "reference",
+    long: Annotated[bool, typer.Option("--long", help="Show what was measured and why each verdict.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file for the whole ledger.")] = None,
+    readme: Annotated[bool, typer.Option("--readme", help="Bring the README's summary up to date, and end.")] = False,
 ) -> None:
-    """Give each claim its verdict, computed from the tables of a profile's runs."""
-    from stylerepro import claims as ledgers
-    from stylerepro import display, tables
+    """Give each claim its verdict, with own values beside the reference's; exit status 1 where one is not tested."""
+    from stylerepro import display, standing, tables
+    from stylerepro.claims import load_ledger
 
-    ledger = ledgers.load_ledger()
-    judged = ledgers.evaluate(ledger, ledgers.tables_from_results(profile))
-    Console().print(display.verdicts_table(judged))
+    ledger, console = load_ledger(), Console()
+    if readme:
+        print(standing.write_readme(ledger))
+        return
+    found = standing.compare(ledger, profile)
+    console.print(display.verdicts_table(standing.rows(found), long))
+    for line in standing.disagreements(found):
+        console.print(Text(f"≠ {line}"), soft_wrap=True)
     if out:
-        tables.write(judged, out)
+        tables.write(standing.plain(found), out)
+    if lacking := standing.missing(found):
+        _complain("\n".join(f"not tested in profile {profile}: {line}" for line in lacking))
+        raise typer.Exit(1)
 
 
 @app.command()

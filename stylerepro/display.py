@@ -1,5 +1,6 @@
 """What the command shows: progress of runs, tables of experiments, states and assets. It decides nothing."""
 
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from stylerepro.estimate import Countdown, roughly
 from stylerepro.experiments import Experiment
 from stylerepro.record import read_progress
 from stylerepro.runner import Job, State, duration
@@ -21,17 +23,22 @@ _WORDS = {COMPLETED: "done", FAILED: "FAILED", FRESH: "done by another process",
 
 
 class RunReport:
-    """One line a notebook: on a terminal with the elapsed time, elsewhere one at the start and at the end."""
+    """How a plan goes on, and the time left: on a terminal live, elsewhere a line at the start and end of each run."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, jobs: Sequence[Job], workers: int = 1) -> None:
         self._console = console
-        self._since: dict[str, float] = {}
+        self._stale = [job for job in jobs if job.stale]
+        self._countdown = countdown(self._stale, workers)
+        self._failed = 0
+        self._running: dict[str, tuple[Job, float]] = {}  # and since when
         self._lines: dict[str, TaskID] = {}
         columns = (SpinnerColumn(), TextColumn("{task.description}"))
         self._live = Progress(*columns, console=console, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> "RunReport":
         if self._live:
+            if self._stale:
+                self._live.add_task(self._whole(), total=None, job=None)
             self._live.start()
         return self
 
@@ -42,17 +49,22 @@ class RunReport:
     def started(self, job: Job) -> None:
         """Begin the job's line."""
         key = _title(job)
-        self._since[key] = time.monotonic()
+        self._running[key] = job, time.monotonic()
+        self._countdown.started(key, self._running[key][1])
         if self._live:
             self._lines[key] = self._live.add_task(self._line(job), total=None, job=job)
         else:
             self._print(self._line(job))
 
     def tick(self) -> None:
-        """Bring the elapsed times up to date."""
+        """Bring the times up to date."""
+        for key, (job, _) in self._running.items():
+            if progress := read_progress(job.task.experiment, job.task.name):
+                self._countdown.moved(key, *progress, time.monotonic())
         if self._live:
             for task in self._live.tasks:
-                self._live.update(task.id, description=self._line(task.fields["job"]))
+                job = task.fields["job"]
+                self._live.update(task.id, description=self._line(job) if job else self._whole())
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Replace the job's line by how it ended."""
@@ -63,14 +75,29 @@ class RunReport:
         self._print(f"{_title(job)}: {_WORDS[outcome.status]}{took}", style)
         for text in failure_lines(outcome):
             self._print(f"    {text}")
+        self._running.pop(_title(job), None)
+        self._countdown.ended(_title(job), outcome.seconds if outcome.status == COMPLETED else None)
+        self._failed += outcome.status == FAILED
+        if not self._live and len(self._stale) > 1:
+            self._print(self._whole())
+
+    def _whole(self) -> str:
+        done, wanted = self._countdown.done, len(self._stale)
+        left, unknown = self._countdown.left(time.monotonic())
+        parts = [f"{done} of {wanted} done"]
+        if self._failed:
+            parts.append(f"{self._failed} of them failed")
+        if done < wanted:
+            parts.append(_time_words(left, unknown, "left"))
+        return ", ".join(parts)
 
     def _line(self, job: Job) -> str:
-        elapsed = duration(time.monotonic() - self._since[_title(job)])
+        elapsed = duration(time.monotonic() - self._running[_title(job)][1])
         expected = f"expected {job.expected}" if job.expected else "no estimate yet"
         if not self._live:
             return f"{_title(job)}: running, {expected}"
-        progress = read_progress(job.task.experiment, job.task.name)
-        return ", ".join(filter(None, (f"{_title(job)}: running {elapsed}", progress, expected)))
+        said = self._countdown.loop(_title(job))
+        return ", ".join(filter(None, (f"{_title(job)}: running {elapsed}", said, expected)))
 
     def _print(self, line: str, style: str = "") -> None:
         self._console.print(Text(line, style), soft_wrap=True)
@@ -90,11 +117,30 @@ def failure_lines(outcome: Outcome) -> list[str]:
     return lines
 
 
-def plan_lines(jobs: Sequence[Job]) -> list[str]:
-    """What will run and why, what is fresh."""
+def countdown(stale: Sequence[Job], workers: int) -> Countdown:
+    """The reckoning of the time left of these runs, so many at once."""
+    resumed = frozenset(_title(job) for job in stale if job.resumed)
+    return Countdown({_title(job): job.seconds for job in stale}, workers, resumed)
+
+
+def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:
+    """What will run and why, what is fresh; how many runs that is and how long they take, so many at once."""
     fresh = [_title(job) for job in jobs if not job.stale]
-    lines = [f"{_title(job)}: stale: {_reasons(job.reasons)}" for job in jobs if job.stale]
-    return lines + ([f"fresh, nothing to do: {', '.join(fresh)}"] if fresh else [])
+    stale = [job for job in jobs if job.stale]
+    lines = [f"{_title(job)}: stale: {_reasons(job.reasons)}" for job in stale]
+    lines += [f"fresh, nothing to do: {', '.join(fresh)}"] if fresh else []
+    if stale:
+        at_once = f", {workers} at a time" if min(workers, len(stale)) > 1 else ""
+        takes = _time_words(*countdown(stale, workers).left(0.0), "in all")
+        lines.append(f"{len(stale)} {'run' if len(stale) == 1 else 'runs'} to do{at_once}: {takes}")
+    return lines
+
+
+def _time_words(seconds: float, unknown: int, what: str) -> str:
+    runs = "1 run" if unknown == 1 else f"{unknown} runs"
+    if not seconds and unknown:
+        return "no estimate yet"
+    return f"{roughly(seconds)} {what}" + (f" without {runs} of unknown length" if unknown else "")
 
 
 def _reasons(reasons: Sequence[str]) -> str:
@@ -151,10 +197,47 @@ def counts_table(collected: "pd.DataFrame") -> Table:
     return table((*columns, "rows"), counts.astype(str).to_numpy().tolist())
 
 
-def verdicts_table(judged: "pd.DataFrame") -> Table:
-    """Each claim with its verdict, the measurement and the reason."""
-    columns = ("id", "statement", "verdict", "measured", "reason")
-    return table(columns, judged[list(columns)].astype(object).fillna("").astype(str).to_numpy().tolist())
+_LEDGER = (
+    "id", "document", "reference", "yours", "effect", "interval", "runs", "n", "network", "profile", "verdict", "claim",
+)  # fmt: skip
+_WHOLE = ("reference", "yours", "effect", "runs", "n")  # columns of numbers, which are not folded
+_NARROW = {"document": 12, "interval": 15, "network": 9, "verdict": 10}  # these are, to leave room for the claim
+_STATEMENT = 42  # characters shown of what a claim says
+
+
+def verdicts_table(rows: Iterable[Mapping[str, Any]], long: bool = False) -> Table:
+    """The ledger, a claim a row as `standing.compare` has them; `long`: with what was measured and why the verdict."""
+    if long:
+        columns = ("id", "statement", "verdict", "measured", "reason")
+        return table(columns, ([row[column] or "" for column in columns] for row in rows))
+    made = table(_LEDGER, map(_ledger_cells, rows))
+    for name, column in zip(_LEDGER, made.columns, strict=True):
+        column.no_wrap, column.max_width = column.no_wrap or name in _WHOLE, _NARROW.get(name)
+    made.padding = (0, 1, 0, 0)
+    return made
+
+
+def _ledger_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    from stylerepro.ledger.selection import NOT_TESTED, short_text, stated_text
+
+    numbers = ("reference", "yours", "effect", "low", "high")
+    shown = {name: "" if row[name] is None else short_text(row[name]) for name in numbers}
+    ends = f"{shown['low']} … {shown['high']}" if row["kind"] == "number" else f"[{shown['low']}, {shown['high']}]"
+    untested = row["verdict"] == NOT_TESTED
+    return (
+        row["id"],
+        "" if row["number"] is None else f"{stated_text(row['number'])} {row['unit']}",
+        shown["reference"],
+        ("≠ " if row["agrees"] is False else "") + shown["yours"],
+        shown["effect"],
+        ends if shown["low"] != shown["high"] else "",
+        str(len(row["runs"])),
+        "" if row["n"] is None else str(row["n"]),
+        " ".join(name for name, verdict in row["networks"].items() if untested or verdict != NOT_TESTED),
+        row["profile"],
+        row["verdict"],
+        textwrap.shorten(row["statement"], _STATEMENT, placeholder=" …"),
+    )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -60,17 +60,17 @@ def write_progress(staging: Path, done: int, wanted: int, name: str) -> None:
     write_json(staging / _PROGRESS, {"done": done, "wanted": wanted, "name": name})
 
 
-def read_progress(experiment: str, name: str) -> str:
-    """How far the run of this name has come, in words; "" where it has not said."""
+def read_progress(experiment: str, name: str) -> tuple[int, int, str] | None:
+    """How far the run of this name has come: done, wanted, of what; None where it has not said."""
     noted = [path / _PROGRESS for path in (runs_root() / ".staging").glob(f"{experiment}-{name}-*")]
     newest = max((path for path in noted if path.is_file()), key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
-        return ""
+        return None
     try:
         said = json.loads(newest.read_text(encoding="utf-8"))
-        return f"{said['done']} of {said['wanted']} {said['name']}"
+        return int(said["done"]), int(said["wanted"]), str(said["name"])
     except (OSError, ValueError, LookupError):
-        return ""  # it has just ended
+        return None  # it has just ended
 
 
 def failed_folder(experiment: str, name: str) -> Path:

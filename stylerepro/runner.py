@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from stylerepro import record as records
 from stylerepro.errors import ParameterError, ResultsError, RunError
+from stylerepro.estimate import seconds_in
 from stylerepro.experiments import (
     DEFAULT_PROFILE,
     Experiment,
@@ -31,13 +32,16 @@ _POLL = 0.25  # seconds
 class Job:
     """A wanted run. reasons: why it has to run, in plain words; none when its result is there and fresh.
 
-    expected: how long it took last time, or is said to take by the sidecar, in words; "" where nobody knows.
+    expected: how long it took last time, or is said to take by the sidecar, in words; "" where nobody knows. seconds:
+    the same as a number, None where the words hold none. resumed: it goes on from kept parts.
     """
 
     task: Task
     reasons: tuple[str, ...]
     expected: str
     finished: str = ""
+    seconds: float | None = None
+    resumed: bool = False
 
     @property
     def stale(self) -> bool:
@@ -103,17 +107,18 @@ def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], forc
     folder = records.runs_root() / experiment.name / task.name
     last = _last_run(folder, experiment.name, label)
     finished = str(last[1]["start"]) if last else ""
-    expected = _expected(experiment, label, last[1] if last else None)
+    expected, seconds = _expected(experiment, label, last[1] if last else None)
     if is_done(folder, fingerprint):
-        return Job(task, ("forced",) if force else (), expected, finished)
+        return Job(task, ("forced",) if force else (), expected, finished, seconds)
     reasons = explain(last[1]["fingerprint"].get("components", {}), fingerprint.components) if last else ["never run"]
     if last and not reasons:
         reasons = ["its folder is not whole"]
     if (failed := _failure(experiment.name, task.name, fingerprint.digest)) is not None:
         reasons = [failed, *(reasons if last else [])]
-    if (records.staging_folder(experiment.name, task.name, fingerprint.digest) / "parts").is_dir():
+    resumed = (records.staging_folder(experiment.name, task.name, fingerprint.digest) / "parts").is_dir()
+    if resumed:
         reasons.append("goes on from the parts that are kept")
-    return Job(task, tuple(reasons), expected, finished)
+    return Job(task, tuple(reasons), expected, finished, seconds, resumed and not force)
 
 
 def _last_run(folder: Path, experiment: str, label: str) -> tuple[Path, dict[str, Any]] | None:
@@ -139,13 +144,14 @@ def _failure(experiment: str, name: str, digest: str) -> str | None:
     return f"it failed last time: {(record.get('error') or {}).get('message', 'unknown')}"
 
 
-def _expected(experiment: Experiment, label: str, last: Mapping[str, Any] | None) -> str:
+def _expected(experiment: Experiment, label: str, last: Mapping[str, Any] | None) -> tuple[str, float | None]:
     if last and last.get("seconds"):
-        return f"{duration(float(last['seconds']))} last time"
+        return f"{duration(float(last['seconds']))} last time", float(last["seconds"])
     profile = experiment.profiles.get(label)
     if profile is None or not profile.expected:
-        return ""
-    return f"{profile.expected} on {experiment.hardware}" if experiment.hardware else profile.expected
+        return "", None
+    words = f"{profile.expected} on {experiment.hardware}" if experiment.hardware else profile.expected
+    return words, seconds_in(profile.expected)
 
 
 def duration(seconds: float) -> str:
@@ -183,7 +189,8 @@ def execute(
     timeout: int | None = None,
     report: Report | None = None,
 ) -> list[Outcome]:
-    """Run the stale ones of `jobs`; one that fails stops no other. Outcomes come in the order of `jobs`.
+    """Run the stale ones of `jobs`; one that fails stops no other. Outcomes come in the order of `jobs`, in which one
+    worker takes them up; several begin with the longest, so that none is left alone with it at the end.
 
     executor: any `concurrent.futures.Executor` whose workers see the project's folder; None runs `workers` local
     processes at once and splits the cores among them. timeout: seconds for one cell. On Ctrl-C everything is stopped;
@@ -207,6 +214,9 @@ def _execute(
     jobs: list[Job], executor: Executor, window: int, timeout: int | None, threads: int | None, report: Report | None
 ) -> list[Outcome]:
     waiting, running, started = list(enumerate(jobs)), {}, set()  # type: ignore[var-annotated]
+    if window > 1:
+        # One of unknown length may be the longest.
+        waiting.sort(key=lambda one: float("-inf") if one[1].seconds is None else -one[1].seconds)
     outcomes: dict[int, Outcome] = {}
     begun = time.perf_counter()
     while waiting or running:

@@ -1,24 +1,37 @@
-"""What several test files share: the whole suite in profile `smoke`, run once on a machine without a network."""
+"""What several test files share: the whole suite in profile `smoke`, run once on a machine without a network.
+
+The browser and the books that it opens come from `browser.py` and `small_book.py`, which say how to use them.
+"""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from browser import chromium, open_page
+from sharing import Sharing, note
+from small_book import real_book, small_book, small_project
 
 from stylerepro.files import project_root
+
+__all__ = ["chromium", "open_page", "real_book", "small_book", "small_project"]
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before anything imports PyTorch: processes side by side must not each take every core.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Side by side, the tests of a file share a process, and all that need the smoke runs share one."""
-    for item in items:
-        group = "offline" if "offline" in item.fixturenames else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_configure(config):
+    """`pytest -n 2 --dist loadfile`: side by side, but what tests share is made once."""
+    if config.getoption("dist", "no") == "loadfile":
+        config.pluginmanager.register(Sharing())
+
+
+def pytest_collection_modifyitems(config, items):
+    """Note for the process that hands out the tests which of them share what."""
+    if "groups" in getattr(config, "workerinput", {}):
+        note(items, Path(config.workerinput["groups"]))
 
 
 BLOCK = '''
@@ -52,6 +65,8 @@ def offline(tmp_path_factory):
     No mirror, an empty cache, and a network that refuses: what a newcomer's first command finds.
     """
     root = tmp_path_factory.mktemp("offline")
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a second process that makes this would take as long again
+        (tmp_path_factory.getbasetemp().parent / "offline").touch(exist_ok=False)
     (root / "site").mkdir()
     (root / "site" / "sitecustomize.py").write_text(BLOCK)
     (root / "notebooks").symlink_to(project_root() / "notebooks")
@@ -62,7 +77,7 @@ def offline(tmp_path_factory):
     main = "from stylerepro.cli import main; main()"
     command = [sys.executable, "-c", main, "run", "--profile", "smoke", "--jobs", "2"]
     environment = kept | {name: str(path) for name, path in places.items()}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=1800)
     tried = (root / "tried").read_text().split() if (root / "tried").is_file() else []
     return root, done, set(tried)
 

@@ -1,6 +1,5 @@
-"""The book: built by Sphinx with warnings as errors from a small tree of results, then opened in a real browser."""
+"""The book: built by Sphinx with warnings as errors, from a small tree of results and from the committed ones."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -8,7 +7,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import browser
 import pytest
 import yaml
 
@@ -16,98 +14,14 @@ from stylerepro import book, claims
 from stylerepro.errors import ResultsError, RunError
 
 ROOT = Path(__file__).resolve().parents[1]
-TITLES = {"ran": "An experiment that ran", "waiting": "An experiment that waits"}
-LEDGER = """
-document: {id: "000", title: A small document, authors: [A. Nobody], institution: null, year: null, link: null}
-claims:
-  - &claim
-    id: "000.1"
-    quote: The error is $0.5$.
-    place: page 1
-    statement: The error is a half.
-    number: 0.5
-    unit: px
-    experiment: ran
-    why: A half, give or take 0.1 px.
-    rule: &rule {kind: number, name: error, column: error, where: {n: 1}, statistic: closest, within: [0.4, 0.6]}
-  - <<: *claim
-    id: "000.2"
-    rule: {<<: *rule, where: {n: 2}}
-  - <<: *claim
-    id: "000.3"
-    experiment: waiting
-    rule: {<<: *rule, experiment: waiting}
-"""
 
 
-@pytest.fixture(scope="module")
-def patch():
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory, patch):
-    """A project of two experiments, of which one has a committed run, with three claims and the real book's texts."""
-    root = tmp_path_factory.mktemp("project")
-    for folder in ("stylerepro", "notebooks", "results/reference/ran"):
-        (root / folder).mkdir(parents=True)
-    copy_book(root)
-    for name, numbers in (("ran", ["000.1", "000.2"]), ("waiting", ["000.3"])):
-        write_notebook(root / f"notebooks/{name}.ipynb", TITLES[name])
-        sidecar = {"title": TITLES[name], "document": "000", "claims": numbers, "expected": {"reference": "1 min"}}
-        sidecar |= {"columns": {"n": {"type": "int"}, "error": {"type": "float"}}, "profiles": {"reference": {}}}
-        (root / f"notebooks/{name}.yaml").write_text(yaml.safe_dump(sidecar))
-    run = root / "results/reference/ran"
-    write_notebook(run / "notebook.ipynb", TITLES["ran"], outputs=True)
-    (run / "metrics.csv").write_text("n,error\n1,0.5\n2,0.9\n")
-    columns = {"metrics": {"n": "int", "error": "float"}, "history": {}}
-    record = {"experiment": "ran", "profile": "reference", "status": "completed", "start": "2026-11-21T10:00:00+00:00"}
-    record |= {"seconds": 12.0, "columns": columns, "fingerprint": {"digest": "c0ffee" * 10, "components": {}}}
-    record |= {"networks": {}, "hardware": {"cpu": "Abacus", "cores": 2}, "parameters": {}, "commit": None}
-    (run / "run.json").write_text(json.dumps(record))
-    (root / "ledger").mkdir()
-    (root / "ledger/000.yaml").write_text(LEDGER)
-    patch.setenv("STYLEREPRO_ROOT", str(root))
-    patch.setattr(claims, "FOLDER", root / "ledger")
-    return root
-
-
-def copy_book(root: Path) -> None:
-    """The book's own texts, without what a build of the real one may have left."""
-    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("_build", "_generated", "__pycache__"))
-
-
-def write_notebook(path: Path, title: str, outputs: bool = False) -> None:
-    wide = "<table class='dataframe'><tr>" + "<td>0.123456</td>" * 60 + "</tr></table>"
-    shown = [
-        {"output_type": "stream", "name": "stderr", "text": "a progress bar"},
-        {"output_type": "display_data", "metadata": {}, "data": {"text/html": wide, "text/plain": "wide"}},
-        {"output_type": "stream", "name": "stdout", "text": "what it printed"},
-    ]
-    cells = [
-        {"cell_type": "markdown", "metadata": {}, "source": f"# {title}\n\nWith $\\sum_i x_i^2$."},
-        {
-            "cell_type": "code", "metadata": {"tags": ["parameters"]}, "execution_count": None,
-            "source": 'out: str = ""  # folder', "outputs": shown if outputs else [],
-        },
-    ]  # fmt: skip
-    cells = [{"id": f"cell-{place}", **cell} for place, cell in enumerate(cells)]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    path.write_text(
-        json.dumps({"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
-    )
-
-
-@pytest.fixture(scope="module")
-def built(project, tmp_path_factory):
-    """The first page of the small project's book."""
-    return book.build(tmp_path_factory.mktemp("html") / "book")
-
-
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory):
-    return tmp_path_factory.mktemp("browser")
+@pytest.fixture
+def project(small_project, monkeypatch):
+    """The small project, as the one that a build reads."""
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(small_project))
+    monkeypatch.setattr(claims, "FOLDER", small_project / "ledger")
+    return small_project
 
 
 class _Page(HTMLParser):
@@ -133,9 +47,9 @@ def all_pages(first: Path) -> dict[Path, _Page]:
     return {path.resolve(): _Page(path) for path in first.parent.rglob("*.html") if "_static" not in path.parts}
 
 
-def test_every_page_is_there_and_says_what_it_should(built):
-    assert built.name == "index.html"
-    texts = {path.name: path.read_text(encoding="utf-8") for path in all_pages(built)}
+def test_every_page_is_there_and_says_what_it_should(small_book):
+    assert small_book.name == "index.html"
+    texts = {path.name: path.read_text(encoding="utf-8") for path in all_pages(small_book)}
     assert {"documents.html", "how_to_read.html", "extend.html", "ledger.html", "ran.html", "waiting.html"} <= set(
         texts
     )
@@ -152,8 +66,8 @@ def test_every_page_is_there_and_says_what_it_should(built):
     assert "{{" not in "".join(texts[name] for name in ("index.html", "ledger.html"))
 
 
-def test_every_link_leads_to_a_page_and_a_place_that_exist(built):
-    pages = all_pages(built)
+def test_every_link_leads_to_a_page_and_a_place_that_exist(small_book):
+    pages = all_pages(small_book)
     for path, page in pages.items():
         for link in page.links:
             parts = urlsplit(link)
@@ -165,69 +79,19 @@ def test_every_link_leads_to_a_page_and_a_place_that_exist(built):
                 assert unquote(parts.fragment) in pages[target].ids, f"{path.name} links to {link}"
 
 
-def test_no_page_loads_anything_from_elsewhere(built):
-    for path, page in all_pages(built).items():
+def test_no_page_loads_anything_from_elsewhere(small_book):
+    for path, page in all_pages(small_book).items():
         assert [load for load in page.loads if urlsplit(load).scheme or load.startswith("//")] == [], path.name
 
 
-def test_ledger_in_a_browser_shows_the_verdicts_and_no_error(built, profile):
-    script = """
-      return [...document.querySelectorAll('table.ledger tbody tr')].map(row => ({
-        claim: row.cells[0].innerText, measured: row.cells[2].innerText,
-        colour: getComputedStyle(row.querySelector('.verdict')).backgroundColor}));
-    """
-    shown = browser.show(built.parent / "ledger.html", profile, script=script)
-    assert shown.complaints == []
-    seen = shown.seen
-    assert [row["claim"].split() for row in seen] == [
-        ["000.1", "reproduced", "ran"],
-        ["000.2", "not", "reproduced", "ran"],
-        ["000.3", "not", "tested", "waiting"],
-    ]
-    assert "0.5" in seen[0]["measured"]
-    assert "0.9" in seen[1]["measured"]
-    colours = {row["colour"] for row in seen}
-    assert len(colours) == 3
-    assert "rgba(0, 0, 0, 0)" not in colours
-
-
-@pytest.mark.parametrize("page", ["ledger.html", "experiments/ran.html"])
-def test_on_a_phone_no_page_is_wider_than_the_screen(built, profile, page):
-    script = "return {screen: innerWidth, page: document.scrollingElement.scrollWidth};"
-    shown = browser.show(built.parent / page, profile, width=412, height=900, script=script)
-    assert shown.seen["screen"] <= 500
-    assert shown.seen["page"] <= shown.seen["screen"]
-    assert shown.complaints == []
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        '<script src="https://cdn.example/script.js"></script>',
-        '<link rel="stylesheet" href="https://cdn.example/style.css">',
-        '<script>fetch("https://cdn.example/data.json").catch(() => 0)</script>',
-        '<img src="missing.png">',
-        "<script>undefined.wrong</script>",
-        "<script>Promise.reject('wrong')</script>",
-        "<script>console.error('wrong')</script>",
-    ],
-)
-def test_the_browser_would_complain(tmp_path, profile, fault):
-    """The checks above must be able to fail."""
-    page = tmp_path / "page.html"
-    page.write_text(f"<html><head></head><body>{fault}</body></html>")
-    assert browser.show(page, profile).complaints != []
-
-
-def test_a_link_that_leads_nowhere_ends_the_build_and_is_named(project, tmp_path, patch):
+def test_a_link_that_leads_nowhere_ends_the_build_and_is_named(project, tmp_path, monkeypatch):
     root = tmp_path / "broken"
     shutil.copytree(project, root, ignore=shutil.ignore_patterns("_build", "_generated"))
     with (root / "book/extend.md").open("a", encoding="utf-8") as stream:
         stream.write("\n[nowhere](no_such_page.md)\n")
-    with pytest.MonkeyPatch.context() as here:
-        here.setenv("STYLEREPRO_ROOT", str(root))
-        with pytest.raises(RunError, match=r"no_such_page\.md"):
-            book.build(tmp_path / "html")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    with pytest.raises(RunError, match=r"no_such_page\.md"):
+        book.build(tmp_path / "html")
     assert "no_such_page" in (root / "book/_build/sphinx.log").read_text()
 
 
@@ -264,18 +128,11 @@ def test_a_file_where_the_book_should_go_is_an_error_and_stays(project, tmp_path
     assert (tmp_path / "taken").read_text() == "mine"
 
 
-def test_the_committed_results_make_a_book(tmp_path, monkeypatch):
+def test_the_committed_results_make_a_book(real_book):
     """The project as it stands: its notebooks, its committed runs, its own ledger."""
-    for folder in ("notebooks", "results/reference"):
-        if (ROOT / folder).is_dir():
-            shutil.copytree(ROOT / folder, tmp_path / folder)
-    copy_book(tmp_path)
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
-    monkeypatch.setattr(claims, "FOLDER", ROOT / "stylerepro" / "ledger")
-    first = book.build(tmp_path / "html")
-    pages = all_pages(first)
+    pages = all_pages(real_book)
     assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} <= {path.stem for path in pages}
-    ledger = (first.parent / "ledger.html").read_text(encoding="utf-8")
+    ledger = (real_book.parent / "ledger.html").read_text(encoding="utf-8")
     assert all(f'id="claim-{claim.id.replace(".", "-")}"' in ledger for claim in claims.load_ledger())
     for path, page in pages.items():
         assert [load for load in page.loads if urlsplit(load).scheme or load.startswith("//")] == [], path.name

@@ -8,8 +8,9 @@ import yaml
 from stylerepro import claims
 from stylerepro.errors import ClaimError
 from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
+from stylerepro.ledger.tolerance import Tolerance
 
-COUNTS = {"000": 7, "001": 7, "002": 4, "003": 8, "004": 5}
+COUNTS = {"000": 7, "001": 8, "002": 4, "003": 8, "004": 5}
 COLUMNS = ["picture", "size", "method", "n", "sigma_share", "sigma2_share", "mse"]
 PLAIN = {
     "document": {"id": "000", "title": "T", "authors": [], "institution": None, "year": None, "link": None},
@@ -22,6 +23,7 @@ PLAIN = {
             "unit": "%",
             "statement": "150 singular values keep half of the variance.",
             "experiment": "compression",
+            "tolerance": {"absolute": 0.1},
             "rule": {
                 "kind": "number",
                 "name": "share",
@@ -65,6 +67,17 @@ def changed(**claim):
     return {**PLAIN, "claims": [{**PLAIN["claims"][0], **claim}]}
 
 
+FINDING = {
+    "claim": "000.1",
+    "written_for": NOT_REPRODUCED,
+    "text": "It keeps {value} % [{low}, {high}], not {number} %.",
+}
+
+
+def found(**finding):
+    return {**PLAIN, "finding": {**FINDING, **finding}}
+
+
 def test_the_ledger_holds_every_claim_of_every_document(ledger):
     assert [claim.id for claim in ledger] == [
         f"{doc}.{n}" for doc, count in COUNTS.items() for n in range(1, count + 1)
@@ -76,6 +89,7 @@ def test_the_ledger_holds_every_claim_of_every_document(ledger):
         assert claim.why
     assert ledger.claim("000.1").number == 91.91
     assert ledger.claim("004.3").number == (26.1, 39.1, 57.1)
+    assert list(ledger.findings) == list(COUNTS)
     with pytest.raises(ClaimError, match=r"no claim '003.9'. Did you mean '003"):
         ledger.claim("003.9")
 
@@ -97,6 +111,76 @@ def test_a_planted_false_claim_is_not_reproduced(tmp_path, hosvd):
     assert row["verdict"] == NOT_REPRODUCED
     assert row["value"] == pytest.approx(89.5, abs=10.5)
     assert row["unit"] == "%"
+
+
+def test_a_row_says_what_its_value_is_and_on_what_runs_it_rests(ledger):
+    """Readings that were tried count too; what was run but not looked at, or with the network of tests, does not."""
+    shown = {"experiment": "tv_sweep", "profile": "reference"}
+    runs = [sweep(0.1).assign(run="first"), sweep(-0.1, "means").assign(run="other")]
+    aside = [sweep(0.1, network="tiny").assign(run="tiny"), sweep(0.1).assign(run="empty", total_variation=np.nan)[:0]]
+    table = pd.concat([*runs, *aside]).assign(**shown)
+    row = claims.evaluate(ledger, {"tv_sweep": table}, resamples=100).set_index("id").loc["003.1"]
+    assert (row["measure"], row["kind"]) == ("total variation of the result against γ", "trend")
+    assert row["n"] == 9
+    assert row["effect"] < -1, "the change from γ = 0 to γ = 100 over its standard deviation"
+    assert row["runs"] == [{**shown, "run": "first"}, {**shown, "run": "other"}]
+    assert [(part["name"], part["kind"]) for part in row["parts"]][1] == (
+        "total variation at γ = 10 over that at γ = 0", "threshold",
+    )  # fmt: skip
+    assert row["parts"][0]["value"] == row["value"]
+    assert row["tolerance"].startswith("±")
+    assert row["why"] == ledger.claim("003.1").why
+    untested = claims.evaluate(ledger, {}).set_index("id").loc["003.1"]
+    assert untested["runs"] == []
+    assert untested["n"] is pd.NA
+
+
+def test_a_network_that_the_rule_names_is_shown_with_the_verdict(ledger):
+    assert claims.evaluate(ledger, {}).set_index("id").loc["002.3", "networks"] == {"vgg19": NOT_TESTED}
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "reference", "near", "far"),
+    [
+        (Tolerance("absolute", 0.1), 1.0, [0.9, 1.1], [0.89, 1.11, -1.0]),
+        (Tolerance("relative", 0.1), -2.0, [-1.8, -2.2], [-1.79, -2.21, 2.0]),
+        (Tolerance("relative", 0.1), 0.0, [0.0], [1e-9]),
+    ],
+)
+def test_tolerance(tolerance, reference, near, far):
+    assert all(tolerance.agree(reference, one) for one in near)
+    assert not any(tolerance.agree(reference, one) for one in far)
+    assert str(Tolerance("relative", 0.33)) == "±33 %"
+    assert str(Tolerance("absolute", 0.01)) == "±0.01"
+
+
+def test_a_finding_takes_its_numbers_from_the_row(tmp_path, hosvd):
+    ledger = load(
+        write(tmp_path, found(text="{value} % [{low}, {high}], {parts[0][value]:.1f}, not {number} %; {n} rows."))
+    )
+    row = claims.evaluate(ledger, {"compression": hosvd}).iloc[0].to_dict()
+    finding = ledger.findings["000"]
+    assert finding.filled(row) == "99.9 % [99.9, 100], 99.9, not 50 %; 2 rows."
+    assert finding.filled(row | {"value": -0.5}).startswith("−0.5 %")
+    assert finding.filled(row | {"number": (1.5, 2.0, 3.0)}).endswith("not 1.5, 2 and 3 %; 2 rows.")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"verdict": TREND_ONLY, "reason": "r"},
+            "Claim 000.1: .* written for 'not reproduced', but the verdict is 'trend",
+        ),
+        ({"low": None}, "Claim 000.1: its finding asks for what is not there: one of its placeholders has no value"),
+        ({"value": float("nan")}, "has no value"),
+    ],
+)
+def test_a_finding_does_not_outlive_its_verdict_or_its_numbers(tmp_path, hosvd, change, message):
+    ledger = load(write(tmp_path, found()))
+    row = claims.evaluate(ledger, {"compression": hosvd}).iloc[0].to_dict()
+    with pytest.raises(ClaimError, match=message):
+        ledger.findings["000"].filled(row | change)
 
 
 def test_the_share_of_document_000_fits_singular_values_and_not_variance(ledger, hosvd):
@@ -217,6 +301,21 @@ def test_clearer_contours_must_beat_blur_and_jpeg(ledger, gain, control_gain, ex
         (changed(qoute="x"), "no key 'qoute'. Did you mean 'quote'"),
         (changed(why=" "), "needs why"),
         (changed(rule=None), "has neither"),
+        (changed(tolerance=None), r"Claim 000.1: tolerance must be \{absolute: number\} or \{relative: number\}"),
+        (changed(tolerance={"absolute": 1, "relative": 1}), "one of the two"),
+        (changed(tolerance={"absolut": 1}), "Claim 000.1: tolerance must be"),
+        (changed(tolerance={"absolute": 0}), "tolerance.absolute must be a number above 0, not 0"),
+        (changed(tolerance={"relative": -0.1}), "tolerance.relative must be a number above 0"),
+        (changed(tolerance={"relative": "0.1"}), "not '0.1'"),
+        (changed(tolerance={"relative": True}), "not True"),
+        (changed(tolerance={"relative": float("inf")}), "not inf"),
+        (found(claim="000.2"), "names no claim of the document, which has 000.1"),
+        (found(written_for="holds"), "written_for must be one of reproduced, trend only, .*, not 'holds'"),
+        (found(text="Of {value} and {vaule}."), "placeholders in its text, of value, .*: it has"),
+        (found(text="No number."), "needs placeholders"),
+        (found(text="Of {value and."), "the finding on 000.1: "),
+        (found(text="Of {value} % instead of 91."), "types 91: a number comes from the tables"),
+        (found(remarks="x"), "finding needs claim, written_for, text, and nothing else"),
         ({**PLAIN, "claims": []}, "a list of its claims"),
         ({**PLAIN, "remarks": 1}, "nothing else"),
         ({**PLAIN, "document": {"id": "000"}}, "document needs id, title"),

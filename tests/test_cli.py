@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import toy
@@ -17,6 +18,15 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
     toy.add(tmp_path, "toy")
+    return tmp_path
+
+
+@pytest.fixture
+def unrun(tmp_path, monkeypatch):
+    """The project's own notebooks, none of which has run."""
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "120")
+    (tmp_path / "notebooks").symlink_to(Path(__file__).resolve().parents[1] / "notebooks")
     return tmp_path
 
 
@@ -104,11 +114,45 @@ def test_fetch_lists_what_can_be_had(project, call, monkeypatch, tmp_path):
     assert "starry_night" in out
 
 
-def test_claims_are_judged_from_tables(call, tmp_path):
-    code, out, _ = call("claims", "--profile", "smoke", "-o", str(tmp_path / "ledger.csv"))
-    assert code == 0
+def test_claims_are_judged_and_those_not_tested_named_with_the_exit_status(unrun, call):
+    code, out, err = call("claims", "--profile", "laptop", "-o", str(unrun / "ledger.csv"))
+    assert code == 1
     assert "003.1" in out
-    assert len((tmp_path / "ledger.csv").read_text().splitlines()) >= 31
+    assert err.startswith("not tested in profile laptop: ")
+    assert "003.1, 003.2: tv_sweep has not been run" in err
+    lines = (unrun / "ledger.csv").read_text().splitlines()
+    assert len(lines) >= 33
+    assert {"reference", "yours", "effect", "runs", "profile", "tolerance"} <= set(lines[0].split(","))
+    code, out, _ = call("claims", "--long")
+    assert code == 1
+    assert out.split("\n")[0].split() == ["id", "statement", "verdict", "measured", "reason"]
+
+
+def test_claims_that_are_all_tested_end_well_and_name_what_disagrees(unrun, call, monkeypatch):
+    import pandas as pd
+
+    from stylerepro import claims, standing
+
+    def compare(ledger, profile):
+        found = claims.evaluate(ledger, {}).assign(verdict="reproduced", profile=profile, reference=1.0, yours=3.0)
+        return found.assign(agrees=pd.Series([True] * (len(found) - 1) + [False], dtype=object))
+
+    monkeypatch.setattr(standing, "compare", compare)
+    code, out, err = call("claims", "--profile", "laptop")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "≠ 004.5: 3 is not within ±0.05 of 1"
+    assert out.count("≠ 3") == 1
+
+
+def test_claims_bring_the_readme_up_to_date_or_say_why_not(unrun, call):
+    code, _, err = call("claims", "--readme")
+    assert code == 2
+    assert "There is no README.md" in err
+    (unrun / "README.md").write_text("<!-- standing: x -->\n<!-- /standing -->\n")
+    code, _, err = call("claims", "--readme")
+    assert code == 2, "nothing has been run here, so the findings' words do not hold"
+    assert "Claim 000.7: its finding was written for 'not reproduced', but the verdict is 'not tested'" in err
+    assert call("claims", "--profile", "labtop")[2].startswith("error: The ledger has no profile 'labtop'")
 
 
 def test_transfer_writes_a_picture(call, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stylerepro import experiments, trained
+from stylerepro import experiments, standing, trained
 from stylerepro.book import pages
 from stylerepro.claims import load_ledger
 
@@ -174,6 +174,11 @@ def test_readme_lists_the_experiments_as_their_sidecars_do(texts):
     shown = re.search(r"<!-- experiments: [^>]*-->\n(.*?)<!-- /experiments -->", texts["README.md"], re.DOTALL)
     assert shown
     assert shown[1].strip() == wanted, f"put this between the two comments of README.md:\n{wanted}"
+
+
+def test_readme_says_how_the_claims_stand_as_the_committed_results_do(texts):
+    written = standing.readme(load_ledger(), texts["README.md"])
+    assert texts["README.md"] == written, "call `stylerepro claims --readme`"
 
 
 def test_readme_names_only_commands_and_options_that_exist(texts):

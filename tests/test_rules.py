@@ -37,6 +37,7 @@ def test_number(share, verdict):
     assert outcome.verdict == verdict
     assert outcome.value == pytest.approx(100 * share)
     assert (outcome.low, outcome.high) == pytest.approx((100 * share - 0.1, 100 * share + 0.1))
+    assert (outcome.effect, outcome.n) == (None, 2)
 
 
 def test_the_closest_number_tells_where_it_was_found():
@@ -60,6 +61,7 @@ def test_threshold_without_units_is_the_plain_statistic():
     rule = leaf("threshold", at_most=1.0, units=[], statistic="max")
     assert decide(rule, pd.DataFrame({"x": [0.4, 0.9]})).verdict == REPRODUCED
     assert decide(rule, pd.DataFrame({"x": [0.4, 1.5]})).verdict == NOT_REPRODUCED
+    assert decide(rule, pd.DataFrame({"x": [0.4, 0.9]})).n == 2, "rows, since there are no units"
 
 
 TREND = leaf("trend", x="gamma", direction="down", share=0.9)
@@ -74,6 +76,19 @@ def test_trend_follows_the_claimed_direction_only():
     assert decide({**TREND, "direction": "up"}, falling).verdict == NOT_REPRODUCED
     assert decide(TREND, pairs(lambda gamma: 0, gammas, "gamma", noise=1)).verdict == NOT_REPRODUCED
     assert decide(TREND, pairs(lambda gamma: 0, gammas, "gamma", noise=0)).verdict == NOT_REPRODUCED
+
+
+def test_the_effect_of_a_trend_is_its_change_over_the_units_spread():
+    gammas, sizes = [0, 1, 10], {"astronaut": 1.0, "coffee": 2.0, "rocket": 3.0, "china": 2.0}
+    table = pairs(lambda gamma: -float(gamma), gammas, "gamma", noise=0)
+    table = table.assign(x=table["x"] * table["content"].map(sizes))
+    changes = np.repeat([-10.0 * size for size in sizes.values()], len(STYLES))
+    outcome = decide(TREND, table)
+    assert outcome.effect == pytest.approx(changes.mean() / changes.std(ddof=1))
+    assert outcome.n == 12
+    equal = decide(TREND, pairs(lambda gamma: -float(gamma), gammas, "gamma", noise=0))
+    assert equal.effect == -np.inf, "all alike"
+    assert decide(TREND, table[:3]).effect is None, "one unit has no spread"
 
 
 def test_trend_that_too_few_pairs_follow_or_too_small_is_trend_only():
@@ -133,6 +148,8 @@ def test_difference_down_relative_to_the_other():
     outcome = decide(rule, table)
     assert outcome.verdict == REPRODUCED
     assert outcome.value == pytest.approx(-0.2, abs=0.02)
+    assert f"d_z {outcome.effect:.2g}" in outcome.measured
+    assert outcome.n == 12
     assert "−20" in outcome.measured
     assert decide({**rule, "minimum": 0.3}, table).verdict == TREND_ONLY
 

@@ -79,6 +79,30 @@ def test_nested_parts_are_named_once():
     assert [one["column"] for one in leaves(rule)] == ["a", "b", "c"]
 
 
+def test_each_part_keeps_its_own_verdict_and_numbers():
+    rule = {"agree": [{"main": leaf("a"), "also": [leaf("b")]}, leaf("c")]}
+    outcome = judge(rule, lambda leaf: pd.DataFrame({"a": [1.0], "b": [5.0], "c": [1.5]}))
+    found = [(part.name, part.kind, part.verdict, part.value, part.n) for part in outcome.parts]
+    assert found == [("the a", "number", R, 1.0, 1), ("the b", "number", N, 5.0, 1), ("the c", "number", T, 1.5, 1)]
+    assert (outcome.value, outcome.n) == (1.0, 1)
+
+
+def test_the_runs_behind_a_verdict_are_those_whose_rows_were_looked_at():
+    keys = ("experiment", "profile", "run")
+    rows = [
+        ("e", "reference", name, which, x) for name, which, x in (("one", 1, 1.0), ("two", 2, 5.0), ("three", 3, 5.0))
+    ]
+    table = pd.DataFrame(rows, columns=[*keys, "which", "x"])
+    runs = verdict(leaf(where={"which": 1}), {"e": table}).runs
+    assert runs == (("e", "reference", "one"),)
+    beside = [{"name": "two", "experiment": "e", "column": "x", "where": {"which": 2}}]
+    assert len(verdict(leaf(where={"which": 1}, beside=beside), {"e": table}).runs) == 2
+    reading = [{"reading": "another", "where": {"which": 3}}]
+    assert ("e", "reference", "three") in verdict(leaf(where={"which": 1}, otherwise=reading), {"e": table}).runs
+    assert len(verdict(leaf(given={"x": [8, 9]}), {"e": table}).runs) == 3, "no row meets the condition"
+    assert verdict(leaf(), {"e": table.drop(columns="run")}).runs == ()
+
+
 def test_another_reading_that_fits_gives_trend_only_and_is_named():
     rule = leaf("variance", otherwise=[{"reading": "singular values", "column": "values"}])
     table = pd.DataFrame({"variance": [9.0], "values": [1.0]})

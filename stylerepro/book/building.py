@@ -4,34 +4,37 @@
 ledger's tables, and turns that into HTML. A warning ends the build: no broken link gets as far as a reader.
 """
 
+import filecmp
 import importlib.util
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
 
-from stylerepro import claims
-from stylerepro.book import pages
+import stylerepro
+from stylerepro import claims, standing
+from stylerepro.book import api, chapters, explorer, ledger_page, pages, panels, performance, runs, values
+from stylerepro.book.contents import contents, myst
 from stylerepro.errors import RunError
-from stylerepro.experiments import CROSSCHECK, PROFILES, REFERENCE, Experiment, discover
-from stylerepro.files import make_folder, project_root, write_text
+from stylerepro.experiments import PROFILES, REFERENCE, Experiment, discover
+from stylerepro.files import atomic_path, make_folder, project_root, write_text
 from stylerepro.networks import CARD, NETWORKS
 from stylerepro.parameters import unknown
-from stylerepro.record import current_runs, reference_root, runs_root
 
 _NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_external_toc", "sphinxcontrib.bibtex")
-_BY_HAND = (".md", ".py", ".bib", ".css", ".svg", ".yml")
+_BY_HAND = (".md", ".py", ".bib", ".css", ".js", ".svg", ".yml")
 
 
 def build(out: str | Path | None = None, profile: str | None = None) -> Path:
     """Build the book and return the path of its first page.
 
     out: folder for the HTML, by default `book/_build/html`. profile: whose runs to show; None or "reference" for the
-    committed ones in `results/reference`, another profile for the newest own run of it in `results/runs`.
+    committed ones in `results/reference`, another profile for own runs of it and, where there is none, the committed.
     Raises `RunError` when Sphinx is missing or finds anything to warn of, `ResultsError` for a damaged run.
     """
     _check_installed()
@@ -60,63 +63,97 @@ def write_sources(target: Path, profile: str) -> Path:
     """Fill `target` with everything Sphinx reads: what is written by hand, and the generated pages. Returns it.
 
     A page that has not changed is not written again, so that Sphinx reads only what is new; one that is no longer
-    wanted is removed.
+    wanted is removed. Raises `RunError` for a text that asks for what cannot be generated.
     """
     entries = pages.in_order(discover())
-    root = reference_root() if profile == REFERENCE else runs_root()
-    runs = {
-        record["experiment"]: (folder / "notebook.ipynb", record)
-        for folder, record in current_runs(root, profile)
-        if (folder / "notebook.ipynb").is_file()
-    }
-    others = current_runs(root, CROSSCHECK) if profile == REFERENCE else []
-    crosschecks = {record["experiment"]: record for _, record in others}
+    shown = runs.shown(profile)
     ledger = claims.load_ledger()
-    rows = _rows(ledger, claims.tables_from_results(profile, root))
-    titles = {id: document.title for id, document in ledger.documents.items()}
-    whys = {claim.id: claim.why for claim in ledger}
-    generated = {
-        "summary": pages.summary(rows, profile),
-        "experiments": pages.experiments(entries, runs),
-        "networks": pages.networks_table(NETWORKS.values()),
-        "compact_card": pages.model_card(CARD),
-        "ledger": pages.ledger(rows, titles, whys, [entry.name for entry in entries]),
-    }
-    files = {path: _filled(text, generated) for path, text in _by_hand().items()}
-    toc = _toc(files["_toc.yml"], entries)
-    files["_toc.yml"] = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
-    files["myst.yml"] = yaml.safe_dump(_myst(toc, files), sort_keys=False, allow_unicode=True)
+    tables = runs.tables(profile)
+    rows = runs.judged(ledger, profile)
+    interface = api.pages(Path(stylerepro.__file__).parent)
+    written = _by_hand()
+    explored, missing = panels.panels(entries, {name: (one.folder, one.record) for name, one in shown.items()})
+    filling = _Filling(ledger, rows, tables, shown, entries, profile)
+    filling.pieces["explorer"] = lambda _: explorer.page(explored, missing, profile)
+    files = {path: filling.filled(path, text) for path, text in written.items()} | interface
+    generated = {"api": [path.removesuffix(".md") for path in interface]}
+    toc = contents(written["_toc.yml"], entries, generated)
     for entry in entries:
-        shown = runs.get(entry.name), crosschecks.get(entry.name)
-        files[f"experiments/{entry.name}.ipynb"] = _page(entry, *shown, rows, profile)
+        files[f"experiments/{entry.name}.ipynb"] = _page(entry, shown.get(entry.name), rows, profile)
+    files |= runs.files(shown, rows)
+    files[ledger_page.CSV] = standing.plain(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n")
+    if explored:
+        files[explorer.DATA] = explorer.script(explored)
+    files["_toc.yml"] = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
+    files["myst.yml"] = yaml.safe_dump(myst(toc, files), sort_keys=False, allow_unicode=True)
+    copies = explorer.files(explored)
     for name, text in files.items():
         if not (target / name).is_file() or (target / name).read_text(encoding="utf-8") != text:
             write_text(target / name, text)
+    for name, source in copies.items():
+        if not (target / name).is_file() or not filecmp.cmp(source, target / name, shallow=False):
+            with atomic_path(target / name) as temporary:
+                shutil.copyfile(source, temporary)
     for path in target.rglob("*"):
-        if path.is_file() and path.relative_to(target).as_posix() not in files:
+        if path.is_file() and path.relative_to(target).as_posix() not in (files.keys() | copies.keys()):
             path.unlink()
     return target
 
 
-def _rows(ledger: claims.Ledger, tables: Mapping[str, pd.DataFrame]) -> list[pages.Row]:
-    """The claims with their verdicts, a dict each; what a claim does not have is None."""
-    judged = claims.evaluate(ledger, tables).astype(object)
-    judged = judged.where(judged.notna(), None)
-    return [dict(zip(judged.columns, row, strict=True)) for row in judged.itertuples(index=False)]
+class _Filling:
+    """Puts generated pieces where a text by hand says `{{ name }}` or `{{ name words }}`."""
+
+    def __init__(
+        self,
+        ledger: claims.Ledger,
+        rows: Sequence[ledger_page.Row],
+        tables: Mapping[str, pd.DataFrame],
+        shown: Mapping[str, runs.Shown],
+        entries: Sequence[Experiment],
+        profile: str,
+    ) -> None:
+        titles = {entry.name: entry.title for entry in entries}
+
+        def of(document: str) -> list[ledger_page.Row]:
+            return [row for row in rows if row["document"] == document]
+
+        self.pieces: dict[str, Callable[[str], str]] = {
+            "summary": lambda _: ledger_page.summary(rows, profile),
+            "documents": lambda _: chapters.overview(ledger.documents, rows),
+            "findings": lambda _: chapters.findings(ledger, rows, ""),
+            "finding": lambda document: chapters.findings(ledger, of(document), "../"),
+            "experiments": lambda _: pages.experiments(entries, shown),
+            "ledger": lambda _: ledger_page.table(rows, titles),
+            "networks": lambda _: pages.networks_table(NETWORKS.values()),
+            "compact_card": lambda _: pages.model_card(CARD),
+            "answer": lambda document: ledger_page.answer(of(document)),
+            "claims": lambda document: ledger_page.cards(of(document), titles),
+            "citation": lambda document: chapters.citation(ledger.documents, document),
+            "notebooks": lambda document: chapters.notebooks([one for one in entries if one.document == document]),
+            "value": lambda words: values.value(tables, words),
+            "performance": lambda name: performance.performance(shown, name),
+            "api": lambda _: chapters.interface(api.GROUPS),
+        }
+
+    def filled(self, path: str, text: str) -> str:
+        """`text`, the file `path` in `book/`, with its pieces; only Markdown has any."""
+        if not path.endswith(".md"):
+            return text
+
+        def piece(found: re.Match[str]) -> str:
+            if found[1] not in self.pieces:
+                raise RunError(unknown(found[1], list(self.pieces), "piece", f"book/{path}: the book"))
+            return self.pieces[found[1]]((found[2] or "").strip())
+
+        return re.sub(r"\{\{ (\w+)( [^{}]+)? \}\}", piece, text)
 
 
-def _page(
-    entry: Experiment,
-    run: tuple[Path, Mapping[str, Any]] | None,
-    crosscheck: Mapping[str, Any] | None,
-    rows: Sequence[pages.Row],
-    profile: str,
-) -> str:
+def _page(entry: Experiment, run: runs.Shown | None, rows: Sequence[ledger_page.Row], profile: str) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
-    end = f"## Verdicts\n\n{pages.verdicts(mine)}" if mine else ""
+    end = f"## Verdicts\n\n{ledger_page.verdicts(mine)}" if mine else ""
     if run is None:
         return pages.notebook_page(entry.notebook, pages.not_run(entry, profile), end, keep_outputs=False)
-    return pages.notebook_page(run[0], pages.record(run[1], crosscheck), end)
+    return pages.notebook_page(run.folder / "notebook.ipynb", pages.record(run), end, caption=pages.caption(run))
 
 
 def _by_hand() -> dict[str, str]:
@@ -130,41 +167,6 @@ def _by_hand() -> dict[str, str]:
     if "conf.py" not in found or "_toc.yml" not in found:
         raise RunError(f"The book's sources are not in {folder}: conf.py and _toc.yml are needed there.")
     return found
-
-
-def _filled(text: str, generated: Mapping[str, str]) -> str:
-    for name, content in generated.items():
-        text = text.replace(f"{{{{ {name} }}}}", content)
-    return text
-
-
-def _toc(text: str, entries: list[Experiment]) -> dict[str, Any]:
-    """The table of contents with a page an experiment where it says `experiments`; a part left empty goes."""
-    toc = yaml.safe_load(text)
-    chapters = [{"file": f"experiments/{entry.name}"} for entry in entries]
-    for part in toc["parts"]:
-        if part["chapters"] == "experiments":
-            part["chapters"] = chapters
-    toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
-    return toc
-
-
-def _myst(toc: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
-    """The same contents in the words of Jupyter Book 2, which reads these sources too, where there is a network."""
-
-    def with_suffix(name: str) -> dict[str, str]:
-        return {"file": next((path for path in (f"{name}.md", f"{name}.ipynb") if path in files), f"{name}.ipynb")}
-
-    parts = [
-        {"title": part["caption"], "children": [with_suffix(one["file"]) for one in part["chapters"]]}
-        for part in toc["parts"]
-    ]
-    project = {
-        "title": "stylerepro",
-        "bibliography": [name for name in files if name.endswith(".bib")],
-        "toc": [with_suffix(toc["root"]), *parts],
-    }
-    return {"version": 1, "project": project, "site": {"template": "book-theme"}}
 
 
 def _check_installed() -> None:

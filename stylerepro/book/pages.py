@@ -1,116 +1,23 @@
-"""What the book's generated pages say, as MyST Markdown: records of runs, the ledger's table, the experiments' list."""
+"""What the book's generated pages say, as MyST Markdown: records of runs, notebooks, lists of experiments."""
 
 import html
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stylerepro.book import alternatives, runs
+from stylerepro.book.text import definition, fold
 from stylerepro.errors import ResultsError
-from stylerepro.experiments import Experiment
-from stylerepro.ledger.selection import VERDICTS
+from stylerepro.experiments import CROSSCHECK, Experiment
 from stylerepro.networks import NetworkSpec
+from stylerepro.record import RECORD
 
 # Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
 _SHOWN_LINES = 6
 _SHOWN = {"parameters", "injected-parameters", "show-input"}
 _INJECTED = "# what this run put in their place"
-
-# One claim as `claims.evaluate` gives it: a row by column name.
-Row = Mapping[str, Any]
-
-
-def badge(verdict: str) -> str:
-    """The verdict as a coloured label."""
-    return f'<span class="verdict verdict-{verdict.replace(" ", "-")}">{verdict}</span>'
-
-
-_GROUND = {
-    "smoke": "From runs of profile `smoke`, which only show that everything works: these verdicts mean nothing.",
-    "laptop": "From runs of profile `laptop`, on a fixed subset of the pictures.",
-    "reference": "From the committed runs of profile `reference`, on all pictures, and their `crosscheck`.",
-    "crosscheck": "From runs of profile `crosscheck`: the reference's, repeated on the second loss network alone.",
-    "paper": "From runs of profile `paper`, on the documents' own pictures and networks.",
-}
-
-
-def summary(rows: Sequence[Row], profile: str) -> str:
-    """How many claims have which verdict, and from what runs."""
-    counts = Counter(row["verdict"] for row in rows)
-    line = " · ".join(f"{counts[verdict]} {badge(verdict)}" for verdict in VERDICTS if counts[verdict])
-    return f"{line}\n\n{_GROUND[profile]}"
-
-
-def anchor(claim: str) -> str:
-    """The claim's address on the ledger's page."""
-    return f"claim-{claim.replace('.', '-')}"
-
-
-def ledger(rows: Sequence[Row], titles: Mapping[str, str], whys: Mapping[str, str], pages: Collection[str]) -> str:
-    """The ledger's tables, one a document. titles: of the documents; whys: why each claim has the rule it has.
-
-    A claim whose experiment is among `pages` links to its page.
-    """
-    blocks = []
-    for document, title in titles.items():
-        mine = [row for row in rows if row["document"] == document]
-        blocks.append(f"## {document}: {title}\n\n{_claims(mine, partial(_ledger_name, pages), whys)}")
-    return "\n\n".join(blocks)
-
-
-def verdicts(rows: Sequence[Row]) -> str:
-    """The claims of one experiment, for the end of its page; they link to the ledger."""
-    return _claims(rows, lambda row: f"[{row['id']}](../ledger.md#{anchor(row['id'])})\n\n{badge(row['verdict'])}", {})
-
-
-def _ledger_name(pages: Collection[str], row: Row) -> str:
-    name = f"[{row['id']}]{{#{anchor(row['id'])}}}\n\n{badge(row['verdict'])}"
-    experiment = row["experiment"]
-    return f"{name}\n\n[{experiment}](experiments/{experiment}.ipynb)" if experiment in pages else name
-
-
-def _claims(rows: Sequence[Row], name: Callable[[Row], str], whys: Mapping[str, str]) -> str:
-    lines = [":::{list-table}", ":class: ledger", ":header-rows: 1", ":widths: 19 28 26 27", ""]
-    lines += _table_row("Claim", "The document says", "Measured", "Why this verdict")
-    for row in rows:
-        says = [f'<span class="quote">“{_one_line(row["quote"])}”</span>', _small(row["place"])]
-        if row["number"] is not None:
-            says.append(_small(f"Stated: {_number(row['number'])} {row['unit']}"))
-        measured = [_one_line(row["statement"])] + [f"**{_one_line(row['measured'])}**"] * bool(row["measured"])
-        if row["beside"]:
-            measured.append(_small(f"Beside it: {row['beside']}"))
-        why = [_one_line(row["reason"])] if row["reason"] else []
-        if len(row["networks"]) > 1:
-            why.append(_small("; ".join(f"{network}: {one}" for network, one in row["networks"].items())))
-        if row["id"] in whys:
-            text = html.escape(_one_line(whys[row["id"]]))
-            why.append(f'<details class="small"><summary>The rule</summary>{text}</details>')
-        lines += _table_row(name(row), *("\n\n".join(cell) for cell in (says, measured, why)))
-    return "\n".join([*lines, ":::"])
-
-
-def _number(number: Any) -> str:
-    return " / ".join(f"{one:g}" for one in (number if isinstance(number, tuple) else (number,)))
-
-
-def _table_row(*cells: str) -> list[str]:
-    lines = []
-    for position, cell in enumerate(cells):
-        first, *others = cell.split("\n")
-        lines.append(f"{'* - ' if position == 0 else '  - '}{first}")
-        lines += [f"    {line}" if line else "" for line in others]
-    return lines
-
-
-def _small(text: str) -> str:
-    return f'<span class="small">{_one_line(text)}</span>'
-
-
-def _one_line(text: str) -> str:
-    return " ".join(str(text).split())
 
 
 def in_order(entries: Iterable[Experiment]) -> list[Experiment]:
@@ -123,11 +30,11 @@ def in_order(entries: Iterable[Experiment]) -> list[Experiment]:
     return sorted(entries, key=key)
 
 
-def experiments(entries: Sequence[Experiment], run: Collection[str]) -> str:
-    """The experiments as a table that links to their pages; `run`: names of those that the book has a run of."""
+def experiments(entries: Sequence[Experiment], run: Mapping[str, runs.Shown]) -> str:
+    """The experiments as a table that links to their pages. run: experiment to the run that the book shows of it."""
     lines = ["| experiment | document | claims | shown here |", "|---|---|---|---|"]
     for one in entries:
-        shown = "as it ran" if one.name in run else "not run yet"
+        shown = f"run of `{run[one.name].record['profile']}`" if one.name in run else "not run yet"
         lines.append(
             f"| [{one.title}](experiments/{one.name}.ipynb) | {one.document} | {', '.join(one.claims)} | {shown} |"
         )
@@ -160,24 +67,58 @@ def readme_table(entries: Sequence[Experiment]) -> str:
     return "\n".join(lines)
 
 
-def record(run: Mapping[str, Any], crosscheck: Mapping[str, Any] | None = None) -> str:
-    """On top of an experiment's page: how the run was made, from its record, and how to make it again.
-
-    crosscheck: the record of the same on the second loss network, which is not shown but counts for the verdicts.
-    """
+def record(one: runs.Shown) -> str:
+    """On top of an experiment's page: how the run was made, how to make it again, and the files behind it."""
+    run = one.record
     networks = ", ".join(run.get("networks") or {}) or "none"
-    lines = [
-        f"Profile **{run['profile']}** · loss network **{networks}** · {_hardware(run)}",
-        f"{run['start'][:10]} · {_duration(run['seconds'])} · {_commit(run.get('commit'))} · "
-        f"fingerprint `{run['fingerprint']['digest'][:12]}`",
-        f"To run it again: `stylerepro run {run['experiment']} --profile {run['profile']}`",
-    ]
-    if crosscheck is not None:
+    lines = []
+    if one.stands_in:
         lines.append(
-            f"Made on **{', '.join(crosscheck['networks'])}** too ({crosscheck['start'][:10]}, "
-            f"{_duration(crosscheck['seconds'])}, {_commit(crosscheck.get('commit'))}); the verdicts rest on both."
+            f"**No own run of profile `{one.wanted}` yet**: this is the committed one of `{run['profile']}`. "
+            f"To make it: `stylerepro run {run['experiment']} --profile {one.wanted}`"
         )
+    lines += [
+        f"Profile **{run['profile']}** · loss network **{networks}** · {runs.hardware(run)}",
+        f"{run['start'][:10]} · {runs.duration(run['seconds'])} · {runs.commit(run)} · "
+        f"fingerprint `{run['fingerprint']['digest'][:12]}`",
+        f"Every table and figure below comes from `{command(run)}`: {runs.links(one.folder, run, '../')}",
+    ]
+    for folder, other in one.others:
+        counted = "; the verdicts rest on both" if other["profile"] == CROSSCHECK else ""
+        lines.append(
+            f"Profile **{other['profile']}** too, on **{', '.join(other.get('networks') or {}) or 'no network'}**, "
+            f"{runs.hardware(other)} ({other['start'][:10]}, {runs.duration(other['seconds'])}, {runs.commit(other)})"
+            f"{counted}: {runs.links(folder, other, '../')}"
+        )
+    lines.append(_details(run))
     return ":::{admonition} How this page was made\n:class: note run-record\n" + "\n\n".join(lines) + "\n:::"
+
+
+def caption(one: runs.Shown) -> str:
+    """Below every figure: the command that makes it, and the record of the run behind it."""
+    link = f"[record of the run](../{runs.place(one.record)}/{RECORD})"
+    return f'<span class="small figure-source">Made by `{command(one.record)}` · {link}</span>'
+
+
+def command(run: runs.Record) -> str:
+    """The command that makes a run, as it is typed."""
+    return f"stylerepro run {run['experiment']} --profile {run['profile']}"
+
+
+def _details(run: runs.Record) -> str:
+    """Parameters, seeds and versions, folded away."""
+    told = {
+        "parameters": run.get("parameters"), "seeds": run.get("seeds"), "files, by SHA-256": run.get("assets"),
+        "versions": run.get("versions"),
+    }  # fmt: skip
+    found = {
+        html.escape(name): html.escape(
+            "; ".join(f"{key} = {json.dumps(one, ensure_ascii=False)}" for key, one in value.items())
+        )
+        for name, value in told.items()
+        if value
+    }
+    return fold("Parameters, seeds, versions", definition(found)) if found else ""
 
 
 def not_run(experiment: Experiment, profile: str) -> str:
@@ -191,30 +132,11 @@ def not_run(experiment: Experiment, profile: str) -> str:
     )
 
 
-def _hardware(run: Mapping[str, Any]) -> str:
-    hardware, used = run.get("hardware") or {}, (run.get("device") or {}).get("used", "cpu")
-    if used != "cpu":
-        return str(hardware.get("gpu") or used)
-    return f"{hardware.get('cores', 'unknown')} cores of {hardware.get('cpu', 'an unnamed processor')}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "time not kept"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _commit(commit: Mapping[str, Any] | None) -> str:
-    if not commit:
-        return "outside version control"
-    return f"commit `{commit['sha'][:10]}`{' with changes not committed' if commit['dirty'] else ''}"
-
-
-def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True) -> str:
+def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True, caption: str = "") -> str:
     """A notebook as a page of the book, in JSON: `top` below its title, `end` behind its last cell.
 
     Interactive widgets are left out, since a printed page has no kernel; without `keep_outputs` all outputs are. Long
-    code is folded, unless its cell is tagged `show-input`.
+    code is folded, unless its cell is tagged `show-input`. caption: stands below every cell that drew a figure.
     Raises `ResultsError` for a file that is no notebook with a title.
     """
     try:
@@ -225,9 +147,12 @@ def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True)
         raise ResultsError(f"{notebook} is not a notebook that the book can show: {error!r}. Run it again.") from error
     if cells[0]["cell_type"] != "markdown" or not re.match(r"# \S", title):
         raise ResultsError(f"{notebook} must begin with a text cell whose first line is a title ('# ...').")
+    alternatives.describe(cells)
     heading, _, rest = title.partition("\n")
     cells[0]["source"] = f"{heading}\n\n{top}\n\n{rest.strip()}\n"
+    told = []
     for cell in cells:
+        told.append(cell)
         if cell["cell_type"] == "code":
             tags = cell.setdefault("metadata", {}).setdefault("tags", [])
             if "".join(cell["source"]).count("\n") >= _SHOWN_LINES and not _SHOWN.intersection(tags):
@@ -236,9 +161,14 @@ def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True)
                 cell["source"] = "".join(cell["source"]).replace("# Parameters\n", f"{_INJECTED}\n", 1)
             cell["outputs"] = [_static(output) for output in cell["outputs"]] if keep_outputs else []
             cell["outputs"] = [output for output in cell["outputs"] if output.get("data") != {}]
+            if caption and any(kind.startswith("image/") for one in cell["outputs"] for kind in one.get("data", {})):
+                told.append({"cell_type": "markdown", "metadata": {}, "source": f"{caption}\n"})
     if end:
-        cells.append({"cell_type": "markdown", "metadata": {}, "source": f"{end}\n"})
-    content["cells"] = cells
+        told.append({"cell_type": "markdown", "metadata": {}, "source": f"{end}\n"})
+    content["cells"] = told
+    if content.get("nbformat_minor", 0) > 4:
+        for place, cell in enumerate(told):
+            cell.setdefault("id", f"page-{place}")
     content["metadata"].pop("widgets", None)
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 

@@ -73,14 +73,15 @@ def _graded(
     why_not: str,
     measured: str = "",
     good: str = "within the rule's bounds",
+    effect: float | None = None,
 ) -> Outcome:
     """`reproduced` where the rule holds on enough units, else `trend only` where it holds partly."""
     few = interval.n < LEAST_UNITS
     verdict = REPRODUCED if holds and not few else TREND_ONLY if holds or partly else NOT_REPRODUCED
     reason = good if verdict == REPRODUCED else f"rests on {interval.n} units only" if holds else why_not
-    return Outcome(
-        verdict, measured or _interval_text(interval), reason, interval.estimate, interval.low, interval.high
-    )
+    effect = None if effect is None or np.isnan(effect) else effect
+    ends = (interval.estimate, interval.low, interval.high)
+    return Outcome(verdict, measured or _interval_text(interval), reason, *ends, effect, interval.n)
 
 
 def _number(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
@@ -98,7 +99,7 @@ def _number(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     tight, loose = (start <= value <= end for start, end in bounds)
     verdict = REPRODUCED if tight else TREND_ONLY if loose else NOT_REPRODUCED
     reason = f"{'inside' if tight else 'outside'} {number_text(bounds[0][0])} … {number_text(bounds[0][1])}"
-    return Outcome(verdict, measured, reason, value, low, high)
+    return Outcome(verdict, measured, reason, value, low, high, n=len(values))
 
 
 def _threshold(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
@@ -109,7 +110,8 @@ def _threshold(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     loosely = rule.get("loosely", bound)
     partly = sign * interval.estimate <= max(sign * bound, sign * loosely)
     why_not = f"{'above' if sign > 0 else 'below'} {number_text(bound)}, or its interval reaches there"
-    return _graded(interval, sign * worst <= sign * bound, partly, why_not)
+    outcome = _graded(interval, sign * worst <= sign * bound, partly, why_not)
+    return outcome if rule.get("units", UNITS) else replace(outcome, n=len(rows))
 
 
 def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
@@ -127,13 +129,15 @@ def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     interval = _interval(rule, slopes, resamples)
     share = float((sign * slopes["_value"] > 0).mean())
     ordered = means.sort_values(rule["x"]).groupby(units)["_value"]
-    change = float((ordered.last() - ordered.first()).mean())
+    changes = ordered.last() - ordered.first()
+    change = float(changes.mean())
     clear = _clear(interval, sign)
     enough = share >= rule.get("share", 0.8) and sign * change >= rule.get("minimum", 0.0)
     measured = f"ρ {_interval_text(interval)}, {share:.0%} of units {rule['direction']}, change {number_text(change)}"
     measured += f", {len(lacking)} units with too few values left out" if len(lacking) else ""
     why_not = "too few units follow, or too small a change" if clear else "no trend in the claimed direction"
-    return _graded(interval, clear and enough, clear, why_not, measured, "a trend in the claimed direction")
+    good = "a trend in the claimed direction"
+    return _graded(interval, clear and enough, clear, why_not, measured, good, effect_size(changes))
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ def _difference(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
             doubts.append(f"no better than the control {control} ({against})")
     measured = f"{rule['a']} − {rule['b']} {pairs}"
     good = "a difference in the claimed direction"
-    return _graded(pairs.interval, not doubts, clear, "; ".join(doubts), measured, good)
+    return _graded(pairs.interval, not doubts, clear, "; ".join(doubts), measured, good, pairs.effect)
 
 
 def _equivalence(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
@@ -197,7 +201,8 @@ def _equivalence(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     holds = low <= pairs.interval.low and pairs.interval.high <= high
     why_not = f"not all within {number_text(low)} … {number_text(high)}"
     measured = f"{rule['a']} − {rule['b']} {pairs}"
-    return _graded(pairs.interval, holds, low <= pairs.interval.estimate <= high, why_not, measured)
+    partly = low <= pairs.interval.estimate <= high
+    return _graded(pairs.interval, holds, partly, why_not, measured, effect=pairs.effect)
 
 
 def _order(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:

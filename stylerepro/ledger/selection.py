@@ -19,8 +19,27 @@ Rule = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Part:
+    """What one leaf of a rule came to: its name and kind, its own verdict, and its numbers as in `Outcome`."""
+
+    name: str
+    kind: str
+    verdict: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    effect: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What a rule made of the tables. measured: in words, with units; value, low, high: of the first leaf."""
+    """What a rule made of the tables. measured: in words, with units; value, low, high, effect, n: of the first leaf.
+
+    effect: d_z, the mean of a paired difference over its standard deviation; of a trend, that of the change from the
+    lowest level to the highest; None for other kinds and where there is one unit only. n: the units, which are pairs
+    of pictures or what the rule has in their place, and rows where it looks at rows. parts: every leaf's own.
+    """
 
     verdict: str
     measured: str = ""
@@ -28,6 +47,9 @@ class Outcome:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    effect: float | None = None
+    n: int | None = None
+    parts: tuple[Part, ...] = ()
 
 
 class Settled(Exception):
@@ -93,6 +115,19 @@ def matches(series: Any, wanted: Any) -> pd.Series:
 def number_text(number: float) -> str:
     """A number as people read it: four digits, a real minus sign."""
     return f"{number:.4g}".replace("-", "−")
+
+
+def short_text(number: float) -> str:
+    """A number as a table of many shows it: three digits, all of those before the point, a real minus sign."""
+    if not np.isfinite(number):
+        return "" if np.isnan(number) else "∞" if number > 0 else "−∞"
+    return f"{number:{'.0f' if abs(number) >= 1000 else '.3g'}}".replace("-", "−")
+
+
+def stated_text(number: float | tuple[float, ...]) -> str:
+    """What a document states, as it prints it: one number, or several of a table."""
+    *others, last = (f"{one:g}".replace("-", "−") for one in (number if isinstance(number, tuple) else (number,)))
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def words(wanted: Any) -> str:

@@ -20,6 +20,7 @@ from functools import partial
 
 import pandas as pd
 
+from stylerepro.experiments import RUN_COLUMNS
 from stylerepro.ledger.rules import decide
 from stylerepro.ledger.selection import (
     NOT_REPRODUCED,
@@ -27,6 +28,7 @@ from stylerepro.ledger.selection import (
     REPRODUCED,
     TREND_ONLY,
     Outcome,
+    Part,
     Rule,
     Settled,
     matches,
@@ -44,11 +46,15 @@ Tables = Callable[[Rule], pd.DataFrame | None]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a claim. networks: loss network to its own outcome, where the tables tell them apart."""
+    """The verdict on a claim. networks: loss network to its own outcome, where the tables tell them apart.
+
+    runs: experiment, profile and folder of each run whose rows were looked at, other readings and `beside` included.
+    """
 
     outcome: Outcome
     networks: Mapping[str, Outcome]
     beside: str = ""
+    runs: tuple[tuple[str, ...], ...] = ()
 
 
 def verdict(rule: Rule, tables: Mapping[str, pd.DataFrame], resamples: int = 2000) -> Verdict:
@@ -59,10 +65,11 @@ def verdict(rule: Rule, tables: Mapping[str, pd.DataFrame], resamples: int = 200
     """
     outcomes = {name: judge(rule, partial(_table, tables, name), resamples) for name in _networks(rule, tables)}
     beside = "; ".join(filter(None, (_shown(one, tables) for one in rule.get("beside", ()))))
+    runs = tuple(sorted(set(_runs(rule, tables))))
     if not outcomes:
-        return Verdict(judge(rule, partial(_table, tables, None), resamples), {}, beside)
+        return Verdict(judge(rule, partial(_table, tables, None), resamples), {}, beside, runs)
     counted = {name: one for name, one in outcomes.items() if name in DECIDING} or outcomes
-    return Verdict(_together(counted), outcomes, beside)
+    return Verdict(_together(counted), outcomes, beside, runs)
 
 
 def judge(rule: Rule, tables: Tables, resamples: int = 2000) -> Outcome:
@@ -79,7 +86,8 @@ def judge(rule: Rule, tables: Tables, resamples: int = 2000) -> Outcome:
         why.append(f"{name}{outcome.verdict}, {outcome.reason}" if name else outcome.reason)
     failing = [one for one, outcome in zip(why, outcomes, strict=True) if outcome.verdict != REPRODUCED]
     reason = "; ".join(failing) or "every part holds"
-    return replace(outcomes[0], verdict=decided, measured="; ".join(filter(None, seen)), reason=reason)
+    measured, found = "; ".join(filter(None, seen)), tuple(part for outcome in outcomes for part in outcome.parts)
+    return replace(outcomes[0], verdict=decided, measured=measured, reason=reason, parts=found)
 
 
 def parts(rule: Rule) -> list[Rule]:
@@ -117,6 +125,13 @@ def readings(rule: Rule, table: pd.DataFrame | None = None) -> Iterator[tuple[st
 
 
 def _leaf(rule: Rule, tables: Tables, resamples: int) -> Outcome:
+    found = _read(rule, tables, resamples)
+    numbers = (found.value, found.low, found.high, found.effect, found.n)
+    return replace(found, parts=(Part(rule["name"], rule["kind"], found.verdict, *numbers),))
+
+
+def _read(rule: Rule, tables: Tables, resamples: int) -> Outcome:
+    """A leaf as written and, where it does not hold, its other readings."""
     outcome = decide(rule, tables(rule), resamples)
     if outcome.verdict == REPRODUCED:
         return outcome
@@ -188,6 +203,21 @@ def _table(tables: Mapping[str, pd.DataFrame], network: str | None, leaf: Rule) 
         return table[~table["network"].isin(MECHANICS)]
     # Timings and counts that belong to no loss network stand for all of them.
     return table[matches(table["network"], [network, None])]
+
+
+def _runs(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, ...]]:
+    looked: list[Rule] = [{"kind": "beside", **shown} for shown in rule.get("beside", ())]
+    for leaf in leaves(rule):
+        looked += [leaf, *(reading for _, reading in readings(leaf, _table(tables, None, leaf)))]
+    for one in looked:
+        # A condition on what was measured is met or not by looking.
+        asked = {key: value for key, value in one.items() if key != "given"}
+        try:
+            rows = select(asked, _table(tables, None, one))
+        except Settled:
+            continue
+        if set(RUN_COLUMNS) <= set(rows):
+            yield from rows[list(RUN_COLUMNS)].drop_duplicates().itertuples(index=False, name=None)
 
 
 def _shown(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> str:

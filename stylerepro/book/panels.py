@@ -1,0 +1,244 @@
+"""What the book's explorer shows of each run, as data for the page's script.
+
+A run with a gallery gives a panel: each picture is a setting, placed by the columns that the sidecar names as sliders
+and choices, with the numbers of its row exactly as the table has them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stylerepro import gallery
+from stylerepro.errors import ResultsError
+from stylerepro.experiments import Column, Experiment, Explore
+
+FOLDER = "_static/explorer"
+POINTS = 60  # of a curve at most: it is for looking at, not for reading off
+_PLAIN = ("", "1", "-")  # units that are none
+_STEP = "step"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One experiment in the explorer. data: what the script gets, plain JSON; folder: its run."""
+
+    data: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.data["name"])
+
+
+def panels(
+    entries: Iterable[Experiment], runs: Mapping[str, tuple[Path, Mapping[str, Any]]]
+) -> tuple[list[Panel], list[Experiment]]:
+    """The panels of the experiments that can be explored, and those that could be but have no gallery yet.
+
+    runs: experiment to the folder and the record of the run that the book shows.
+    Raises `ResultsError` for a damaged gallery, and for one whose table lacks a column that the sidecar names.
+    """
+    shown, missing = [], []
+    for entry in entries:
+        if entry.explore is None:
+            continue
+        found = panel(entry, *runs[entry.name]) if entry.name in runs else None
+        if found is None:
+            missing.append(entry)
+        else:
+            shown.append(found)
+    return shown, missing
+
+
+def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel | None:
+    """One experiment's panel; None where it is not to be explored or its run has no gallery. Raises as `panels`."""
+    explore, pictures = entry.explore, gallery.read(folder)
+    if explore is None or pictures is None:
+        return None
+    columns = entry.history_columns if explore.table == "history" else entry.columns
+    where = f"{entry.name}: {explore.table}.csv of {folder.name}"
+    table = _texts(folder / f"{explore.table}.csv", where)
+    named = (*explore.sliders, *explore.choices, *explore.shown)
+    _complete(table, named, where)
+    if pictures["row"].max() >= len(table):
+        raise ResultsError(f"{where} has {len(table)} rows, fewer than its gallery names. Run the experiment again.")
+    rows = table.iloc[pictures["row"]].reset_index(drop=True)
+    axes = [_axis(name, columns[name], rows[name], name in explore.sliders) for name in _axes(explore)]
+    places = list(
+        zip(*(_places(rows[axis["name"]], columns[axis["name"]], axis["values"]) for axis in axes), strict=True)
+    )
+    if len(set(places)) < len(places):
+        raise ResultsError(f"{where}: {', '.join(_axes(explore))} do not tell its pictures apart; explore needs more.")
+    curves, matched = _curves(entry, folder, rows) if explore.table == "metrics" else (None, [None] * len(rows))
+    settings = [
+        {
+            "row": row,
+            "at": list(place),
+            "files": list(names),
+            "profile": _profile(profile, where),
+            "values": values,
+            "texts": [rounded(value, columns[name]) for name, value in zip(explore.shown, values, strict=True)],
+            "curve": curve,
+        }
+        for row, names, profile, place, values, curve in zip(
+            pictures["row"].tolist(),
+            pictures[["picture", "spectrum", "before"]].values.tolist(),
+            pictures["profile"].tolist(),
+            places,
+            rows[list(explore.shown)].values.tolist(),
+            matched,
+            strict=True,
+        )
+    ]
+    data = {
+        "name": entry.name,
+        "title": entry.title,
+        "chapter": f"experiments/{entry.name}.html",
+        "pictures": f"{FOLDER}/{entry.name}/",
+        "table": f"{explore.table}.csv",
+        "command": f"stylerepro run {entry.name} --profile {record['profile']}",
+        "record": _record(record),
+        "axes": axes,
+        "numbers": [_column(name, columns[name]) for name in explore.shown],
+        "fixed": _fixed(entry, rows, columns),
+        "settings": settings,
+        "curves": curves,
+    }
+    return Panel(data, folder)
+
+
+def _axes(explore: Explore) -> list[str]:
+    return [*explore.sliders, *explore.choices]
+
+
+def _texts(path: Path, where: str) -> pd.DataFrame:
+    """A table as it is written: a page that shows its numbers must not round them on the way."""
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{where} cannot be read ({error}). Run the experiment again.") from error
+
+
+def _complete(table: pd.DataFrame, names: Sequence[str], where: str) -> None:
+    if lacking := [name for name in names if name not in table]:
+        raise ResultsError(f"{where} has no column {', '.join(lacking)}. Run the experiment again.")
+
+
+def _axis(name: str, column: Column, values: pd.Series, slider: bool) -> dict[str, Any]:
+    """A column to choose by: its values in order, numbers by size, words as they first appear; a gap comes first."""
+    number = column.type in ("int", "float")
+    order = {_value(text, column): None for text in values}
+    found = sorted(order, key=lambda text: float(text or "-inf")) if number else list(order)
+    return _column(name, column) | {"slider": slider, "number": number, "values": found}
+
+
+def _places(values: pd.Series, column: Column, among: Sequence[str]) -> list[int]:
+    return [among.index(_value(text, column)) for text in values]
+
+
+def _value(text: str, column: Column) -> str:
+    """A value as one writes it: 10.0 as 10; what cannot be shortened without loss stays."""
+    if column.type not in ("int", "float") or text == "":
+        return text
+    short = f"{float(text):g}"
+    return short if float(short) == float(text) else text
+
+
+def _column(name: str, column: Column) -> dict[str, str]:
+    return {"name": name, "doc": column.doc, "unit": "" if column.unit in _PLAIN else column.unit}
+
+
+def rounded(text: str, column: Column) -> str:
+    """A number to four significant digits; whole numbers and words as they are; a gap as a dash."""
+    if text == "":
+        return "–"
+    if column.type != "float":
+        return text
+    value = float(text)
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:#.4g}".rstrip(".")
+    return f"{value:.4g}"
+
+
+def _profile(text: str, where: str) -> list[float]:
+    try:
+        values = [float(one) for one in text.split()]
+    except ValueError:
+        values = []
+    if len(values) != len(gallery.FREQUENCIES):
+        raise ResultsError(f"{where} has a gallery with a spectrum that is damaged. Run the experiment again.")
+    return values
+
+
+def _fixed(entry: Experiment, rows: pd.DataFrame, columns: Mapping[str, Column]) -> list[dict[str, str]]:
+    """What all settings have in common: columns of one value that are no result, as far as that can be known."""
+    assert entry.explore is not None
+    set_by_hand = (*_axes(entry.explore), *entry.parameters)
+    return [
+        _column(name, column) | {"text": _value(rows[name][0], column)}
+        for name, column in columns.items()
+        if name in rows and name not in entry.explore.shown and rows[name].nunique() == 1 and rows[name][0] != ""
+        # A float is a result, unless it is chosen by or a parameter, maybe in the plural, gives it.
+        if column.type != "float" or any(one.startswith(name) for one in set_by_hand)
+    ]
+
+
+def _curves(entry: Experiment, folder: Path, rows: pd.DataFrame) -> tuple[dict[str, Any] | None, list[int | None]]:
+    """The losses over the steps, and which curve is each setting's.
+
+    A curve belongs to a setting when all columns that both tables have are equal; of several the longest. A history
+    that does not know every slider cannot say whose curves it holds, so none is shown.
+    """
+    none: list[int | None] = [None] * len(rows)
+    path, known = folder / "history.csv", entry.history_columns
+    losses = [name for name in known if name.endswith("_loss")]
+    sliders = entry.explore.sliders if entry.explore else ()
+    if not path.is_file() or _STEP not in known or not losses or not set(sliders) <= set(known):
+        return None, none
+    table = _texts(path, f"{entry.name}: history.csv of {folder.name}")
+    _complete(table, list(known), f"{entry.name}: history.csv of {folder.name}")
+    keyed = [name for name in known if name != _STEP and (known[name].type != "float" or name in sliders)]
+    shared = [name for name in keyed if name in rows]
+    lines: dict[tuple[str, ...], dict[str, Any]] = {}
+    for _, group in table.groupby(keyed, sort=False):
+        line = _line(group, losses)
+        mine = tuple(_key(text) for text in group[shared].iloc[0])
+        if mine not in lines or len(line["steps"]) > len(lines[mine]["steps"]):
+            lines[mine] = line
+    keys = [tuple(_key(text) for text in row) for row in rows[shared].values.tolist()]
+    wanted = [key for key in dict.fromkeys(keys) if key in lines]
+    if not wanted:
+        return None, none
+    content = {"columns": [_column(name, known[name]) for name in losses], "lines": [lines[key] for key in wanted]}
+    return content, [wanted.index(key) if key in lines else None for key in keys]
+
+
+def _key(text: str) -> str:
+    """A value for comparing tables, of which one keeps six digits."""
+    try:
+        return f"{float(text):.6g}"
+    except ValueError:
+        return text
+
+
+def _line(group: pd.DataFrame, losses: Sequence[str]) -> dict[str, Any]:
+    places = np.unique(np.linspace(0, len(group) - 1, min(POINTS, len(group))).round().astype(int))
+    kept = group.iloc[places]
+    values = [[_finite(text) for text in kept[name]] for name in losses]
+    return {"steps": [int(float(text)) for text in kept[_STEP]], "values": values}
+
+
+def _finite(text: str) -> float | None:
+    value = float(text) if text else float("nan")
+    return float(f"{value:.4g}") if np.isfinite(value) else None
+
+
+def _record(record: Mapping[str, Any]) -> str:
+    commit = record.get("commit") or {}
+    networks = ", ".join(record.get("networks") or {}) or "none"
+    made = f"commit {commit['sha'][:10]}" if commit else "outside version control"
+    return f"profile {record['profile']} · loss network {networks} · {record['start'][:10]} · {made}"

@@ -1,0 +1,131 @@
+"""A project of two experiments, small enough to build its book in seconds, and the book of the project as it stands."""
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import PIL.Image
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+TITLES = {"ran": "An experiment that ran", "waiting": "An experiment that waits"}
+LEDGER = """
+document: {id: "000", title: A small document, authors: [A. Nobody], institution: null, year: null, link: null}
+claims:
+  - &claim
+    id: "000.1"
+    quote: The error is $0.5$.
+    place: page 1
+    statement: The error is a half.
+    number: 0.5
+    unit: px
+    tolerance: {absolute: 0.1}
+    experiment: ran
+    why: A half, give or take 0.1 px.
+    rule: &rule {kind: number, name: error, column: error, where: {n: 1}, statistic: closest, within: [0.4, 0.6]}
+  - <<: *claim
+    id: "000.2"
+    rule: {<<: *rule, where: {n: 2}}
+  - <<: *claim
+    id: "000.3"
+    experiment: waiting
+    rule: {<<: *rule, experiment: waiting}
+"""
+
+
+def build(root: Path, out: Path) -> Path:
+    """The book of the project in `root`, with its own ledger where it has one; the first page."""
+    from stylerepro import book, claims  # not before conftest.py has said how many threads PyTorch may take
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEREPRO_ROOT", str(root))
+        if (root / "ledger").is_dir():
+            patch.setattr(claims, "FOLDER", root / "ledger")
+        return book.build(out)
+
+
+@pytest.fixture(scope="session")
+def small_project(tmp_path_factory) -> Path:
+    """The root of a project of two experiments, of which one has a committed run, and the real book's texts."""
+    root = tmp_path_factory.mktemp("project")
+    for folder in ("stylerepro", "notebooks", "results/reference/ran"):
+        (root / folder).mkdir(parents=True)
+    copy_book(root)
+    for name, numbers in (("ran", ["000.1", "000.2"]), ("waiting", ["000.3"])):
+        write_notebook(root / f"notebooks/{name}.ipynb", TITLES[name])
+        sidecar = {"title": TITLES[name], "document": "000", "claims": numbers, "expected": {"reference": "1 min"}}
+        sidecar |= {"columns": {"n": {"type": "int"}, "error": {"type": "float"}}, "profiles": {"reference": {}}}
+        (root / f"notebooks/{name}.yaml").write_text(yaml.safe_dump(sidecar))
+    run = root / "results/reference/ran"
+    write_notebook(run / "notebook.ipynb", TITLES["ran"], outputs=True)
+    (run / "metrics.csv").write_text("n,error\n1,0.5\n2,0.9\n")
+    columns = {"metrics": {"n": "int", "error": "float"}, "history": {}}
+    record = {"experiment": "ran", "profile": "reference", "status": "completed", "start": "2026-11-21T10:00:00+00:00"}
+    record |= {"seconds": 12.0, "columns": columns, "fingerprint": {"digest": "c0ffee" * 10, "components": {}}}
+    record |= {"networks": {}, "hardware": {"cpu": "Abacus", "cores": 2}, "parameters": {}, "commit": None}
+    (run / "run.json").write_text(json.dumps(record))
+    (root / "ledger").mkdir()
+    (root / "ledger/000.yaml").write_text(LEDGER)
+    return root
+
+
+@pytest.fixture(scope="session")
+def small_book(small_project, tmp_path_factory) -> Path:
+    """The first page of the small project's book."""
+    return build(small_project, tmp_path_factory.mktemp("small") / "html")
+
+
+@pytest.fixture(scope="session")
+def real_book(tmp_path_factory) -> Path:
+    """The first page of the book as it stands: the project's notebooks, its committed runs, its own ledger."""
+    root = tmp_path_factory.mktemp("real")
+    (root / "results").mkdir()
+    for folder in ("notebooks", "stylerepro", "results/reference", "results/networks"):
+        if (ROOT / folder).is_dir():
+            (root / folder).symlink_to(ROOT / folder)
+    copy_book(root)
+    return build(root, root / "html")
+
+
+def copy_book(root: Path) -> None:
+    """The book's own texts, without what a build of the real one may have left."""
+    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("_build", "_generated", "__pycache__"))
+
+
+def write_notebook(path: Path, title: str, outputs: bool = False) -> None:
+    """A notebook of a text and a cell; with `outputs` it has printed tables and a line, and drawn a figure."""
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": f"# {title}\n\nWith $\\sum_i x_i^2$."},
+        {
+            "cell_type": "code", "metadata": {"tags": ["parameters"]}, "execution_count": None,
+            "source": 'out: str = ""  # folder', "outputs": _outputs() if outputs else [],
+        },
+    ]  # fmt: skip
+    cells = [{"id": f"cell-{place}", **cell} for place, cell in enumerate(cells)]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path.write_text(
+        json.dumps({"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
+    )
+
+
+def _outputs() -> list[dict]:
+    """A table too wide for any screen, one as pandas styles it, a figure, what was printed, and a progress bar."""
+    wide = "<table class='dataframe'><tr>" + "<td>0.123456</td>" * 60 + "</tr></table>"
+    groups = pd.MultiIndex.from_product([["b", "a"], [10, 9]], names=["group", "n"])
+    errors = pd.DataFrame({"error, px": [0.5, 12.0, 3.25, None], "name": ["q", "r, s", "p", "t"]}, index=groups)
+    styled = errors.style.format(precision=2, na_rep="–").set_caption("Small errors").to_html()
+    stream = io.BytesIO()
+    PIL.Image.new("RGB", (64, 32), "white").save(stream, "JPEG")
+    figure = {"image/jpeg": base64.b64encode(stream.getvalue()).decode(), "text/plain": "<Figure with 2 Axes>"}
+    return [
+        {"output_type": "stream", "name": "stderr", "text": "a progress bar"},
+        *(
+            {"output_type": "display_data", "metadata": {}, "data": data}
+            for data in ({"text/html": wide, "text/plain": "wide"}, {"text/html": styled}, figure)
+        ),
+        {"output_type": "stream", "name": "stdout", "text": "what it printed"},
+    ]
