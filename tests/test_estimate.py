@@ -122,8 +122,10 @@ def test_a_loop_says_when_more_is_left_than_was_expected():
     plan.moved("a", 12, 96, "settings", 70)  # 5 seconds each, 84 to do
     assert plan.left(70) == (420, 0)
     assert plan.left(80) == (410, 0)
-    plan.moved("a", 0, 3, "timings", 490)  # another loop, of which nothing is known yet
+    plan.moved("a", 0, 30, "timings", 490)  # another loop, of which nothing is known yet
     assert plan.left(500) == (50, 0)
+    plan.moved("a", 1, 30, "timings", 500)
+    assert plan.left(500) == (290, 0)
 
 
 def test_a_run_past_its_time_is_not_called_over():
@@ -228,6 +230,14 @@ def test_in_a_log_every_end_says_what_is_left(jobs, clock):
         "long (laptop): FAILED in 0.0 s",
         "2 of 2 done, 1 of them failed",
     ]
+
+
+def test_a_run_that_failed_says_nothing_about_the_pace(jobs, clock):
+    stream = io.StringIO()
+    with display.RunReport(Console(file=stream, width=200), jobs[:2]) as report:
+        report.started(jobs[0])
+        report.ended(jobs[0], outcome(jobs[0], work.FAILED, seconds=12))
+    assert stream.getvalue().splitlines()[-1] == "1 of 2 done, 1 of them failed, about 15 min left"
 
 
 def test_on_a_terminal_the_first_line_counts_down(jobs, clock):
