@@ -47,5 +47,5 @@ html_theme_options = {
     "toc_title": "On this page",
     # Colours of code that everyone can read: at least 4.5:1 against their ground.
     "pygments_light_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark",
+    "pygments_dark_style": "github-dark-high-contrast",
 }
