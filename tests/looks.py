@@ -111,7 +111,7 @@ def pictures(page: Any) -> list[str]:
 def too_wide(page: Any, width: int = PHONE) -> list[str]:
     """What makes the page scroll sideways on a screen of that width."""
     size = page.viewport_size
-    page.set_viewport_size({"width": width, "height": 844})
+    page.set_viewport_size(size | {"width": width})
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     faults = page.evaluate(_WIDE)
     page.set_viewport_size(size)

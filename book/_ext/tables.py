@@ -109,7 +109,7 @@ def _without_blanks(grid: Grid) -> Grid:
     """A header where empty cells have gone to the label above or below, and rows that have become the same, too."""
     pairs = list(range(len(grid) - 1))
     for x in range(len(grid[0])):
-        for y in reversed(pairs):
+        for y in pairs:
             if _blank(grid[y + 1][x]) and not _blank(grid[y][x]) and _width(grid[y], x) == 1:
                 grid[y + 1][x] = grid[y][x]
         for y in reversed(pairs):

@@ -5,6 +5,7 @@
   "use strict";
 
   const FILTERS = /^(document|verdict|network|profile)/i;
+  const CLAIM = /^(\d{3})\.\d/; // its document is in its number
   const UNITS = { ms: 0.001, s: 1, min: 60, h: 3600 };
   const collator = new Intl.Collator("en", { numeric: true });
 
@@ -85,18 +86,21 @@
     const search = Object.assign(document.createElement("input"), { type: "search", placeholder: "any word" });
     bar.append(labelled("Search", search));
     const chosen = new Map();
-    header.forEach((name, x) => {
-      const cells = new Map(rows.map(row => [row, values(row.cells[x])]));
-      const kinds = [...new Set([...cells.values()].flat())].sort(collator.compare);
-      if (!FILTERS.test(name) || kinds.length < 2) return;
+    const columns = header.map((name, x) => [name, row => values(row.cells[x])]).filter(([name]) => FILTERS.test(name));
+    if (rows.every(row => CLAIM.test(textOf(row.cells[0]))) && !columns.some(([name]) => /^document/i.test(name)))
+      columns.unshift(["Document", row => [CLAIM.exec(textOf(row.cells[0]))[1]]]);
+    for (const [name, of] of columns) {
+      const found = new Map(rows.map(row => [row, of(row)]));
+      const kinds = [...new Set([...found.values()].flat())].sort(collator.compare);
+      if (kinds.length < 2) continue;
       const select = document.createElement("select");
       select.append(new Option("all", ""), ...kinds.map(kind => new Option(kind, kind)));
       select.addEventListener("change", () => {
-        chosen.set(x, row => select.value === "" || cells.get(row).includes(select.value));
+        chosen.set(name, row => select.value === "" || found.get(row).includes(select.value));
         sorted.draw();
       });
       bar.append(labelled(name, select));
-    });
+    }
     const count = document.createElement("output");
     bar.append(count);
     search.addEventListener("input", () => sorted.search(search.value).draw());
