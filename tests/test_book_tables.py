@@ -1,4 +1,4 @@
-"""What a build does to tables and figures before a browser sees them: a script of a module, cells, words."""
+"""What a build does to tables, figures and formulas before a browser sees them: a script of a module, cells, words."""
 
 import importlib.util
 import re
@@ -8,19 +8,31 @@ import itables
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from docutils import nodes
 
 from stylerepro.book import alternatives
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def tables():
-    """The book's extension, which Sphinx alone imports by name."""
-    spec = importlib.util.spec_from_file_location("book_tables", ROOT / "book" / "_ext" / "tables.py")
+def extension(name):
+    """A module of the book's `_ext`, which Sphinx alone imports by name."""
+    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / "_ext" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return extension("tables")
+
+
+@pytest.mark.parametrize("formula", [r"\tfrac12\sum x", r"\tfrac 1 2 \sum x", r"\tfrac{1}{2}\sum x"])
+def test_a_fraction_takes_one_digit_each_as_tex_has_it(formula):
+    """Docutils alone reads the first as twelve over a sum."""
+    made = extension("mathml").translate(nodes.math("", formula), as_block=False)
+    assert re.sub(r"\s", "", made.split("<mfrac")[1].split("</mfrac>")[0]).endswith("<mn>1</mn><mn>2</mn>")
 
 
 def texts(html):

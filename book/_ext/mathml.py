@@ -4,6 +4,7 @@ Docutils has the translator; this hands it to Sphinx as a math renderer. A formu
 and so ends the build.
 """
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -13,10 +14,14 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
+# TeX takes one digit as an argument, docutils a whole number: it would read \frac12 x as twelve over x.
+_BARE_FRACTION = re.compile(r"(\\[dt]?frac)\s*(\d)\s*(\w)")
+
 
 def translate(node: nodes.Element, as_block: bool) -> str:
     try:
-        return latex2mathml.tex2mathml(node.astext().strip(), as_block=as_block)
+        formula = _BARE_FRACTION.sub(r"\1{\2}{\3}", node.astext().strip())
+        return latex2mathml.tex2mathml(formula, as_block=as_block)
     except MathError as error:
         logger.warning("cannot read the formula %r: %s", node.astext(), error, location=node)
         return ""
