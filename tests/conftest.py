@@ -77,7 +77,7 @@ def offline(tmp_path_factory):
     main = "from stylerepro.cli import main; main()"
     command = [sys.executable, "-c", main, "run", "--profile", "smoke", "--jobs", "2"]
     environment = kept | {name: str(path) for name, path in places.items()}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=1800)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
     tried = (root / "tried").read_text().split() if (root / "tried").is_file() else []
     return root, done, set(tried)
 
