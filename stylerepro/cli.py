@@ -264,5 +264,17 @@ def networks(
     Console().print(display.networks_table(trained.kept()))
 
 
+@app.command()
+def doctor() -> None:
+    """Look at what this machine has and lacks, and say what to do; exit status 1 where something is wrong."""
+    from stylerepro import display
+    from stylerepro import doctor as doctors
+
+    found = doctors.examine()
+    Console().print(display.findings_table(found))
+    if any(one.state == doctors.WRONG for one in found):
+        raise typer.Exit(1)
+
+
 if __name__ == "__main__":
     main()

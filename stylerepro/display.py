@@ -190,6 +190,11 @@ def networks_table(networks: Iterable[Any]) -> Table:
     return table(("network", "style", "architecture", "λ_c λ_s λ_TV", "steps", "size", "where"), shown)
 
 
+def findings_table(findings: Iterable[Any]) -> Table:
+    """What `doctor` found."""
+    return table(("what", "state", "found", "what to do"), [(o.name, o.state, o.found, o.advice) for o in findings])
+
+
 def counts_table(collected: "pd.DataFrame") -> Table:
     """How many rows each run gave."""
     columns = list(collected.columns[:3])

@@ -20,15 +20,16 @@ from typing import Any
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from stylerepro.doctor import BROWSERS
+
 _FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 _ELSEWHERE = re.compile(r"^(?!file:|data:|blob:|about:)")
 
 
 def find() -> str:
     """The browser's command. Without it, or without playwright, the test is skipped, but in CI it fails."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    reason = f"no browser: none of {', '.join(NAMES)} is installed (on Debian: apt-get install chromium)"
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    reason = f"no browser: none of {', '.join(BROWSERS)} is installed (on Debian: apt-get install chromium)"
     if found is not None:
         try:
             import playwright  # noqa: F401
