@@ -3,14 +3,22 @@
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from stylerepro.cli_pictures import COMMANDS
+from stylerepro.cli_shared import Values, complain
 from stylerepro.errors import StyleReproError
 from stylerepro.experiments import DEFAULT_PROFILE, PROFILES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stylerepro.runner import Job
+    from stylerepro.work import Outcome
 
 app = typer.Typer(
     help="Five documents on image style transfer, every claim put to the test.",
@@ -22,9 +30,6 @@ app = typer.Typer(
 Names = Annotated[list[str] | None, typer.Argument(help="Experiments; all of them if none is named.")]
 Profile = Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")]
 AnyProfile = Annotated[str | None, typer.Option(help=f"Only this one of {', '.join(PROFILES)}.")]
-Values = Annotated[
-    list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="A value; lists as 0,10,100. May be repeated.")
-]
 
 
 def main() -> None:
@@ -33,16 +38,12 @@ def main() -> None:
     try:
         app()
     except StyleReproError as error:
-        _complain(f"error: {error}")
+        complain(f"error: {error}")
         sys.exit(2)
 
 
-def _complain(message: str) -> None:
-    Console(stderr=True).print(Text(message), soft_wrap=True)
-
-
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    _complain(
+    complain(
         f"warning: {message}" if category.__module__.startswith("stylerepro") else f"{category.__name__}: {message}"
     )
 
@@ -73,13 +74,52 @@ def run(
     runner.threads_each(jobs)
     for line in display.plan_lines(planned, jobs):
         console.print(Text(line), soft_wrap=True)
+    if not runner.succeeded(_execute(console, planned, jobs, timeout)):
+        raise typer.Exit(1)
+
+
+def _execute(console: Console, planned: "Sequence[Job]", jobs: int, timeout: int | None) -> "list[Outcome]":
+    from stylerepro import display, runner
+
     try:
         with display.RunReport(console, planned, jobs) as report:
-            outcomes = runner.execute(planned, workers=jobs, timeout=timeout, report=report)
+            return runner.execute(planned, workers=jobs, timeout=timeout, report=report)
     except KeyboardInterrupt:
-        _complain("interrupted; what is finished is kept, and the same command goes on from there")
+        complain("interrupted; what is finished is kept, and the same command goes on from there")
         raise typer.Exit(130) from None
-    if not runner.succeeded(outcomes):
+
+
+@app.command()
+def sweep(
+    name: Annotated[str, typer.Argument(help="An experiment.")],
+    parameters: Annotated[
+        list[str] | None, typer.Option("-p", metavar="NAME=A,B,C", help="Values to try; lists as [0,1],[0,10].")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="So many values of the parameter seed.", min=1)] = None,
+    profile: Profile = DEFAULT_PROFILE,
+    jobs: Annotated[int, typer.Option(help="Points at once; they share the cores.")] = 1,
+    retry: Annotated[bool, typer.Option("--retry", help="Run points again that failed last time.")] = False,
+    timeout: Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)] = None,
+    only_plan: Annotated[bool, typer.Option("--plan", help="Show the grid, its size and time, and end.")] = False,
+    out: Annotated[Path | None, typer.Option("-o", help="CSV file for the table over all points.")] = None,
+) -> None:
+    """Run an experiment at every point of a grid; what is finished is never run again. Gives one table."""
+    from stylerepro import display, runner, sweeps, tables
+
+    console = Console()
+    given = runner.parse_overrides(parameters or [])
+    planned = sweeps.plan(name, profile, given, seeds=seeds, retry=retry)
+    runner.threads_each(jobs)
+    for line in display.sweep_lines(planned, jobs):
+        console.print(Text(line), soft_wrap=True)
+    if only_plan:
+        return
+    outcomes = _execute(console, planned.waiting, jobs, timeout)
+    table = sweeps.collect(planned)
+    target = out or sweeps.table_path(planned)
+    tables.write(table, target)
+    console.print(Text(f"{len(table)} rows of {table['run'].nunique()} points in {target}"), soft_wrap=True)
+    if planned.failed or not runner.succeeded(outcomes):
         raise typer.Exit(1)
 
 
@@ -113,7 +153,7 @@ def claims(
     if out:
         tables.write(standing.plain(found), out)
     if lacking := standing.missing(found):
-        _complain("\n".join(f"not tested in profile {profile}: {line}" for line in lacking))
+        complain("\n".join(f"not tested in profile {profile}: {line}" for line in lacking))
         raise typer.Exit(1)
 
 
@@ -133,18 +173,6 @@ def collect(
 
 
 @app.command()
-def fetch(names: Annotated[list[str] | None, typer.Argument(help="Assets; none lists them.")] = None) -> None:
-    """Fetch assets into the cache, or list what can be fetched."""
-    from stylerepro import assets, display
-
-    if not names:
-        available = {name: assets.available(name) for name in assets.REGISTRY}
-        Console().print(display.assets_table(assets.REGISTRY.values(), available))
-    for name in names or []:
-        Console().print(Text(f"{name}: {assets.fetch(name)}"), soft_wrap=True)
-
-
-@app.command()
 def publish(names: Names = None, profile: Profile = "reference") -> None:
     """Copy finished reference runs to results/reference/, to be committed (of `crosscheck` and `paper`, the tables)."""
     from stylerepro import publish as publishing
@@ -154,7 +182,7 @@ def publish(names: Names = None, profile: Profile = "reference") -> None:
         print(f"{name}: {size / 1e6:.2f} MB")
     print(f"all committed results: {done.total / 1e6:.2f} of {publishing.LIMIT / 1e6:.0f} MB")
     for warning in done.warnings:
-        _complain(f"warning: {warning}")
+        complain(f"warning: {warning}")
 
 
 @app.command()
@@ -168,102 +196,6 @@ def book(
     print(f"the book is at {books.build(out, profile)}")
 
 
-def _list_settings(wanted: bool) -> None:
-    if wanted:
-        from stylerepro import display, single
-
-        rows = [(one.name, one.type, str(one.default)) for one in single.settings().values()]
-        Console().print(display.table(("setting", "type", "default"), rows))
-        raise typer.Exit
-
-
-@app.command()
-def transfer(
-    content: Annotated[str, typer.Argument(help="A name, path or address of a picture.")],
-    style: Annotated[str, typer.Argument(help="The same.")],
-    out: Annotated[Path, typer.Option("-o", help="Picture to write: .png, .jpg or .webp.")],
-    size: Annotated[
-        int | None, typer.Option(help="Pixels of the short side; 0 keeps the pictures' own.", min=0)
-    ] = None,
-    parameters: Values = None,
-    settings: Annotated[
-        bool, typer.Option("--settings", help="List what -p takes, and end.", callback=_list_settings, is_eager=True)
-    ] = False,
-) -> None:
-    """Give one picture the style of another."""
-    from stylerepro import runner, single
-
-    chosen = {} if size is None else {"size": size or None}
-    given = runner.parse_overrides(parameters or [])
-    print(single.stylise(content, style, out, given=given, progress=sys.stderr.isatty(), **chosen))
-
-
-def _list_recipe(wanted: bool) -> None:
-    if wanted:
-        from stylerepro import display, learning
-
-        rows = [(one.name, one.type, str(one.default)) for one in learning.settings().values()]
-        Console().print(display.table(("setting", "type", "default"), rows))
-        raise typer.Exit
-
-
-@app.command()
-def train(
-    style: Annotated[str, typer.Argument(help="A name, path or address of a picture.")],
-    out: Annotated[Path, typer.Option("-o", help="File for the network: .safetensors.")],
-    style_size: Annotated[int | None, typer.Option(help="Pixels of the style picture's short side.", min=1)] = None,
-    parameters: Values = None,
-    settings: Annotated[
-        bool, typer.Option("--settings", help="List what -p takes, and end.", callback=_list_recipe, is_eager=True)
-    ] = False,
-) -> None:
-    """Train a feed-forward network on a style; interrupted, the same command goes on."""
-    from stylerepro import learning, runner
-
-    chosen = {} if style_size is None else {"style_size": style_size}
-    given = runner.parse_overrides(parameters or [])
-    print(learning.learn(style, out, given=given, progress=sys.stderr.isatty(), **chosen))
-
-
-@app.command()
-def stylise(
-    network: Annotated[str, typer.Argument(help="A trained network's name (see `networks`) or file.")],
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
-    out: Annotated[Path, typer.Option("-o", help="Folder for the new pictures.")],
-    size: Annotated[
-        int | None, typer.Option(help="Pixels of the short side; 0 keeps the pictures' own.", min=0)
-    ] = None,
-) -> None:
-    """Put pictures through a trained network."""
-    from stylerepro import restyle
-
-    chosen = {} if size is None else {"size": size or None}
-    failed = 0
-    for one in restyle.restyle(restyle.load(network), inputs, out, **chosen):
-        if one.path is None:
-            failed += 1
-            _complain(f"error: {one.error}")
-        else:
-            print(f"{one.path}: {one.size[0]}×{one.size[1]} pixels in {one.seconds:.2f} s")
-    if failed:
-        _complain(f"{failed} of the inputs could not be restyled; the others are in {out}")
-        raise typer.Exit(1)
-
-
-@app.command()
-def networks(
-    commit: Annotated[
-        list[str] | None, typer.Option(help="An own network to add to the committed ones. May be repeated.")
-    ] = None,
-) -> None:
-    """List the trained networks that are at hand: committed ones, and those of this machine."""
-    from stylerepro import display, trained
-
-    for name in commit or []:
-        print(trained.commit(name))
-    Console().print(display.networks_table(trained.kept()))
-
-
 @app.command()
 def doctor() -> None:
     """Look at what this machine has and lacks, and say what to do; exit status 1 where something is wrong."""
@@ -274,6 +206,10 @@ def doctor() -> None:
     Console().print(display.findings_table(found))
     if any(one.state == doctors.WRONG for one in found):
         raise typer.Exit(1)
+
+
+for _command in COMMANDS:
+    app.command()(_command)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ class RunReport:
 
 
 def _title(job: Job) -> str:
-    return f"{job.task.experiment} ({job.task.label})"
+    return f"{job.task.experiment} ({job.point or job.task.label})"
 
 
 def failure_lines(outcome: Outcome) -> list[str]:
@@ -133,6 +133,20 @@ def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:
         at_once = f", {workers} at a time" if min(workers, len(stale)) > 1 else ""
         takes = _time_words(*countdown(stale, workers).left(0.0), "in all")
         lines.append(f"{len(stale)} {'run' if len(stale) == 1 else 'runs'} to do{at_once}: {takes}")
+    return lines
+
+
+def sweep_lines(sweep: Any, workers: int) -> list[str]:
+    """The grid, how many points that is, how they stand, and how long the rest takes, so many at once."""
+    lines = [f"{name}: {', '.join(str(one) for one in values)}" for name, values in sweep.grid.items()]
+    sizes = " × ".join(str(len(values)) for values in sweep.grid.values())
+    lines.append(f"{sizes} = {len(sweep.jobs)} points, {len(sweep.finished)} of them finished")
+    if sweep.failed:
+        lines.append(f"{len(sweep.failed)} failed last time and are left alone; --retry runs them again")
+    if waiting := sweep.waiting:
+        at_once = f", {workers} at a time" if min(workers, len(waiting)) > 1 else ""
+        takes = _time_words(*countdown(waiting, workers).left(0.0), "in all")
+        lines.append(f"{len(waiting)} to do{at_once}: {takes}")
     return lines
 
 

@@ -7,8 +7,9 @@ code is compared as `ast.unparse` writes it. Nothing is imported to find out.
 
 import ast
 import functools
+import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -62,6 +63,17 @@ def compute(experiment: Experiment, parameters: Mapping[str, Any], package: Path
             "versions": versions(),
         }
     )
+
+
+def compute_each(experiment: Experiment, points: Sequence[Mapping[str, Any]]) -> list[Fingerprint]:
+    """`compute` for each of many parameters of one experiment, whose notebook and modules are read once."""
+    if not points:
+        return []
+    shared = compute(experiment, points[0]).components
+    return [
+        Fingerprint({**shared, "parameters": _named_networks(identifying(one)), "assets": asset_hashes(one)})
+        for one in points
+    ]
 
 
 def explain(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -224,13 +236,23 @@ def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
     specs = [NETWORKS[name] for name in network_names(parameters)]
     names = [spec.asset for spec in specs if spec.asset]
     names += [text for name, value in parameters.items() if not is_network(name) for text in texts(value)]
-    hashes = {spec.packaged: sha256(spec.file) for spec in specs if spec.packaged and spec.file}
+    hashes = {spec.packaged: _digest(spec.file, spec.file.stat()) for spec in specs if spec.packaged and spec.file}
     for name in dict.fromkeys(names):
         if found := _hash_asset(name):
             # Two files of one name in two folders share an entry, which still changes with either.
             shown = portable(name)
             hashes[shown] = hash_of([hashes[shown], found]) if shown in hashes else found
     return dict(sorted(hashes.items()))
+
+
+def _digest(path: Path, status: os.stat_result) -> str:
+    return _digest_of(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(path: Path, size: int, modified: int) -> str:
+    """SHA-256, computed again only when the file's size or time has changed: a sweep asks ten thousand times."""
+    return sha256(path)
 
 
 def _hash_asset(name: str) -> str | None:

@@ -46,8 +46,11 @@ def reference_root() -> Path:
 
 
 def run_name(label: str, parameters: Mapping[str, Any]) -> str:
-    """A run's folder name: its profile (or "custom", "manual") and eight digits of its parameters' hash."""
-    return f"{label}-{hash_of(identifying(parameters))[:8]}"
+    """A run's folder name: its profile (or "custom", "manual") and the first digits of its parameters' hash.
+
+    Eight digits, for custom runs sixteen: with eight, two of ten thousand points would share one in a hundred times.
+    """
+    return f"{label}-{hash_of(identifying(parameters))[: 16 if label == CUSTOM else 8]}"
 
 
 def staging_folder(experiment: str, name: str, digest: str) -> Path:
@@ -196,12 +199,18 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def _with_record(root: Path) -> Iterator[Path]:
+    """Folders that hold a record; neither hidden ones nor what lies inside a run is looked at: there are thousands."""
+    for where, folders, files in os.walk(root):
+        if RECORD in files:
+            folders.clear()
+            yield Path(where)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
 def finished_runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Folder and record of each completed run below `root`, by path; damaged ones are passed over with a warning."""
-    for path in sorted(root.rglob(RECORD)):
-        folder = path.parent
-        if any(part.startswith(".") for part in folder.relative_to(root).parts):
-            continue
+    for folder in sorted(_with_record(root)):
         try:
             record = read_record(folder)
         except ResultsError as error:

@@ -33,7 +33,7 @@ class Job:
     """A wanted run. reasons: why it has to run, in plain words; none when its result is there and fresh.
 
     expected: how long it took last time, or is said to take by the sidecar, in words; "" where nobody knows. seconds:
-    the same as a number, None where the words hold none. resumed: it goes on from kept parts.
+    the same as a number, None where the words hold none. resumed: it goes on from kept parts. point: a sweep's values.
     """
 
     task: Task
@@ -42,6 +42,7 @@ class Job:
     finished: str = ""
     seconds: float | None = None
     resumed: bool = False
+    point: str = ""
 
     @property
     def stale(self) -> bool:
@@ -113,7 +114,7 @@ def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], forc
     reasons = explain(last[1]["fingerprint"].get("components", {}), fingerprint.components) if last else ["never run"]
     if last and not reasons:
         reasons = ["its folder is not whole"]
-    if (failed := _failure(experiment.name, task.name, fingerprint.digest)) is not None:
+    if (failed := failure(experiment.name, task.name, fingerprint.digest)) is not None:
         reasons = [failed, *(reasons if last else [])]
     resumed = (records.staging_folder(experiment.name, task.name, fingerprint.digest) / "parts").is_dir()
     if resumed:
@@ -134,7 +135,8 @@ def _last_run(folder: Path, experiment: str, label: str) -> tuple[Path, dict[str
         return max(same, key=lambda one: str(one[1]["start"]), default=None)
 
 
-def _failure(experiment: str, name: str, digest: str) -> str | None:
+def failure(experiment: str, name: str, digest: str) -> str | None:
+    """Why the run of this name and fingerprint failed last time, in words; None if it did not."""
     try:
         record = records.read_record(records.failed_folder(experiment, name))
     except ResultsError:
