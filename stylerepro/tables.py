@@ -18,8 +18,8 @@ _NULLABLE = _DTYPES | {"int": "Int64", "bool": "boolean"}
 def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.DataFrame:
     """`table` with exactly the declared columns, in their order and types.
 
-    Integers are taken for floats, whole floats with gaps for nullable integers; nothing else is converted. Raises
-    `ResultsError` that lists everything that does not fit.
+    Integers are taken for floats, and whole floats for integers, which pandas makes of them where a table is joined to
+    an empty one or has gaps; nothing else is converted. Raises `ResultsError` that lists everything that does not fit.
     """
     import pandera.pandas as pa
 
@@ -91,7 +91,7 @@ def _shape(series: pd.Series, column: Column) -> pd.Series:
         return series
     if column.type == "float" and kinds <= {int, float}:
         return pd.Series([np.nan if pd.isna(one) else float(one) for one in series], dtype="float64")
-    whole = kinds <= {int} or (column.nullable and kinds <= {int, float} and all(map(_is_whole, values)))
+    whole = kinds <= {int, float} and all(map(_is_whole, values))
     fits = {"int": whole, "bool": kinds <= {bool}, "str": kinds <= {str}}
     if not fits.get(column.type):
         return series

@@ -11,8 +11,9 @@ import torch
 import toy
 from PIL import Image
 
-from stylerepro import parts, results
+from stylerepro import parts, results, tables
 from stylerepro.errors import ParameterError, ResultsError
+from stylerepro.experiments import Column
 from stylerepro.record import ResultsWarning, install, read_progress
 
 SIDECAR = toy.SIDECAR.replace(
@@ -77,6 +78,17 @@ def test_tables_come_back_exactly(project):
     assert collected.name.tolist() == ["-", "NA"]
     assert [str(collected[name].dtype) for name in ("gamma", "r", "good")] == ["float64", "Int64", "bool"]
     assert results.tables_of(table="history")["toy"].step.tolist() == [1, 2]
+
+
+def test_whole_numbers_that_a_join_with_an_empty_table_made_floats_are_integers():
+    columns = {"size": Column("int")}
+    checked = tables.check(pd.DataFrame({"size": [8.0, 9.0]}), columns, "metrics")
+    assert checked["size"].dtype == "int64"
+    assert checked["size"].tolist() == [8, 9]
+    with pytest.raises(ResultsError, match="'size' must be int"):
+        tables.check(pd.DataFrame({"size": [8.0, 8.5]}), columns, "metrics")
+    with pytest.raises(ResultsError, match="'size' must be int|'size' has a gap"):
+        tables.check(pd.DataFrame({"size": [8.0, None]}), columns, "metrics")
 
 
 @pytest.mark.parametrize(
