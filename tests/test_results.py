@@ -87,7 +87,7 @@ def test_whole_numbers_that_a_join_with_an_empty_table_made_floats_are_integers(
     assert checked["size"].tolist() == [8, 9]
     with pytest.raises(ResultsError, match="'size' must be int"):
         tables.check(pd.DataFrame({"size": [8.0, 8.5]}), columns, "metrics")
-    with pytest.raises(ResultsError, match="'size' must be int|'size' has a gap"):
+    with pytest.raises(ResultsError, match=r"has a gap|must be int"):
         tables.check(pd.DataFrame({"size": [8.0, None]}), columns, "metrics")
 
 
