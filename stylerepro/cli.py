@@ -116,9 +116,10 @@ def sweep(
         return
     outcomes = _execute(console, planned.waiting, jobs, timeout)
     table = sweeps.collect(planned)
-    target = out or sweeps.table_path(planned)
-    tables.write(table, target)
-    console.print(Text(f"{len(table)} rows of {table['run'].nunique()} points in {target}"), soft_wrap=True)
+    if len(table):
+        target = out or sweeps.table_path(planned)
+        tables.write(table, target)
+        console.print(Text(f"{len(table)} rows of {table['run'].nunique()} points in {target}"), soft_wrap=True)
     if planned.failed or not runner.succeeded(outcomes):
         raise typer.Exit(1)
 

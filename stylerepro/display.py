@@ -3,6 +3,7 @@
 import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,6 +19,9 @@ from stylerepro.work import BUSY, COMPLETED, FAILED, FRESH, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from stylerepro.doctor import Finding
+    from stylerepro.sweeps import Sweep
 
 _WORDS = {COMPLETED: "done", FAILED: "FAILED", FRESH: "done by another process", BUSY: "skipped"}
 
@@ -136,7 +140,7 @@ def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:
     return lines
 
 
-def sweep_lines(sweep: Any, workers: int) -> list[str]:
+def sweep_lines(sweep: "Sweep", workers: int) -> list[str]:
     """The grid, how many points that is, how they stand, and how long the rest takes, so many at once."""
     lines = [f"{name}: {', '.join(str(one) for one in values)}" for name, values in sweep.grid.items()]
     sizes = " × ".join(str(len(values)) for values in sweep.grid.values())
@@ -204,9 +208,9 @@ def networks_table(networks: Iterable[Any]) -> Table:
     return table(("network", "style", "architecture", "λ_c λ_s λ_TV", "steps", "size", "where"), shown)
 
 
-def findings_table(findings: Iterable[Any]) -> Table:
+def findings_table(findings: Iterable["Finding"]) -> Table:
     """What `doctor` found."""
-    return table(("what", "state", "found", "what to do"), [(o.name, o.state, o.found, o.advice) for o in findings])
+    return table(("what", "state", "found", "what to do"), map(astuple, findings))
 
 
 def counts_table(collected: "pd.DataFrame") -> Table:

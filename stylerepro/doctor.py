@@ -1,6 +1,7 @@
 """What this machine has and lacks for the project's work: each thing with its state and what to do about it.
 
-It looks and repairs nothing. A check that breaks is itself a finding, so that one broken library hides nothing else.
+It repairs nothing; to see whether results can be kept it writes an empty file and removes it. A check that breaks is
+itself a finding, so that one broken library hides nothing else.
 """
 
 import os
@@ -27,6 +28,10 @@ _NAMED = 4  # packages or assets named in a line; the others are counted
 _INSTALL = "make environment, or: pip install -r requirements.txt"
 
 
+# What a check tells of each thing: state, what was found, advice where there is one.
+_Told = Iterator[tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing looked at. state: "ok", "note" or "wrong"; found: what there is; advice: what to do, "" for nothing."""
@@ -40,7 +45,7 @@ class Finding:
 def examine() -> list[Finding]:
     """All findings, in the order in which a new user meets the things."""
     found = []
-    for name, check in _CHECKS.items():
+    for name, check in CHECKS.items():
         try:
             found += [Finding(name, *one) for one in check()]
         except Exception as error:
@@ -49,9 +54,6 @@ def examine() -> list[Finding]:
                 Finding(name, WRONG, f"{type(error).__name__}: {error}", f"mend it, then look again: {_INSTALL}")
             )
     return found
-
-
-_Told = Iterator[tuple[str, ...]]
 
 
 def _python() -> _Told:
@@ -252,7 +254,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-_CHECKS: dict[str, Callable[[], _Told]] = {
+# Name to check, in the order in which a new user meets the things.
+CHECKS: dict[str, Callable[[], _Told]] = {
     "Python": _python, "packages": _packages, "torch": _torch, "devices": _devices, "threads": _threads,
     "memory": _memory, "disk": _disk, "results": _results, "cache and mirror": _assets, "loss networks": _networks,
     "pictures": _pictures, "browser": _browser, "C++ compiler": _compiler, "git": _git,

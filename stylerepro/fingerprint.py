@@ -7,7 +7,6 @@ code is compared as `ast.unparse` writes it. Nothing is imported to find out.
 
 import ast
 import functools
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -236,7 +235,8 @@ def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
     specs = [NETWORKS[name] for name in network_names(parameters)]
     names = [spec.asset for spec in specs if spec.asset]
     names += [text for name, value in parameters.items() if not is_network(name) for text in texts(value)]
-    hashes = {spec.packaged: _digest(spec.file, spec.file.stat()) for spec in specs if spec.packaged and spec.file}
+    packaged = [(spec.packaged, spec.file, spec.file.stat()) for spec in specs if spec.packaged and spec.file]
+    hashes = {name: _digest(file, status.st_size, status.st_mtime_ns) for name, file, status in packaged}
     for name in dict.fromkeys(names):
         if found := _hash_asset(name):
             # Two files of one name in two folders share an entry, which still changes with either.
@@ -245,12 +245,8 @@ def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
     return dict(sorted(hashes.items()))
 
 
-def _digest(path: Path, status: os.stat_result) -> str:
-    return _digest_of(path, status.st_size, status.st_mtime_ns)
-
-
 @functools.lru_cache(maxsize=64)
-def _digest_of(path: Path, size: int, modified: int) -> str:
+def _digest(path: Path, size: int, modified: int) -> str:
     """SHA-256, computed again only when the file's size or time has changed: a sweep asks ten thousand times."""
     return sha256(path)
 

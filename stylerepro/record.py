@@ -58,6 +58,11 @@ def staging_folder(experiment: str, name: str, digest: str) -> Path:
     return runs_root() / ".staging" / f"{experiment}-{name}-{digest[:12]}"
 
 
+def has_parts(experiment: str, name: str, digest: str) -> bool:
+    """Whether the run with this fingerprint was interrupted and has finished parts to go on from."""
+    return (staging_folder(experiment, name, digest) / "parts").is_dir()
+
+
 def write_progress(staging: Path, done: int, wanted: int, name: str) -> None:
     """Note how far a run has come, for the command that waits for it."""
     write_json(staging / _PROGRESS, {"done": done, "wanted": wanted, "name": name})
@@ -208,9 +213,12 @@ def _with_record(root: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
 
 
-def finished_runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Folder and record of each completed run below `root`, by path; damaged ones are passed over with a warning."""
-    for folder in sorted(_with_record(root)):
+def finished_runs(root: Path, named: str = "") -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Folder and record of each completed run below `root`, by path; damaged ones are passed over with a warning.
+
+    named: what the names of the folders begin with; the records of others are not read.
+    """
+    for folder in sorted(path for path in _with_record(root) if path.name.startswith(named)):
         try:
             record = read_record(folder)
         except ResultsError as error:

@@ -116,7 +116,7 @@ def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], forc
         reasons = ["its folder is not whole"]
     if (failed := failure(experiment.name, task.name, fingerprint.digest)) is not None:
         reasons = [failed, *(reasons if last else [])]
-    resumed = (records.staging_folder(experiment.name, task.name, fingerprint.digest) / "parts").is_dir()
+    resumed = records.has_parts(experiment.name, task.name, fingerprint.digest)
     if resumed:
         reasons.append("goes on from the parts that are kept")
     return Job(task, tuple(reasons), expected, finished, seconds, resumed and not force)
@@ -129,7 +129,7 @@ def _last_run(folder: Path, experiment: str, label: str) -> tuple[Path, dict[str
     except ResultsError:
         same = [
             (path, record)
-            for path, record in records.finished_runs(folder.parent)
+            for path, record in records.finished_runs(folder.parent, f"{label}-")
             if record["profile"] == label in folder.name and not record.get("manual")
         ]
         return max(same, key=lambda one: str(one[1]["start"]), default=None)

@@ -4,7 +4,7 @@ import itertools
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from stylerepro.files import project_root
 from stylerepro.fingerprint import Fingerprint, compute_each
 from stylerepro.parameters import Parameter, convert, unknown
 from stylerepro.record import ResultsWarning
-from stylerepro.work import Task, is_done
+from stylerepro.work import Task, done_record
 
 _SEEDS = ("seed", "seeds")
 
@@ -91,7 +91,8 @@ def _split(text: str, name: str) -> list[Any]:
 
 def _value(parameter: Parameter, value: Any, where: str) -> Any:
     if parameter.type.startswith("list") and not isinstance(value, list):
-        value = [value]
+        optional = "None" in parameter.type and str(value).lower() in ("none", "null")
+        value = None if optional else [value]
     return convert(parameter, value, where)
 
 
@@ -113,23 +114,21 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
     profiles = {_identity(resolve_parameters(experiment, one)): one for one in (*experiment.profiles, profile)}
     jobs, finished, failed, seconds = [], set(), set(), []
     for place, (point, chosen, print_) in enumerate(zip(points, parameters, prints, strict=True)):
-        label = profiles.get(_identity(chosen), CUSTOM)
-        task = Task(experiment.name, label, chosen, str(project_root()))
-        folder = records.runs_root() / experiment.name / task.name
+        task = Task(experiment.name, profiles.get(_identity(chosen), CUSTOM), chosen, str(project_root()))
         why: tuple[str, ...] = ("never run",)
-        if folder.is_dir() and is_done(folder, print_):
+        if record := done_record(records.runs_root() / experiment.name / task.name, print_):
             finished.add(place)
-            seconds.append(float(records.read_record(folder)["seconds"]))
+            seconds.append(float(record["seconds"]))
             why = ()
         elif (said := runner.failure(experiment.name, task.name, print_.digest)) is not None:
             why = (said,)
             if not retry:
                 failed.add(place)
-        jobs.append(runner.Job(task, why, "", point=shown(point)))
+        resumed = bool(why) and records.has_parts(experiment.name, task.name, print_.digest)
+        jobs.append(runner.Job(task, why, "", resumed=resumed, point=shown(point)))
     # What finished points took says more about the others than the whole profile does.
     each = sum(seconds) / len(seconds) if seconds else usual.seconds
-    told = runner.duration(each) if each else ""
-    timed = [runner.Job(job.task, job.reasons, told, seconds=each, point=job.point) for job in jobs]
+    timed = [replace(job, expected=runner.duration(each), seconds=each) for job in jobs] if each else jobs
     return Sweep(experiment, profile, values, points, timed, prints, frozenset(finished), frozenset(failed))
 
 
@@ -160,10 +159,10 @@ def collect(sweep: Sweep) -> pd.DataFrame:
     frames = []
     for point, job, print_ in zip(sweep.points, sweep.jobs, sweep.prints, strict=True):
         folder = records.runs_root() / sweep.experiment.name / job.task.name
-        if not is_done(folder, print_):  # what older code gave must not stand beside what this one does
+        record = done_record(folder, print_)
+        if record is None:  # what older code gave must not stand beside what this one does
             continue
         try:
-            record = records.read_record(folder)
             frame = tables.read(folder / "metrics.csv", record["columns"]["metrics"])
         except ResultsError as error:
             warnings.warn(f"{job.point}: {error}", ResultsWarning, stacklevel=2)

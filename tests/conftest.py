@@ -34,6 +34,22 @@ def pytest_collection_modifyitems(config, items):
         note(items, Path(config.workerinput["groups"]))
 
 
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Call the command in this process; gives exit status, output, errors."""
+    from stylerepro import cli
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["stylerepro", *words])
+        monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return run
+
+
 BLOCK = '''
 """Every way out of the machine is shut, and each try is written down."""
 import os, socket

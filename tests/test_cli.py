@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import toy
 
-from stylerepro import cli
-
 HEAVY = ("torch", "pandas", "papermill", "matplotlib", "skimage", "sklearn")
 
 
@@ -28,21 +26,6 @@ def unrun(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     (tmp_path / "notebooks").symlink_to(Path(__file__).resolve().parents[1] / "notebooks")
     return tmp_path
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Call the command in this process; gives exit status, output, errors."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["stylerepro", *words])
-        monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        captured = capsys.readouterr()
-        return exit_.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 def test_list_shows_every_experiment(project, call):

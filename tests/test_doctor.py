@@ -7,7 +7,7 @@ from collections import namedtuple
 
 import pytest
 
-from stylerepro import assets, cli, doctor
+from stylerepro import assets, doctor
 from stylerepro.networks import NETWORKS
 
 Usage = namedtuple("Usage", "total used free")
@@ -32,7 +32,7 @@ def examined(name):
 def test_a_machine_as_it_should_be_has_nothing_wrong(project, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 10**12))
     found = doctor.examine()
-    assert {one.name for one in found} == set(doctor._CHECKS)
+    assert {one.name for one in found} == set(doctor.CHECKS)
     assert [one for one in found if one.state == doctor.WRONG] == []
     assert all(one.advice for one in found if one.state != doctor.OK), "what is not well needs advice"
     assert not list(project.rglob(".doctor*")), "its probe stays behind"
@@ -140,19 +140,15 @@ def test_a_broken_library_is_a_finding_and_hides_no_other(project, monkeypatch):
     found = {one.name: one for one in doctor.examine()}
     assert found["torch"].state == doctor.WRONG
     assert "AttributeError" in found["torch"].found
-    assert set(found) == set(doctor._CHECKS)
+    assert set(found) == set(doctor.CHECKS)
 
 
 @pytest.mark.parametrize(("spoil", "code"), [(False, 0), (True, 1)])
-def test_the_command_shows_all_and_ends_with_1_where_something_is_wrong(project, monkeypatch, capsys, spoil, code):
+def test_the_command_shows_all_and_ends_with_1_where_something_is_wrong(project, monkeypatch, call, spoil, code):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 10 if spoil else 10**12))
-    monkeypatch.setattr(sys, "argv", ["stylerepro", "doctor"])
-    monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)
     monkeypatch.setenv("COLUMNS", "250")
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert (ended.value.code or 0) == code
-    out = capsys.readouterr().out
-    for name in doctor._CHECKS:
+    ended, out, _ = call("doctor")
+    assert ended == code
+    for name in doctor.CHECKS:
         assert name in out
     assert ("free some space there" in out) == spoil

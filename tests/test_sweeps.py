@@ -2,18 +2,18 @@
 
 import json
 import shutil
-import sys
 
 import pandas as pd
 import pytest
 import toy
 
-from stylerepro import cli, record, runner, sweeps
+from stylerepro import fingerprint, record, runner, sweeps
 from stylerepro.errors import ParameterError, RunError
 from stylerepro.experiments import load
-from stylerepro.fingerprint import compute, compute_each
+from stylerepro.fingerprint import compute, compute_each, notebook_code
 from stylerepro.record import ResultsWarning, runs_root
 
+PARAMETERS = "some: list[float] | None = None  # what may be left out\n" + toy.PARAMETERS
 FAILING = 'assert run.parameters["size"] != 6 or os.path.exists(os.environ["MENDED"]), "six"\n' + toy.BODY
 
 
@@ -22,21 +22,8 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
     monkeypatch.setenv("MENDED", str(tmp_path / "mended"))
     monkeypatch.setenv("COLUMNS", "200")
-    toy.add(tmp_path, "toy", FAILING)
+    toy.add(tmp_path, "toy", FAILING, parameters=PARAMETERS)
     return tmp_path
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["stylerepro", "sweep", "toy", *words])
-        monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -47,6 +34,7 @@ def call(monkeypatch, capsys):
         ({"gammas": "[0,1],[0,10]"}, None, {"gammas": [[0.0, 1.0], [0.0, 10.0]]}),
         ({"rate": "none,0.5", "strict": "true"}, None, {"rate": [None, 0.5], "strict": [True]}),
         ({"size": "4"}, 3, {"size": [4], "seed": [0, 1, 2]}),
+        ({"some": "none,0.5"}, None, {"some": [None, [0.5]]}),
     ],
 )
 def test_the_grid_is_read_as_typed(project, texts, seeds, wanted):
@@ -94,24 +82,19 @@ def test_a_point_that_is_a_profiles_run_is_that_run(project):
     assert other.point == "size=5"
 
 
-def test_ten_thousand_points_have_ten_thousand_places(project):
-    """Time is not asserted on here; the notebook and its modules are read once, not ten thousand times."""
+def test_ten_thousand_points_have_places_of_their_own_and_the_notebook_is_not_read_for_each(project, monkeypatch):
     reads = []
-    real = sweeps.compute_each
-    sweeps.compute_each = lambda *given: reads.append(1) or real(*given)
-    try:
-        numbers = ",".join(map(str, range(10, 110)))
-        planned = sweeps.plan("toy", "smoke", {"size": numbers, "seed": numbers})
-    finally:
-        sweeps.compute_each = real
-    assert len(reads) == 1
+    monkeypatch.setattr(fingerprint, "notebook_code", lambda path: reads.append(path) or notebook_code(path))
+    numbers = ",".join(map(str, range(10, 110)))
+    planned = sweeps.plan("toy", "smoke", {"size": numbers, "seed": numbers})
     assert len({job.task.name for job in planned.jobs}) == len(planned.jobs) == 10_000
     assert len({job.point for job in planned.jobs}) == 10_000
+    assert len(reads) <= 2, "once for the points, once for the profile's own run"
 
 
 def test_a_sweep_from_end_to_end(project, call):
     """A failed point stops no other, finished ones are kept, --retry takes up the failed, the table has them all."""
-    words = ["-p", "size=5,6", "-p", "gammas=0,10", "--profile", "smoke"]
+    words = ["sweep", "toy", "-p", "size=5,6", "-p", "gammas=0,10", "--profile", "smoke"]
     code, out, _ = call(*words, "--plan")
     assert code == 0
     assert "2 × 2 = 4 points, 0 of them finished" in out
@@ -147,12 +130,12 @@ def test_a_sweep_from_end_to_end(project, call):
     ), "what finished points took is the best guess"
 
     planned = sweeps.plan("toy", "smoke", {"size": "5,6", "gammas": "0,10"})
-    toy.add(project, "toy", FAILING.replace("/ 3", "/ 4"))
+    toy.add(project, "toy", FAILING.replace("/ 3", "/ 4"), parameters=PARAMETERS)
     stale = sweeps.plan("toy", "smoke", {"size": "5,6", "gammas": "0,10"})
     assert len(planned.finished) == 4
     assert len(stale.waiting) == 4
     assert sweeps.collect(stale).empty, "what older code gave is in the table"
-    toy.add(project, "toy", FAILING)
+    toy.add(project, "toy", FAILING, parameters=PARAMETERS)
     (runs_root() / "toy" / table["run"][0] / "metrics.csv").unlink()
     planned = sweeps.plan("toy", "smoke", {"size": "5,6", "gammas": "0,10"})
     with pytest.warns(ResultsWarning, match=r"size=5, gammas=0\.0: "):
