@@ -136,6 +136,7 @@ def test_more_threads_than_cores_is_a_note(project, monkeypatch):
 def test_a_broken_library_is_a_finding_and_hides_no_other(project, monkeypatch):
     """A torchvision of another build imports, and breaks at its first operator."""
     broken = types.ModuleType("torchvision")
+    broken.__version__ = "0.1"
     monkeypatch.setitem(sys.modules, "torchvision", broken)
     found = {one.name: one for one in doctor.examine()}
     assert found["torch"].state == doctor.WRONG

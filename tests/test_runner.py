@@ -173,7 +173,9 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project):
         toy.add(project, name, PARTS.replace("calls.txt", f"{name}.txt"))
         calls[name] = project / f"{name}.txt"
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        processes[name] = command("run", name, start_new_session=True, **pipes)
+        # As in a terminal, also where these tests run in the background of a shell, which has Ctrl-C ignored.
+        heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+        processes[name] = command("run", name, start_new_session=True, **pipes, **heeding)
     wait_until(lambda: all(path.exists() and path.read_text().split() == ["0", "1", "2"] for path in calls.values()))
     children = [child for one in processes.values() for child in psutil.Process(one.pid).children(recursive=True)]
     assert len(children) >= 4  # a worker and a kernel each

@@ -133,6 +133,7 @@ def test_a_sweep_from_end_to_end(project, call):
     toy.add(project, "toy", FAILING.replace("/ 3", "/ 4"), parameters=PARAMETERS)
     stale = sweeps.plan("toy", "smoke", {"size": "5,6", "gammas": "0,10"})
     assert len(planned.finished) == 4
+    assert planned.waiting == []
     assert len(stale.waiting) == 4
     assert sweeps.collect(stale).empty, "what older code gave is in the table"
     toy.add(project, "toy", FAILING, parameters=PARAMETERS)
