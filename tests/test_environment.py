@@ -143,6 +143,7 @@ def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
     words = ["make", "--no-print-directory", *arguments]
     if not any(word.startswith("PYTHON=") for word in arguments):
         words.append(f"PYTHON={sys.executable}")
-    # The flags and variables of a make that called the tests are not this one's.
-    clean = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"}}
+    # The flags and variables of a make that called the tests (`make test VENV=elsewhere`) are not this one's.
+    theirs = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "VENV", "PYTHON", "PROFILE", "JOBS", "PIP_ARGS", "PYTEST_ARGS"}
+    clean = {name: value for name, value in os.environ.items() if name not in theirs}
     return subprocess.run(words, cwd=folder, env=clean, capture_output=True, text=True, check=False)
