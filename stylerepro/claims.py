@@ -2,11 +2,12 @@
 
 `stylerepro/ledger/NNN.yaml` holds one document each: where it comes from, and its claims with their rules, written down
 before the first run that tests them (`rules` and `verdicts` in that folder say what a rule may be). There is no field
-for a verdict. `planned.yaml` lists experiments that have no notebook yet, with the columns that rules count on.
+for a verdict. `planned.yaml` lists experiments that have no notebook yet, with the columns that rules count on. What no
+document claims stands in its experiment's sidecar, in the same form, as a claim of document `own`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 
 from stylerepro import experiments
 from stylerepro.errors import ClaimError
-from stylerepro.experiments import CROSSCHECK, REFERENCE, RUN_COLUMNS
+from stylerepro.experiments import CROSSCHECK, OWN, REFERENCE, RUN_COLUMNS, Experiment
 from stylerepro.ledger.findings import Finding
 from stylerepro.ledger.grammar import Declared, checked
 from stylerepro.ledger.selection import NOT_TESTED, Rule
@@ -72,7 +73,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All documents by id, all claims in order, the experiments that have no notebook yet, and findings by document."""
+    """All documents by id, all claims in order, the experiments that have no notebook yet, and findings by document.
+
+    Claims of the suite's own ablations come last; their document, `own`, is none of `documents`.
+    """
 
     documents: Mapping[str, Document]
     claims: tuple[Claim, ...]
@@ -93,14 +97,15 @@ class Ledger:
 def load_ledger(folder: Path | None = None, declared: Declared | None = None) -> Ledger:
     """The ledger of `folder` (None: the project's own), checked from end to end.
 
-    declared: experiment to the columns of its table; None takes the notebooks' sidecars, and for experiments without a
-    notebook `planned.yaml`. Raises `ClaimError` for anything that is not as it should be, a rule that could not fail
-    among it.
+    declared: experiment to the columns of its table; None takes the notebooks' sidecars, with the claims of their own,
+    and for experiments without a notebook `planned.yaml`. Raises `ClaimError` for anything that is not as it should be,
+    a rule that could not fail among it.
     """
     folder = FOLDER if folder is None else Path(folder)
     if not folder.is_dir():
         raise ClaimError(f"{folder.name} is no ledger: a folder with a file NNN.yaml for each document is needed.")
-    built = {one.name: list(one.columns) for one in experiments.discover()} if declared is None else dict(declared)
+    found = experiments.discover() if declared is None else []
+    built = {one.name: list(one.columns) for one in found} if declared is None else dict(declared)
     planned = {name: list(entry["columns"]) for name, entry in _planned(folder / "planned.yaml").items()}
     everything = {**planned, **built}
     documents, findings, claims = {}, {}, []
@@ -117,6 +122,7 @@ def load_ledger(folder: Path | None = None, declared: Declared | None = None) ->
         claims += mine
         if finding is not None:
             findings[document.id] = Finding.parse(finding, document.id, [claim.id for claim in mine])
+    claims += [claim for one in found for claim in _own(one, everything)]
     return Ledger(documents, tuple(claims), frozenset(set(planned) - set(built)), findings)
 
 
@@ -233,6 +239,13 @@ def _claim(content: Any, place: int, document: str, declared: Declared) -> Claim
         notes=(content.get("notes") or "").strip(),
         **texts,
     )
+
+
+def _own(experiment: Experiment, declared: Declared) -> Iterator[Claim]:
+    """The claims that the experiment's sidecar declares."""
+    for place, content in enumerate(experiment.own_claims, start=1):
+        content = {"experiment": experiment.name, **content}
+        yield replace(_claim(content, place, experiment.name, declared), document=OWN)
 
 
 def _planned(path: Path) -> dict[str, Any]:

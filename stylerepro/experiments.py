@@ -1,7 +1,7 @@
 """Experiments: what a notebook and its sidecar file declare, checked when they are loaded.
 
 An experiment is `notebooks/NAME.ipynb` with `notebooks/NAME.yaml`, and nothing else: the sidecar names the document and
-its claims, the columns of the tables, the profiles and the time to expect.
+its claims (document `own`: it declares its own), the columns of the tables, the profiles and the time to expect.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ PROFILES = ("smoke", "laptop", "reference", "crosscheck", "paper")
 REFERENCE, CROSSCHECK = "reference", "crosscheck"
 DEFAULT_PROFILE = "laptop"
 CUSTOM = "custom"
+OWN = "own"  # stands for a document where an ablation tests what none of them claims
 
 _KEYS = ("title", "document", "claims", "expected", "columns", "history", "explore", "profiles")
 _REQUIRED = ("title", "document", "claims", "columns", "profiles")
@@ -78,6 +79,7 @@ class Experiment:
 
     columns, history_columns: of metrics.csv and history.csv; no history columns, no history.
     explore: how the book shows its gallery; None for an experiment without one.
+    own_claims: as they are declared, for the ledger to check; their ids stand in `claims`.
     parameters: those of the notebook's tagged cell, without `out`.
     """
 
@@ -92,6 +94,7 @@ class Experiment:
     parameters: Mapping[str, Parameter]
     hardware: str = ""
     explore: Explore | None = None
+    own_claims: tuple[Mapping[str, Any], ...] = ()
 
 
 def names() -> list[str]:
@@ -110,11 +113,10 @@ def load(name: str) -> Experiment:
     Raises `RunError` for an unknown name and for a sidecar that is not as it should be, `ParameterError` for a
     notebook whose parameters cell is not.
     """
-    folder = project_root() / "notebooks"
-    sidecar = folder / f"{name}.yaml"
+    sidecar = project_root() / "notebooks" / f"{name}.yaml"
     if not sidecar.is_file():
         raise RunError(unknown(name, names(), "experiment", "This project"))
-    return _Sidecar(sidecar, read_parameters(folder / f"{name}.ipynb")).experiment()
+    return _Sidecar(sidecar, read_parameters(sidecar.with_suffix(".ipynb"))).experiment()
 
 
 def resolve_parameters(
@@ -154,10 +156,8 @@ def _checked(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any
 def profile_of(experiment: Experiment, parameters: Mapping[str, Any]) -> str:
     """The profile that has exactly these parameters (but the reserved ones), else "custom"."""
     wanted = identifying(parameters)
-    for name in experiment.profiles:
-        if identifying(resolve_parameters(experiment, name)) == wanted:
-            return name
-    return CUSTOM
+    same = (name for name in experiment.profiles if identifying(resolve_parameters(experiment, name)) == wanted)
+    return next(same, CUSTOM)
 
 
 def identifying(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,23 +219,23 @@ class _Sidecar:
         return content
 
     def text(self, content: Any, what: str, pattern: str = r"(?s).+") -> str:
-        if not isinstance(content, str) or not re.fullmatch(pattern, content):
-            raise self.refusal(f'has {what} {content!r}; text is needed, ids in quotes as in "003" and "003.1"')
-        return content
+        if isinstance(content, str) and re.fullmatch(pattern, content):
+            return content
+        raise self.refusal(f'has {what} {content!r}; text is needed, ids in quotes as in "003" and "003.1"')
 
     def experiment(self) -> Experiment:
         expected = self.mapping(self.content.get("expected", {}), "expected", ("hardware", *PROFILES))
-        claims = self.content["claims"]
-        if not isinstance(claims, list):
-            raise self.refusal(f"must have a list as claims, not {claims!r}")
+        document = self.text(self.content["document"], "the document", rf"\d{{3}}|methods|{OWN}")
+        claims, own = self.claims(self.content["claims"], document)
         profiles = self.mapping(self.content["profiles"], "profiles", PROFILES)
         columns = self.columns(self.content["columns"], "columns")
         history = self.columns(self.content.get("history") or {}, "history")
         return Experiment(
             name=self.path.stem,
             title=self.text(self.content["title"], "the title"),
-            document=self.text(self.content["document"], "the document", r"\d{3}|methods"),
-            claims=tuple(self.text(claim, "the claim", r"\d{3}\.\d+") for claim in claims),
+            document=document,
+            claims=claims,
+            own_claims=own,
             notebook=self.path.with_suffix(".ipynb"),
             columns=columns,
             history_columns=history,
@@ -247,6 +247,14 @@ class _Sidecar:
             hardware=str(expected.get("hardware", "")),
             explore=self.explore(self.content["explore"], columns, history) if "explore" in self.content else None,
         )
+
+    def claims(self, content: Any, document: str) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:
+        if not isinstance(content, list):
+            raise self.refusal(f"must have a list as claims, not {content!r}")
+        if document != OWN:
+            return tuple(self.text(claim, "the claim", r"\d{3}\.\d+") for claim in content), ()
+        own = tuple(self.mapping(claim, "a claim of its own") for claim in content)
+        return tuple(f"{self.path.stem}.{place + 1}" for place in range(len(own))), own
 
     def explore(self, content: Any, *tables: Mapping[str, Column]) -> Explore:
         given = dict(self.mapping(content, "explore", _EXPLORE_KEYS))

@@ -15,7 +15,7 @@ import pandas as pd
 
 from stylerepro.claims import Ledger, evaluate, tables_from_results
 from stylerepro.errors import ClaimError
-from stylerepro.experiments import CROSSCHECK, PROFILES, REFERENCE
+from stylerepro.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger.selection import NOT_TESTED, VERDICTS, short_text
 from stylerepro.parameters import unknown
@@ -108,11 +108,14 @@ def summary(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = st
 
 
 def counts(ledger: Ledger, table: pd.DataFrame) -> str:
-    """How many claims of each document have which verdict, as a Markdown table; see `summary`."""
+    """How many claims of each document have which verdict, as a Markdown table; see `summary`.
+
+    The suite's own ablations do not count among those of the documents.
+    """
     lines = [f"| document | {' | '.join(VERDICTS)} |", "|---|" + "---|" * len(VERDICTS)]
     for id, document in ledger.documents.items():
         lines.append(f"| {id}: {document.title} | {_counted(table[table['document'] == id])} |")
-    return "\n".join([*lines, f"| **all** | {_counted(table)} |"])
+    return "\n".join([*lines, f"| **all** | {_counted(table[table['document'] != OWN])} |"])
 
 
 def findings(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = str) -> str:

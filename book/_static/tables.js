@@ -5,7 +5,7 @@
   "use strict";
 
   const FILTERS = /^(document|verdict|network|profile)/i;
-  const CLAIM = /^(\d{3})\.\d/; // its document is in its number
+  const CLAIM = /^(?:(\d{3})|[a-z]\w*)\.\d+/; // its document is in its number; an own ablation's begins with its name
   const UNITS = { ms: 0.001, s: 1, min: 60, h: 3600 };
   const collator = new Intl.Collator("en", { numeric: true });
 
@@ -88,7 +88,7 @@
     const chosen = new Map();
     const columns = header.map((name, x) => [name, row => values(row.cells[x])]).filter(([name]) => FILTERS.test(name));
     if (rows.every(row => CLAIM.test(textOf(row.cells[0]))) && !columns.some(([name]) => /^document/i.test(name)))
-      columns.unshift(["Document", row => [CLAIM.exec(textOf(row.cells[0]))[1]]]);
+      columns.unshift(["Document", row => [CLAIM.exec(textOf(row.cells[0]))[1] ?? "own"]]);
     for (const [name, of] of columns) {
       const found = new Map(rows.map(row => [row, of(row)]));
       const kinds = [...new Set([...found.values()].flat())].sort(collator.compare);

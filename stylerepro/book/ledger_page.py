@@ -8,6 +8,7 @@ from typing import Any
 
 from stylerepro.book.runs import place
 from stylerepro.book.text import anchor, badge, claim_link, fold, list_table, one_line, small
+from stylerepro.experiments import OWN
 from stylerepro.ledger.selection import (
     NOT_REPRODUCED,
     NOT_TESTED,
@@ -23,7 +24,7 @@ Row = Mapping[str, Any]
 CSV = "ledger.csv"
 _HEAD = ("Claim", "Verdict", "Stated", "Measured", "Interval", "Effect", "n / runs", "Networks", "Notebook")
 _WIDTHS = (19, 14, 9, 11, 10, 9, 8, 11, 11)
-_NONE = "The ledger has no claim of this document."
+_NONE = "The ledger has no such claim."
 _ANSWERS = {REPRODUCED: "Holds", TREND_ONLY: "Holds in part", NOT_REPRODUCED: "Does not hold", NOT_TESTED: "Not tested"}
 _GROUND = {
     "smoke": "From runs of profile `smoke`, which only show that everything works: these verdicts mean nothing.",
@@ -36,8 +37,11 @@ _GROUND = {
 
 
 def summary(rows: Sequence[Row], profile: str) -> str:
-    """How many claims have which verdict, and from what runs."""
-    return f"{counts(rows)}\n\n{_GROUND[profile]}"
+    """How many claims of the documents have which verdict, and of the suite's own ablations, and from what runs."""
+    own = [row for row in rows if row["document"] == OWN]
+    told = [counts([row for row in rows if row["document"] != OWN])]
+    told += [f"Beside them, of the suite's own ablations: {counts(own)}"] if own else []
+    return "\n\n".join([*told, _GROUND[profile]])
 
 
 def counts(rows: Sequence[Row]) -> str:
@@ -123,7 +127,7 @@ def interval(row: Row) -> str:
 
 
 def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
-    lines: list[Sequence[str]] = [("Claim", "The document says", "Measured", "Why this verdict")]
+    lines: list[Sequence[str]] = [("Claim", "As it is claimed", "Measured", "Why this verdict")]
     for row in rows:
         says = [f'<span class="quote">“{one_line(row["quote"])}”</span>', small(row["place"])]
         if row["number"] is not None:

@@ -1,10 +1,13 @@
 """Pieces of MyST that several generated pages are made of."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+
+from stylerepro.experiments import OWN
 
 
 def badge(verdict: str) -> str:
@@ -14,12 +17,13 @@ def badge(verdict: str) -> str:
 
 def anchor(claim: str) -> str:
     """The claim's address on its document's page."""
-    return f"claim-{claim.replace('.', '-')}"
+    return f"claim-{re.sub(r'[._]', '-', claim)}"
 
 
 def claim_link(claim: str, up: str = "") -> str:
     """A link to the claim's card. up: from the page to the book's root ("" or "../")."""
-    return f"[{claim}]({up}documents/{claim.split('.')[0]}.md#{anchor(claim)})"
+    document = claim.split(".")[0]
+    return f"[{claim}]({up}documents/{document if document.isdecimal() else OWN}.md#{anchor(claim)})"
 
 
 def small(text: str) -> str:
