@@ -125,6 +125,20 @@ def sweep(
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="What the new experiment is called: small letters, digits, _.")],
+    source: Annotated[str, typer.Option("--from", help="The experiment to begin with.")],
+    title: Annotated[str, typer.Option(help="Its title; one is made of the other's where none is given.")] = "",
+) -> None:
+    """Begin an ablation of your own: a notebook and its sidecar, as a copy that runs and has a claim of its own."""
+    from stylerepro import ablations
+
+    made = ablations.begin(name, source, title)
+    print(f"notebooks/{name}.ipynb and notebooks/{name}.yaml are there: {made.title}, claim {made.claims[0]}.")
+    print(f"Change them, try them with: stylerepro run {name} --profile smoke && stylerepro book --profile smoke")
+
+
+@app.command()
 def status(profile: AnyProfile = None) -> None:
     """Say which runs are fresh, which are stale, and why."""
     from stylerepro import display, runner

@@ -26,7 +26,7 @@ GROUPS: Sequence[tuple[str, str, tuple[str, ...]]] = (
       "pool", "estimate", "runner", "sweeps", "publish", "files", "locks", "errors", "doctor",
       "cli", "cli_pictures",
       "cli_shared")),
-    ("ledger", "The ledger and the book", ("claims", "standing", "ledger", "book")),
+    ("ledger", "The ledger and the book", ("claims", "standing", "ablations", "ledger", "book")),
 )  # fmt: skip
 OTHERS = ("others", "Other modules")
 _WIDTH = 88

@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 CSV = "ledger.csv"
 _HEAD = ("Claim", "Verdict", "Stated", "Measured", "Interval", "Effect", "n / runs", "Networks", "Notebook")
 _WIDTHS = (19, 14, 9, 11, 10, 9, 8, 11, 11)
-_NONE = "The ledger has no such claim."
+_NONE = "The ledger has no claim for this page."
 _ANSWERS = {REPRODUCED: "Holds", TREND_ONLY: "Holds in part", NOT_REPRODUCED: "Does not hold", NOT_TESTED: "Not tested"}
 _GROUND = {
     "smoke": "From runs of profile `smoke`, which only show that everything works: these verdicts mean nothing.",

@@ -10,7 +10,7 @@ from typing import Any
 from stylerepro.book import alternatives, runs
 from stylerepro.book.text import definition, fold
 from stylerepro.errors import ResultsError
-from stylerepro.experiments import CROSSCHECK, Experiment
+from stylerepro.experiments import CROSSCHECK, OWN, Experiment
 from stylerepro.networks import NetworkSpec
 from stylerepro.record import RECORD
 
@@ -57,9 +57,9 @@ def model_card(path: Path) -> str:
 
 
 def readme_table(entries: Sequence[Experiment]) -> str:
-    """The experiments as the README lists them."""
+    """The experiments as the README lists them: own ablations, which come and go, stand in the book alone."""
     lines = ["| notebook | document | claims | `laptop` takes |", "|---|---|---|---|"]
-    for one in entries:
+    for one in (entry for entry in entries if entry.document != OWN):
         profile = one.profiles.get("laptop")
         takes = (profile and profile.expected) or "not measured"
         claims = ", ".join(one.claims) or "none"
