@@ -13,6 +13,7 @@ from stylerepro import assets, perceptual, weights
 from stylerepro.errors import NetworkError
 from stylerepro.networks import NETWORKS, NetworkSpec
 from stylerepro.perceptual import LossNetwork
+from stylerepro.transfer import transfer
 
 PICTURES = torch.rand(2, 3, 33, 40, generator=torch.Generator().manual_seed(0))
 
@@ -55,6 +56,22 @@ def test_a_batch_gives_what_pictures_alone_give():
     together = network(PICTURES)["relu3_2"]
     alone = torch.cat([network(p[None])["relu3_2"] for p in PICTURES])
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_a_network_of_ones_own_needs_a_specification_and_weights():
+    """As the book's page on a new experiment shows it."""
+    spec = NetworkSpec("mine", (2, 2), (4, 6), None, "layers", "reflect", "as trained", "my own training")
+    generator = torch.Generator().manual_seed(0)
+    weights, channels = {}, 3
+    for layer, width in (("conv1_1", 4), ("conv1_2", 4), ("conv2_1", 6), ("conv2_2", 6)):
+        weights[f"{layer}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) / 5
+        weights[f"{layer}.bias"] = torch.zeros(width)
+        channels = width
+    vgg = LossNetwork(spec, ["relu1_1", "relu2_2"], state=weights)
+    content, style = torch.rand(2, 1, 3, 16, 16, generator=generator)
+    layers = {"content_layers": ["relu2_2"], "style_layers": ["relu1_1", "relu2_2"]}
+    losses = transfer(content, style, network=vgg, iterations=20, **layers).history["total"]
+    assert losses.iloc[-1] < 0.9 * losses.iloc[0]
 
 
 def test_average_pooling_is_the_average():

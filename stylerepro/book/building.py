@@ -126,6 +126,7 @@ class _Filling:
             "ledger": lambda _: ledger_page.table(rows, titles),
             "networks": lambda _: pages.networks_table(NETWORKS.values()),
             "compact_card": lambda _: pages.model_card(CARD),
+            "verdicts": lambda document: ledger_page.told(of(document)),
             "answer": lambda document: ledger_page.answer(of(document)),
             "claims": lambda document: ledger_page.cards(of(document), titles),
             "citation": lambda document: chapters.citation(ledger.documents, document),

@@ -107,6 +107,11 @@ def verdicts(rows: Sequence[Row]) -> str:
     return _cards(rows, lambda row: f"{claim_link(row['id'], '../')}\n\n{badge(row['verdict'])}", False)
 
 
+def told(rows: Sequence[Row]) -> str:
+    """The claims with their verdicts in a line of text, for a page at the book's root."""
+    return ", ".join(f"{claim_link(row['id'])} *{row['verdict']}*" for row in rows) or _NONE
+
+
 def stated(row: Row) -> str:
     """The number that the document states, with its unit; "" where it states none."""
     if row["number"] is None:
