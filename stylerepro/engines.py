@@ -1,0 +1,157 @@
+"""Where runs are done: on this machine, by Dask's workers on any machines, by the jobs of a Slurm cluster."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stylerepro import away, runner
+from stylerepro.errors import RunError
+from stylerepro.parameters import unknown
+from stylerepro.work import Task
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as Distant
+
+LOCAL, DASK, SLURM = "local", "dask", "slurm"
+ENGINES = (LOCAL, DASK, SLURM)
+_TOPIC = "stylerepro-started"
+_START = "dask worker {address} --nthreads 1"
+_CONNECT = "15s"
+
+
+class EngineWarning(UserWarning):
+    """Runs that wait for something that may never come."""
+
+
+@contextmanager
+def opened(engine: str, *, address: str = "", gpus: int = 0, jobs: int = 1) -> Iterator[tuple[Executor | None, int]]:
+    """The executor to hand to `runner.execute`, None for this machine, and how many runs go on at once.
+
+    address: of Dask's scheduler, `tcp://HOST:PORT`. gpus: for each run. jobs: runs at once, on this machine. What has
+    not ended by the end of the block is given up. Raises `RunError` for what does not go together, a scheduler that
+    does not answer, and workers none of which has the GPUs.
+    """
+    if engine not in ENGINES:
+        raise RunError(unknown(engine, list(ENGINES), "engine", "The command"))
+    if engine != DASK and address:
+        raise RunError(f"--address is that of Dask's scheduler; --engine {engine} has none.")
+    if engine == LOCAL:
+        runner.threads_each(jobs)
+        if gpus:
+            raise RunError("--gpus-per-run is for --engine dask; on this machine a notebook takes a GPU by itself.")
+        yield None, jobs
+        return
+    if not address:
+        raise RunError("--engine dask needs --address tcp://HOST:PORT, which `dask scheduler` prints at its start.")
+    with _connected(address) as client, away.token() as token:
+        at_once = _at_once(client, gpus)
+        executor = DaskExecutor(client, token, gpus)
+        try:
+            yield executor, at_once
+        finally:
+            executor.stop()
+
+
+@contextmanager
+def _connected(address: str) -> "Iterator[Client]":
+    try:
+        from distributed import Client
+    except ImportError:
+        raise RunError("--engine dask needs the package distributed: pip install -e '.[cluster]' in the project's folder.") from None
+    try:
+        client = Client(address, timeout=_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"no Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, or correct --address."
+        ) from None
+    with client:
+        yield client
+
+
+def _at_once(client: "Client", gpus: int) -> int:
+    """How many runs the workers take together."""
+    address = client.scheduler.address  # type: ignore[union-attr]
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not workers:
+        how = _START.format(address=address) + (f" --resources GPU={gpus}" if gpus else "")
+        warnings.warn(f"the scheduler has no worker; runs wait until there is one: {how}", EngineWarning, stacklevel=2)
+        return 1
+    if not gpus:
+        return sum(one["nthreads"] for one in workers)
+    free = [int(one["resources"].get("GPU", 0) // gpus) for one in workers]
+    if not any(free):
+        how = _START.format(address=address)
+        raise RunError(f"none of the {len(free)} workers has {gpus} GPU for a run: {how} --resources GPU={gpus}")
+    return sum(min(one["nthreads"], room) for one, room in zip(workers, free, strict=True))
+
+
+class DaskExecutor(Executor):
+    """Runs on the workers of a Dask scheduler; what they send back is put in its place here.
+
+    gpus: so many of the resource `GPU` for each run; a worker says with `--resources GPU=1` that it has one. A run whose
+    worker dies is taken up by another; after three more deaths it fails.
+    """
+
+    def __init__(self, client: "Client", token: str, gpus: int = 0) -> None:
+        self._client, self._token = client, token
+        self._resources = {"GPU": gpus} if gpus else None
+        self._open: dict[str, tuple[Distant, Future[Any]]] = {}
+        client.subscribe_topic(_TOPIC, self._started)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As the runner calls it: `submit(work.perform, task)`. The worker performs the task wherever it has to."""
+        (task,) = args
+        outer: Future[Any] = Future()
+        errand = away.errand(task, self._token)
+        key = f"stylerepro-{task.experiment}-{task.name}-{time.time_ns()}"
+        inner = self._client.submit(_on_worker, errand, key=key, pure=False, resources=self._resources)
+        self._open[key] = inner, outer
+        inner.add_done_callback(lambda done: self._arrived(key, task))
+        return outer
+
+    def _started(self, event: tuple[float, str]) -> None:
+        # Dask hands on what any of its clients' workers say, and a run that is taken up again starts twice.
+        _, key = event
+        if key in self._open and not self._open[key][1].running():
+            self._open[key][1].set_running_or_notify_cancel()
+
+    def _arrived(self, key: str, task: Task) -> None:
+        from distributed import KilledWorker
+
+        inner, outer = self._open[key]
+        try:
+            outer.set_result(away.receive(inner.result(), task))
+        except KilledWorker as error:
+            last = getattr(error.last_worker, "address", "")
+            why = f"its workers died one after another, the last of them {last}; the usual cause is too little memory"
+            outer.set_exception(RunError(why))
+        except CancelledError:
+            outer.set_exception(RunError("Dask's scheduler was lost, or gave the run up; run the same command again"))
+        except Exception as error:
+            # Whatever it was, it must not leave the command waiting for ever.
+            outer.set_exception(error)
+        finally:
+            del self._open[key]
+            inner.release()
+
+    def stop(self) -> None:
+        """Give up all that has not ended, on the workers too."""
+        self._client.cancel([inner for inner, _ in tuple(self._open.values())], force=True)
+
+
+def _on_worker(errand: away.Errand) -> away.Parcel:
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    worker.log_event(_TOPIC, key)
+
+    def given_up() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
+    return away.carry_out(errand, given_up, worker.address)
