@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stylerepro.cli_pictures import COMMANDS
-from stylerepro.cli_shared import Address, Engine, Gpus, Values, complain
+from stylerepro.cli_shared import Address, Engine, Gpus, Sbatch, Values, complain
 from stylerepro.errors import StyleReproError
 from stylerepro.experiments import DEFAULT_PROFILE, PROFILES
 
@@ -63,19 +63,22 @@ def run(
     names: Names = None,
     profile: Profile = DEFAULT_PROFILE,
     parameters: Values = None,
-    jobs: Annotated[int, typer.Option(help="Notebooks at once; they share the cores.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Notebooks at once, or jobs of Slurm; here they share the cores.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Run fresh ones too, from the start.")] = False,
     timeout: Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)] = None,
     engine: Engine = "local",
     address: Address = "",
     gpus: Gpus = 0,
+    sbatch: Sbatch = "",
 ) -> None:
     """Run what is stale. What is finished stays; an interrupted run goes on where it stopped."""
     from stylerepro import display, engines, runner
 
     console = Console()
     planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
-    with engines.opened(engine, address=address, gpus=gpus, jobs=jobs) as (executor, at_once):
+    runs = sum(job.stale for job in planned)
+    opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
+    with opened as (executor, at_once):
         for line in display.plan_lines(planned, at_once):
             console.print(Text(line), soft_wrap=True)
         outcomes = _execute(console, planned, executor, at_once, timeout)
@@ -105,7 +108,7 @@ def sweep(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="So many values of the parameter seed.", min=1)] = None,
     profile: Profile = DEFAULT_PROFILE,
-    jobs: Annotated[int, typer.Option(help="Points at once; they share the cores.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Points at once, or jobs of Slurm; here they share the cores.")] = 1,
     retry: Annotated[bool, typer.Option("--retry", help="Run points again that failed last time.")] = False,
     timeout: Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)] = None,
     only_plan: Annotated[bool, typer.Option("--plan", help="Show the grid, its size and time, and end.")] = False,
@@ -113,6 +116,7 @@ def sweep(
     engine: Engine = "local",
     address: Address = "",
     gpus: Gpus = 0,
+    sbatch: Sbatch = "",
 ) -> None:
     """Run an experiment at every point of a grid; what is finished is never run again. Gives one table."""
     from stylerepro import display, engines, runner, sweeps, tables
@@ -120,7 +124,9 @@ def sweep(
     console = Console()
     given = runner.parse_overrides(parameters or [])
     planned = sweeps.plan(name, profile, given, seeds=seeds, retry=retry)
-    with engines.opened(engine, address=address, gpus=gpus, jobs=jobs) as (executor, at_once):
+    runs = 0 if only_plan else len(planned.waiting)
+    opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
+    with opened as (executor, at_once):
         for line in display.sweep_lines(planned, at_once):
             console.print(Text(line), soft_wrap=True)
         if only_plan:

@@ -14,6 +14,8 @@ Engine = Annotated[str, typer.Option(help="Where runs are done: local, dask or s
 Address = Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Of Dask's scheduler.")]
 Gpus = Annotated[int, typer.Option("--gpus-per-run", help="GPUs that a run takes from its worker's.", min=0)]
 
+Sbatch = Annotated[str, typer.Option(metavar="OPTIONS", help="What Slurm's sbatch is to be told, as one text.")]
+
 
 def complain(message: str) -> None:
     """Say what is wrong, on the stream for errors."""

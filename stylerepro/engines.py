@@ -1,5 +1,8 @@
 """Where runs are done: on this machine, by Dask's workers on any machines, by the jobs of a Slurm cluster."""
 
+import shlex
+import shutil
+import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,7 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from stylerepro import away, runner
+from stylerepro import record as records
 from stylerepro.errors import RunError
+from stylerepro.files import make_folder
 from stylerepro.parameters import unknown
 from stylerepro.work import Task
 
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
 LOCAL, DASK, SLURM = "local", "dask", "slurm"
 ENGINES = (LOCAL, DASK, SLURM)
 _TOPIC = "stylerepro-started"
+_INSTALL = "pip install -e '.[cluster]' in the project's folder."
+# Dask's workers have one thread for each library, unless this says otherwise before they are started.
+_THREADS = "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS"
 _START = "dask worker {address} --nthreads 1"
 _CONNECT = "15s"
 
@@ -28,27 +36,35 @@ class EngineWarning(UserWarning):
 
 
 @contextmanager
-def opened(engine: str, *, address: str = "", gpus: int = 0, jobs: int = 1) -> Iterator[tuple[Executor | None, int]]:
+def opened(
+    engine: str, runs: int, *, jobs: int = 1, address: str = "", gpus: int = 0, sbatch: str = ""
+) -> Iterator[tuple[Executor | None, int]]:
     """The executor to hand to `runner.execute`, None for this machine, and how many runs go on at once.
 
-    address: of Dask's scheduler, `tcp://HOST:PORT`. gpus: for each run. jobs: runs at once, on this machine. What has
-    not ended by the end of the block is given up. Raises `RunError` for what does not go together, a scheduler that
-    does not answer, and workers none of which has the GPUs.
+    runs: that are to be done; for none no other machine is asked. jobs: runs at once, on this machine or as jobs of
+    Slurm. address: of Dask's scheduler, `tcp://HOST:PORT`. gpus: for each run. sbatch: options of Slurm's sbatch, as
+    one writes them behind it. What has not ended by the end of the block is given up. Raises `RunError` for what does
+    not go together, a scheduler that does not answer, workers none of which has the GPUs, and jobs that Slurm refuses.
     """
     if engine not in ENGINES:
         raise RunError(unknown(engine, list(ENGINES), "engine", "The command"))
     if engine != DASK and address:
         raise RunError(f"--address is that of Dask's scheduler; --engine {engine} has none.")
+    if engine != SLURM and sbatch:
+        raise RunError(f"--sbatch is for --engine slurm; --engine {engine} has no use for it.")
     if engine == LOCAL:
         runner.threads_each(jobs)
         if gpus:
-            raise RunError("--gpus-per-run is for --engine dask; on this machine a notebook takes a GPU by itself.")
+            raise RunError("--gpus-per-run is for other engines; on this machine a notebook takes a GPU by itself.")
+    if engine == DASK and not address:
+        raise RunError("--engine dask needs --address tcp://HOST:PORT, which `dask scheduler` prints at its start.")
+    if engine == LOCAL or not runs:
         yield None, jobs
         return
-    if not address:
-        raise RunError("--engine dask needs --address tcp://HOST:PORT, which `dask scheduler` prints at its start.")
-    with _connected(address) as client, away.token() as token:
-        at_once = _at_once(client, gpus)
+    at_once = max(1, min(jobs, runs))
+    with _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch) as client, away.token() as token:
+        if engine == DASK:
+            at_once = _at_once(client, gpus)
         executor = DaskExecutor(client, token, gpus)
         try:
             yield executor, at_once
@@ -61,7 +77,7 @@ def _connected(address: str) -> "Iterator[Client]":
     try:
         from distributed import Client
     except ImportError:
-        raise RunError("--engine dask needs the package distributed: pip install -e '.[cluster]' in the project's folder.") from None
+        raise RunError(f"--engine dask needs the package distributed: {_INSTALL}") from None
     try:
         client = Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -70,6 +86,43 @@ def _connected(address: str) -> "Iterator[Client]":
         ) from None
     with client:
         yield client
+
+
+@contextmanager
+def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
+    """A scheduler in this process, and so many jobs of Slurm that are its workers; one that is lost is replaced."""
+    try:
+        from dask_jobqueue import SLURMCluster
+        from distributed import Client
+    except ImportError:
+        raise RunError(f"--engine slurm needs the package dask-jobqueue: {_INSTALL}") from None
+    cluster = SLURMCluster(
+        cores=1,
+        processes=1,
+        # What Slurm grants is asked for by --sbatch alone, and watched over by Slurm alone.
+        memory="1GB",
+        job_directives_skip=["--mem=", " -t "],
+        worker_extra_args=["--memory-limit", "0", *(["--resources", f"GPU={gpus}"] if gpus else [])],
+        job_extra_directives=[*([f"--gres=gpu:{gpus}"] if gpus else []), *shlex.split(sbatch)],
+        job_script_prologue=[f"export {_THREADS}=${{SLURM_CPUS_PER_TASK:-1}}"],
+        job_name="stylerepro",
+        log_directory=str(make_folder(records.runs_root() / ".slurm")),
+        scheduler_options={"dashboard_address": None},
+    )
+    with cluster:
+        _ask_slurm(cluster.job_script())
+        cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
+        with Client(cluster, set_as_default=False) as client:
+            yield client
+
+
+def _ask_slurm(script: str) -> None:
+    """Raises `RunError` where Slurm would refuse this job; else nobody would be told that there are no workers."""
+    if shutil.which("sbatch") is None:
+        raise RunError("--engine slurm needs Slurm's command sbatch, which this machine lacks: log in to the cluster.")
+    done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunError(f"Slurm refuses such a job: {done.stderr.strip()}; correct --sbatch.")
 
 
 def _at_once(client: "Client", gpus: int) -> int:
@@ -92,8 +145,8 @@ def _at_once(client: "Client", gpus: int) -> int:
 class DaskExecutor(Executor):
     """Runs on the workers of a Dask scheduler; what they send back is put in its place here.
 
-    gpus: so many of the resource `GPU` for each run; a worker says with `--resources GPU=1` that it has one. A run whose
-    worker dies is taken up by another; after three more deaths it fails.
+    gpus: so many of the resource `GPU` for each run; a worker says with `--resources GPU=1` that it has one. A run
+    whose worker dies is taken up by another; after three more deaths it fails.
     """
 
     def __init__(self, client: "Client", token: str, gpus: int = 0) -> None:

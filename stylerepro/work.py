@@ -22,8 +22,8 @@ COMPLETED, FAILED, FRESH, BUSY = "completed", "failed", "fresh", "busy"
 class Task:
     """What a worker needs to know; plain values, so that any executor can carry it.
 
-    label: the profile, or "custom". root: the project's folder. threads, timeout: as of `kernel.execute`. digest: that of
-    the fingerprint when the run was planned, for workers with code of their own.
+    label: the profile, or "custom". root: the project's folder. threads, timeout: as of `kernel.execute`. digest: the
+    fingerprint's when the run was planned, for workers with code of their own.
     """
 
     experiment: str

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -11,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import one_node
 import psutil
 import pytest
 import toy
 
-from stylerepro import away, engines, record, runner, sweeps
-from stylerepro.errors import ResultsError, RunError
+from stylerepro import engines, runner, sweeps
 
 pytest.importorskip("distributed", reason="the package distributed is not installed")
 
@@ -132,21 +130,26 @@ def test_runs_on_three_machines_one_of_which_dies_are_each_there_once(cluster):
         def ended(self, job, outcome):
             pass
 
-    with asking(mine), engines.opened("dask", address=cluster.address) as (executor, _), ThreadPoolExecutor(1) as aside:
-        planned = sweeps.plan("toy", "smoke", {"size": "4,5,6,7,8,9,10"})
+    with (
+        asking(mine),
+        engines.opened("dask", 6, address=cluster.address) as (executor, at_once),
+        ThreadPoolExecutor(1) as aside,
+    ):
+        planned = sweeps.plan("toy", "smoke", {"size": "4,5,6,7,8,9"})
         going = aside.submit(runner.execute, planned.waiting, executor=executor, report=Report())
         (busy,) = wait_until(lambda: [root for root in roots if "6" in ran(root)])
         family = cluster.kill(busy.name)
         (cluster.folder / "go").touch()
         outcomes = going.result(timeout=120)
         table = sweeps.collect(planned)
-    assert [(one.status, one.error) for one in outcomes] == [("completed", "")] * 7
-    assert len(events) == 7
+    assert at_once == 3
+    assert [(one.status, one.error) for one in outcomes] == [("completed", "")] * 6
+    assert len(events) == 6
     psutil.wait_procs(family, timeout=30)
     assert table["run"].is_unique
-    assert sorted(table["size"]) == [4, 5, 6, 7, 8, 9, 10]
-    assert len(list(mine.glob("results/runs/toy/*/run.json"))) == 7
-    assert len(list(mine.glob("results/runs/*/*/notebook.ipynb"))) == 7
+    assert sorted(table["size"]) == [4, 5, 6, 7, 8, 9]
+    assert len(list(mine.glob("results/runs/toy/*/run.json"))) == 6
+    assert len(list(mine.glob("results/runs/*/*/notebook.ipynb"))) == 6
     # Nothing ran here, and what was killed ran again elsewhere, on one thread, as Dask has its workers.
     assert ran(mine) == []
     assert sum(ran(root).count("6") for root in roots) == 2
@@ -167,7 +170,7 @@ run.save(metrics=table.assign(gamma=1.0, name="-"))"""
 
 
 def test_in_a_shared_folder_another_worker_goes_on_where_a_dead_one_was(cluster, monkeypatch, call):
-    """Only workers with a GPU take a run that wants one; without STYLEREPRO_ROOT they write where they are asked from."""
+    """Only workers with a GPU take a run that wants one; without STYLEREPRO_ROOT they write where the command does."""
     shared, go = cluster.folder / "shared", cluster.folder / "go"
     toy.add(shared, "parts", PARTS)
     go.unlink(missing_ok=True)
@@ -208,3 +211,41 @@ def works(process):
     """Whether a worker has a run: its process, and a notebook's below that."""
     names = [" ".join(one.cmdline()) for one in psutil.Process(process.pid).children(recursive=True)]
     return any("ipykernel" in name for name in names)
+
+
+ON_SLURM = """\
+job = os.environ["SLURM_JOB_ID"]
+with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "ran.txt"), "a") as stream:
+    stream.write(f"{run.parameters['size']}:{job}\\n")
+while run.parameters["size"] == 6 and not os.path.exists(os.environ["GO"]):
+    time.sleep(0.1)
+""" + toy.BODY.replace('run.parameters["reading"]', "job")
+
+
+@pytest.mark.skipif(bool(one_node.lacking()), reason=one_node.lacking())
+def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
+    toy.add(tmp_path, "toy", ON_SLURM)
+    with one_node.OneNode() as slurm, ThreadPoolExecutor(1) as aside:
+        places = {"STYLEREPRO_ROOT": str(tmp_path), "GO": str(tmp_path / "go"), "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
+
+        def sweep(*words):
+            command = [sys.executable, "-m", "stylerepro.cli", "sweep", "toy", "--profile", "smoke", *words]
+            environment = slurm.environment | places
+            return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+        slurmy = ("-p", "size=4,5,6", "--engine", "slurm", "--jobs", "2", "--sbatch")
+        refused = sweep(*slurmy, "--partition=none")
+        assert (refused.returncode, "invalid partition" in refused.stderr) == (2, True), refused.stderr
+        going = aside.submit(sweep, *slurmy, "--partition=all --cpus-per-task=1")
+        (lost,) = wait_until(lambda: [line.split(":")[1] for line in ran(tmp_path) if line.startswith("6:")])
+        slurm.call("scancel", "--signal=KILL", lost)
+        (tmp_path / "go").touch()
+        done = going.result(timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "3 rows of 3 points" in done.stdout
+        wait_until(lambda: not slurm.call("squeue", "-h"))
+    (table,) = tmp_path.glob("results/runs/toy/sweep-smoke-*.csv")
+    jobs = dict(line.split(",")[1::3] for line in table.read_text().splitlines()[1:])
+    assert sorted(jobs) == ["4", "5", "6"]
+    assert jobs["6"] != lost
+    assert len(ran(tmp_path)) == 4
