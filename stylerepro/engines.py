@@ -1,5 +1,6 @@
 """Where runs are done: on this machine, by Dask's workers on any machines, by the jobs of a Slurm cluster."""
 
+import logging
 import shlex
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ _INSTALL = "pip install -e '.[cluster]' in the project's folder."
 # Dask's workers have one thread for each library, unless this says otherwise before they are started.
 _THREADS = "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS"
 _START = "dask worker {address} --nthreads 1"
+_ENDING = ("closing", "closed", "failed")
 _CONNECT = "15s"
 
 
@@ -62,7 +64,8 @@ def opened(
         yield None, jobs
         return
     at_once = max(1, min(jobs, runs))
-    with _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch) as client, away.token() as token:
+    connected = _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch)
+    with connected as client, away.token() as token:
         if engine == DASK:
             at_once = _at_once(client, gpus)
         executor = DaskExecutor(client, token, gpus)
@@ -70,6 +73,18 @@ def opened(
             yield executor, at_once
         finally:
             executor.stop()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A lost scheduler is told as how runs ended, not by tracebacks of Dask's logs as well."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager
@@ -84,7 +99,7 @@ def _connected(address: str) -> "Iterator[Client]":
         raise RunError(
             f"no Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, or correct --address."
         ) from None
-    with client:
+    with _quietly(), client:
         yield client
 
 
@@ -96,6 +111,8 @@ def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
         from distributed import Client
     except ImportError:
         raise RunError(f"--engine slurm needs the package dask-jobqueue: {_INSTALL}") from None
+    if shutil.which("sbatch") is None:
+        raise RunError("--engine slurm needs Slurm's command sbatch, which this machine lacks: log in to the cluster.")
     cluster = SLURMCluster(
         cores=1,
         processes=1,
@@ -107,9 +124,9 @@ def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
         job_script_prologue=[f"export {_THREADS}=${{SLURM_CPUS_PER_TASK:-1}}"],
         job_name="stylerepro",
         log_directory=str(make_folder(records.runs_root() / ".slurm")),
-        scheduler_options={"dashboard_address": None},
+        scheduler_options={"dashboard_address": ":0"},
     )
-    with cluster:
+    with _quietly(), cluster:
         _ask_slurm(cluster.job_script())
         cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
         with Client(cluster, set_as_default=False) as client:
@@ -118,8 +135,6 @@ def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
 
 def _ask_slurm(script: str) -> None:
     """Raises `RunError` where Slurm would refuse this job; else nobody would be told that there are no workers."""
-    if shutil.which("sbatch") is None:
-        raise RunError("--engine slurm needs Slurm's command sbatch, which this machine lacks: log in to the cluster.")
     done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RunError(f"Slurm refuses such a job: {done.stderr.strip()}; correct --sbatch.")
@@ -204,7 +219,8 @@ def _on_worker(errand: away.Errand) -> away.Parcel:
     worker.log_event(_TOPIC, key)
 
     def given_up() -> bool:
+        """Whether it was interrupted, or the scheduler is gone: a worker that closes waits for what it runs."""
         task = worker.state.tasks.get(key)
-        return task is None or task.state == "cancelled"
+        return task is None or task.state == "cancelled" or worker.status.name in _ENDING
 
     return away.carry_out(errand, given_up, worker.address)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import one_node
 import psutil
 import pytest
 import toy
@@ -213,39 +213,68 @@ def works(process):
     return any("ipykernel" in name for name in names)
 
 
-ON_SLURM = """\
-job = os.environ["SLURM_JOB_ID"]
-with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "ran.txt"), "a") as stream:
-    stream.write(f"{run.parameters['size']}:{job}\\n")
-while run.parameters["size"] == 6 and not os.path.exists(os.environ["GO"]):
-    time.sleep(0.1)
-""" + toy.BODY.replace('run.parameters["reading"]', "job")
+@contextmanager
+def command(*words, **more):
+    """The command as in a terminal, which Ctrl-C reaches also where these tests are in the background of a shell."""
+    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    words = [sys.executable, "-m", "stylerepro.cli", *words]
+    process = subprocess.Popen(words, start_new_session=True, env=os.environ | more, **pipes, **heeding)
+    yield process
+    process.kill()
+    process.wait()
 
 
-@pytest.mark.skipif(bool(one_node.lacking()), reason=one_node.lacking())
-def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
-    toy.add(tmp_path, "toy", ON_SLURM)
-    with one_node.OneNode() as slurm, ThreadPoolExecutor(1) as aside:
-        places = {"STYLEREPRO_ROOT": str(tmp_path), "GO": str(tmp_path / "go"), "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
+@pytest.mark.parametrize("what", ["the command", "the scheduler"])
+def test_when_the_command_or_the_scheduler_ends_so_do_the_runs(tmp_path, monkeypatch, what):
+    cluster, root = Cluster(tmp_path), with_project(tmp_path / "mine")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    words = ("run", "toy", "--profile", "smoke", "-p", "size=6", "--engine", "dask", "--address", cluster.address)
+    try:
+        cluster.worker("one")
+        cluster.wait_for("one")
+        with command(*words) as process:
+            wait_until(lambda: ran(root))
+            worker = psutil.Process(cluster.processes["one"].pid)
+            kernels = [one for one in worker.children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
+            assert len(kernels) == 1
+            if what == "the command":
+                os.killpg(process.pid, signal.SIGINT)
+            else:
+                cluster.kill("scheduler")
+            said, _ = process.communicate(timeout=60)
+        assert psutil.wait_procs(kernels, timeout=60)[1] == []
+        assert "Traceback" not in said
+        if what == "the command":
+            assert (process.returncode, "interrupted; what is finished is kept" in said) == (130, True), said
+        else:
+            assert (process.returncode, "Dask's scheduler was lost" in said) == (1, True), said
+        assert not list(root.glob("results/runs/toy/*"))
+    finally:
+        cluster.stop()
 
-        def sweep(*words):
-            command = [sys.executable, "-m", "stylerepro.cli", "sweep", "toy", "--profile", "smoke", *words]
-            environment = slurm.environment | places
-            return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
-        slurmy = ("-p", "size=4,5,6", "--engine", "slurm", "--jobs", "2", "--sbatch")
-        refused = sweep(*slurmy, "--partition=none")
-        assert (refused.returncode, "invalid partition" in refused.stderr) == (2, True), refused.stderr
-        going = aside.submit(sweep, *slurmy, "--partition=all --cpus-per-task=1")
-        (lost,) = wait_until(lambda: [line.split(":")[1] for line in ran(tmp_path) if line.startswith("6:")])
-        slurm.call("scancel", "--signal=KILL", lost)
-        (tmp_path / "go").touch()
-        done = going.result(timeout=120)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "3 rows of 3 points" in done.stdout
-        wait_until(lambda: not slurm.call("squeue", "-h"))
-    (table,) = tmp_path.glob("results/runs/toy/sweep-smoke-*.csv")
-    jobs = dict(line.split(",")[1::3] for line in table.read_text().splitlines()[1:])
-    assert sorted(jobs) == ["4", "5", "6"]
-    assert jobs["6"] != lost
-    assert len(ran(tmp_path)) == 4
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--engine", "dusk"], "Did you mean 'dask'"),
+        (["--engine", "dask"], "needs --address tcp://HOST:PORT"),
+        (["--engine", "dask", "--address", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"),
+        (["--address", "tcp://127.0.0.1:1"], "--engine local has none"),
+        (["--engine", "slurm", "--address", "tcp://127.0.0.1:1"], "--engine slurm has none"),
+        (["--gpus-per-run", "1"], "a notebook takes a GPU by itself"),
+        (["--sbatch", "--time=1:00"], "--sbatch is for --engine slurm"),
+        (["--engine", "slurm"], "log in to the cluster"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_runs(tmp_path, monkeypatch, call, words, message):
+    toy.add(tmp_path, "toy")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    monkeypatch.setattr(engines, "_CONNECT", "1s")
+    if words == ["--engine", "slurm"]:
+        monkeypatch.setattr(engines.shutil, "which", lambda name: None)
+    for first in (["run", "toy"], ["sweep", "toy", "-p", "size=4"]):
+        status, _, said = call(*first, *words)
+        assert status == 2
+        assert message in said
+    assert not list(tmp_path.glob("results/runs/toy"))
