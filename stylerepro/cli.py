@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from stylerepro.cli_pictures import COMMANDS
-from stylerepro.cli_shared import Values, complain
+from stylerepro.cli_shared import Address, Engine, Gpus, Sbatch, Values, complain
 from stylerepro.errors import StyleReproError
 from stylerepro.experiments import DEFAULT_PROFILE, PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     from stylerepro.runner import Job
     from stylerepro.work import Outcome
@@ -62,28 +63,38 @@ def run(
     names: Names = None,
     profile: Profile = DEFAULT_PROFILE,
     parameters: Values = None,
-    jobs: Annotated[int, typer.Option(help="Notebooks at once; they share the cores.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Notebooks at once, or jobs of Slurm; here they share the cores.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Run fresh ones too, from the start.")] = False,
     timeout: Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)] = None,
+    engine: Engine = "local",
+    address: Address = "",
+    gpus: Gpus = 0,
+    sbatch: Sbatch = "",
 ) -> None:
     """Run what is stale. What is finished stays; an interrupted run goes on where it stopped."""
-    from stylerepro import display, runner
+    from stylerepro import display, engines, runner
 
     console = Console()
     planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
-    runner.threads_each(jobs)
-    for line in display.plan_lines(planned, jobs):
-        console.print(Text(line), soft_wrap=True)
-    if not runner.succeeded(_execute(console, planned, jobs, timeout)):
+    runs = sum(job.stale for job in planned)
+    opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
+    with opened as (executor, at_once):
+        for line in display.plan_lines(planned, at_once):
+            console.print(Text(line), soft_wrap=True)
+        outcomes = _execute(console, planned, executor, at_once, timeout)
+    if not runner.succeeded(outcomes):
         raise typer.Exit(1)
 
 
-def _execute(console: Console, planned: "Sequence[Job]", jobs: int, timeout: int | None) -> "list[Outcome]":
+def _execute(
+    console: Console, planned: "Sequence[Job]", executor: "Executor | None", at_once: int, timeout: int | None
+) -> "list[Outcome]":
     from stylerepro import display, runner
 
     try:
-        with display.RunReport(console, planned, jobs) as report:
-            return runner.execute(planned, workers=jobs, timeout=timeout, report=report)
+        with display.RunReport(console, planned, at_once) as report:
+            workers = 1 if executor else at_once
+            return runner.execute(planned, executor=executor, workers=workers, timeout=timeout, report=report)
     except KeyboardInterrupt:
         complain("interrupted; what is finished is kept, and the same command goes on from there")
         raise typer.Exit(130) from None
@@ -97,24 +108,30 @@ def sweep(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="So many values of the parameter seed.", min=1)] = None,
     profile: Profile = DEFAULT_PROFILE,
-    jobs: Annotated[int, typer.Option(help="Points at once; they share the cores.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Points at once, or jobs of Slurm; here they share the cores.")] = 1,
     retry: Annotated[bool, typer.Option("--retry", help="Run points again that failed last time.")] = False,
     timeout: Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)] = None,
     only_plan: Annotated[bool, typer.Option("--plan", help="Show the grid, its size and time, and end.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file for the table over all points.")] = None,
+    engine: Engine = "local",
+    address: Address = "",
+    gpus: Gpus = 0,
+    sbatch: Sbatch = "",
 ) -> None:
     """Run an experiment at every point of a grid; what is finished is never run again. Gives one table."""
-    from stylerepro import display, runner, sweeps, tables
+    from stylerepro import display, engines, runner, sweeps, tables
 
     console = Console()
     given = runner.parse_overrides(parameters or [])
     planned = sweeps.plan(name, profile, given, seeds=seeds, retry=retry)
-    runner.threads_each(jobs)
-    for line in display.sweep_lines(planned, jobs):
-        console.print(Text(line), soft_wrap=True)
-    if only_plan:
-        return
-    outcomes = _execute(console, planned.waiting, jobs, timeout)
+    runs = 0 if only_plan else len(planned.waiting)
+    opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
+    with opened as (executor, at_once):
+        for line in display.sweep_lines(planned, at_once):
+            console.print(Text(line), soft_wrap=True)
+        if only_plan:
+            return
+        outcomes = _execute(console, planned.waiting, executor, at_once, timeout)
     table = sweeps.collect(planned)
     if len(table):
         target = out or sweeps.table_path(planned)

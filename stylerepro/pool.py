@@ -60,8 +60,13 @@ def _prepare(line: Connection) -> None:
 
 
 def _watch(line: Connection) -> None:
-    """Wait for the other end to close, then end this process and all that it started."""
+    """Wait for the other end to close, then end."""
     wait([line])
+    end()
+
+
+def end() -> None:
+    """End this process and all that it started, now."""
     import psutil  # type: ignore[import-untyped,unused-ignore]
 
     for child in psutil.Process().children(recursive=True):

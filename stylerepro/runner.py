@@ -103,8 +103,8 @@ def _label(experiment: Experiment, profile: str, parameters: Mapping[str, Any]) 
 
 
 def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], force: bool) -> Job:
-    task = Task(experiment.name, label, parameters, str(project_root()), force)
     fingerprint = compute(experiment, parameters)
+    task = Task(experiment.name, label, parameters, str(project_root()), force, digest=fingerprint.digest)
     folder = records.runs_root() / experiment.name / task.name
     last = _last_run(folder, experiment.name, label)
     finished = str(last[1]["start"]) if last else ""
@@ -194,9 +194,9 @@ def execute(
     """Run the stale ones of `jobs`; one that fails stops no other. Outcomes come in the order of `jobs`, in which one
     worker takes them up; several begin with the longest, so that none is left alone with it at the end.
 
-    executor: any `concurrent.futures.Executor` whose workers see the project's folder; None runs `workers` local
-    processes at once and splits the cores among them. timeout: seconds for one cell. On Ctrl-C everything is stopped;
-    what is finished stays, and the next call goes on. Raises `RunError` for more workers than cores.
+    executor: any `concurrent.futures.Executor` whose workers see the project's folder, or one of `engines`; None runs
+    `workers` local processes at once and splits the cores among them. timeout: seconds for one cell. On Ctrl-C what is
+    finished stays, and the next call goes on. Raises `RunError` for more workers than cores.
     """
     threads_each(workers)
     stale = [job for job in jobs if job.stale]

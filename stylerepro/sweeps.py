@@ -114,7 +114,8 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
     profiles = {_identity(resolve_parameters(experiment, one)): one for one in (*experiment.profiles, profile)}
     jobs, finished, failed, seconds = [], set(), set(), []
     for place, (point, chosen, print_) in enumerate(zip(points, parameters, prints, strict=True)):
-        task = Task(experiment.name, profiles.get(_identity(chosen), CUSTOM), chosen, str(project_root()))
+        label = profiles.get(_identity(chosen), CUSTOM)
+        task = Task(experiment.name, label, chosen, str(project_root()), digest=print_.digest)
         why: tuple[str, ...] = ("never run",)
         if record := done_record(records.runs_root() / experiment.name / task.name, print_):
             finished.add(place)

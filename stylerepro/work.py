@@ -22,7 +22,8 @@ COMPLETED, FAILED, FRESH, BUSY = "completed", "failed", "fresh", "busy"
 class Task:
     """What a worker needs to know; plain values, so that any executor can carry it.
 
-    label: the profile, or "custom". root: the project's folder. threads, timeout: as of `kernel.execute`.
+    label: the profile, or "custom". root: the project's folder. threads, timeout: as of `kernel.execute`. digest: the
+    fingerprint's when the run was planned, for workers with code of their own.
     """
 
     experiment: str
@@ -32,6 +33,7 @@ class Task:
     force: bool = False
     threads: int | None = None
     timeout: int | None = None
+    digest: str = ""
 
     @property
     def name(self) -> str:

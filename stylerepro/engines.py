@@ -1,0 +1,226 @@
+"""Where runs are done: on this machine, by Dask's workers on any machines, by the jobs of a Slurm cluster."""
+
+import logging
+import shlex
+import shutil
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stylerepro import away, runner
+from stylerepro import record as records
+from stylerepro.errors import RunError
+from stylerepro.files import make_folder
+from stylerepro.parameters import unknown
+from stylerepro.work import Task
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as Distant
+
+LOCAL, DASK, SLURM = "local", "dask", "slurm"
+ENGINES = (LOCAL, DASK, SLURM)
+_TOPIC = "stylerepro-started"
+_INSTALL = "pip install -e '.[cluster]' in the project's folder."
+# Dask's workers have one thread for each library, unless this says otherwise before they are started.
+_THREADS = "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS"
+_START = "dask worker {address} --nthreads 1"
+_ENDING = ("closing", "closed", "failed")
+_CONNECT = "15s"
+
+
+class EngineWarning(UserWarning):
+    """Runs that wait for something that may never come."""
+
+
+@contextmanager
+def opened(
+    engine: str, runs: int, *, jobs: int = 1, address: str = "", gpus: int = 0, sbatch: str = ""
+) -> Iterator[tuple[Executor | None, int]]:
+    """The executor to hand to `runner.execute`, None for this machine, and how many runs go on at once.
+
+    runs: that are to be done; for none no other machine is asked. jobs: runs at once, on this machine or as jobs of
+    Slurm. address: of Dask's scheduler, `tcp://HOST:PORT`. gpus: for each run. sbatch: options of Slurm's sbatch, as
+    one writes them behind it. What has not ended by the end of the block is given up. Raises `RunError` for what does
+    not go together, a scheduler that does not answer, workers none of which has the GPUs, and jobs that Slurm refuses.
+    """
+    if engine not in ENGINES:
+        raise RunError(unknown(engine, list(ENGINES), "engine", "The command"))
+    if engine != DASK and address:
+        raise RunError(f"--address is that of Dask's scheduler; --engine {engine} has none.")
+    if engine != SLURM and sbatch:
+        raise RunError(f"--sbatch is for --engine slurm; --engine {engine} has no use for it.")
+    if engine == LOCAL:
+        runner.threads_each(jobs)
+        if gpus:
+            raise RunError("--gpus-per-run is for other engines; on this machine a notebook takes a GPU by itself.")
+    if engine == DASK and not address:
+        raise RunError("--engine dask needs --address tcp://HOST:PORT, which `dask scheduler` prints at its start.")
+    if engine == LOCAL or not runs:
+        yield None, jobs
+        return
+    at_once = max(1, min(jobs, runs))
+    connected = _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch)
+    with connected as client, away.token() as token:
+        if engine == DASK:
+            at_once = _at_once(client, gpus)
+        executor = DaskExecutor(client, token, gpus)
+        try:
+            yield executor, at_once
+        finally:
+            executor.stop()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A lost scheduler is told as how runs ended, not by tracebacks of Dask's logs as well."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _connected(address: str) -> "Iterator[Client]":
+    try:
+        from distributed import Client
+    except ImportError:
+        raise RunError(f"--engine dask needs the package distributed: {_INSTALL}") from None
+    try:
+        client = Client(address, timeout=_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"no Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, or correct --address."
+        ) from None
+    with _quietly(), client:
+        yield client
+
+
+@contextmanager
+def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
+    """A scheduler in this process, and so many jobs of Slurm that are its workers; one that is lost is replaced."""
+    try:
+        from dask_jobqueue import SLURMCluster
+        from distributed import Client
+    except ImportError:
+        raise RunError(f"--engine slurm needs the package dask-jobqueue: {_INSTALL}") from None
+    if shutil.which("sbatch") is None:
+        raise RunError("--engine slurm needs Slurm's command sbatch, which this machine lacks: log in to the cluster.")
+    cluster = SLURMCluster(
+        cores=1,
+        processes=1,
+        # What Slurm grants is asked for by --sbatch alone, and watched over by Slurm alone.
+        memory="1GB",
+        job_directives_skip=["--mem=", " -t "],
+        worker_extra_args=["--memory-limit", "0", *(["--resources", f"GPU={gpus}"] if gpus else [])],
+        job_extra_directives=[*([f"--gres=gpu:{gpus}"] if gpus else []), *shlex.split(sbatch)],
+        job_script_prologue=[f"export {_THREADS}=${{SLURM_CPUS_PER_TASK:-1}}"],
+        job_name="stylerepro",
+        log_directory=str(make_folder(records.runs_root() / ".slurm")),
+        scheduler_options={"dashboard_address": ":0"},
+    )
+    with _quietly(), cluster:
+        _ask_slurm(cluster.job_script())
+        cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
+        with Client(cluster, set_as_default=False) as client:
+            yield client
+
+
+def _ask_slurm(script: str) -> None:
+    """Raises `RunError` where Slurm would refuse this job; else nobody would be told that there are no workers."""
+    done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunError(f"Slurm refuses such a job: {done.stderr.strip()}; correct --sbatch.")
+
+
+def _at_once(client: "Client", gpus: int) -> int:
+    """How many runs the workers take together."""
+    address = client.scheduler.address  # type: ignore[union-attr]
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not workers:
+        how = _START.format(address=address) + (f" --resources GPU={gpus}" if gpus else "")
+        warnings.warn(f"the scheduler has no worker; runs wait until there is one: {how}", EngineWarning, stacklevel=2)
+        return 1
+    if not gpus:
+        return sum(one["nthreads"] for one in workers)
+    free = [int(one["resources"].get("GPU", 0) // gpus) for one in workers]
+    if not any(free):
+        how = _START.format(address=address)
+        raise RunError(f"none of the {len(free)} workers has {gpus} GPU for a run: {how} --resources GPU={gpus}")
+    return sum(min(one["nthreads"], room) for one, room in zip(workers, free, strict=True))
+
+
+class DaskExecutor(Executor):
+    """Runs on the workers of a Dask scheduler; what they send back is put in its place here.
+
+    gpus: so many of the resource `GPU` for each run; a worker says with `--resources GPU=1` that it has one. A run
+    whose worker dies is taken up by another; after three more deaths it fails.
+    """
+
+    def __init__(self, client: "Client", token: str, gpus: int = 0) -> None:
+        self._client, self._token = client, token
+        self._resources = {"GPU": gpus} if gpus else None
+        self._open: dict[str, tuple[Distant, Future[Any]]] = {}
+        client.subscribe_topic(_TOPIC, self._started)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As the runner calls it: `submit(work.perform, task)`. The worker performs the task wherever it has to."""
+        (task,) = args
+        outer: Future[Any] = Future()
+        errand = away.errand(task, self._token)
+        key = f"stylerepro-{task.experiment}-{task.name}-{time.time_ns()}"
+        inner = self._client.submit(_on_worker, errand, key=key, pure=False, resources=self._resources)
+        self._open[key] = inner, outer
+        inner.add_done_callback(lambda done: self._arrived(key, task))
+        return outer
+
+    def _started(self, event: tuple[float, str]) -> None:
+        # Dask hands on what any of its clients' workers say, and a run that is taken up again starts twice.
+        _, key = event
+        if key in self._open and not self._open[key][1].running():
+            self._open[key][1].set_running_or_notify_cancel()
+
+    def _arrived(self, key: str, task: Task) -> None:
+        from distributed import KilledWorker
+
+        inner, outer = self._open[key]
+        try:
+            outer.set_result(away.receive(inner.result(), task))
+        except KilledWorker as error:
+            last = getattr(error.last_worker, "address", "")
+            why = f"its workers died one after another, the last of them {last}; the usual cause is too little memory"
+            outer.set_exception(RunError(why))
+        except CancelledError:
+            outer.set_exception(RunError("Dask's scheduler was lost, or gave the run up; run the same command again"))
+        except Exception as error:
+            # Whatever it was, it must not leave the command waiting for ever.
+            outer.set_exception(error)
+        finally:
+            del self._open[key]
+            inner.release()
+
+    def stop(self) -> None:
+        """Give up all that has not ended, on the workers too."""
+        self._client.cancel([inner for inner, _ in tuple(self._open.values())], force=True)
+
+
+def _on_worker(errand: away.Errand) -> away.Parcel:
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    worker.log_event(_TOPIC, key)
+
+    def given_up() -> bool:
+        """Whether it was interrupted, or the scheduler is gone: a worker that closes waits for what it runs."""
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled" or worker.status.name in _ENDING
+
+    return away.carry_out(errand, given_up, worker.address)

@@ -1,0 +1,280 @@
+"""Runs beyond this process: a real Dask scheduler with workers that are killed, have other code, or a GPU."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import toy
+
+from stylerepro import engines, runner, sweeps
+
+pytest.importorskip("distributed", reason="the package distributed is not installed")
+
+# Each run says where it is; the one of size 6 waits, at the first try for ever.
+WAITING = """\
+where = os.environ["STYLEREPRO_ROOT"]
+with open(os.path.join(where, "ran.txt"), "a") as stream:
+    stream.write(f"{run.parameters['size']}\\n")
+while run.parameters["size"] == 6 and not os.path.exists(os.environ["GO"]):
+    time.sleep(0.1)
+""" + toy.BODY.replace('run.parameters["reading"]', 'os.path.basename(where) + " " + os.environ["OMP_NUM_THREADS"]')
+
+
+def wait_until(condition, limit=90.0):
+    end = time.monotonic() + limit
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+    return found
+
+
+class Cluster:
+    """A scheduler and workers, each a process of its own; a worker runs in the folder `NAME` with its own project."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.processes = folder, {}
+        self.file = folder / "scheduler.json"
+        hidden = {"STYLEREPRO_ROOT", "OMP_NUM_THREADS"}
+        self.environment = {name: value for name, value in os.environ.items() if name not in hidden}
+        self.environment |= {"GO": str(folder / "go"), "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0"}
+        self.start("scheduler", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+                   "--scheduler-file", str(self.file))  # fmt: skip
+        wait_until(lambda: self.file.exists() and self.file.read_text().strip().endswith("}"))
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def start(self, name, *words, **more):
+        (self.folder / name).mkdir(exist_ok=True)
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *words],
+                cwd=self.folder / name,
+                env=self.environment | more,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def worker(self, name, *words, **more):
+        local = str(self.folder / f"{name}-files")
+        self.start(name, "dask", "worker", self.address, "--nthreads", "1", "--no-dashboard", "--name", name,
+                   "--local-directory", local, *words, **more)  # fmt: skip
+
+    def wait_for(self, *names):
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            wait_until(lambda: set(names) <= {one["name"] for one in client.scheduler_info()["workers"].values()})
+
+    def kill(self, name):
+        """Nanny, worker and run at once, as when a machine loses its power."""
+        family = [psutil.Process(self.processes[name].pid)]
+        family += family[0].children(recursive=True)
+        for one in family:
+            one.kill()
+        return family
+
+    def stop(self):
+        for name, process in self.processes.items():
+            if process.poll() is None:
+                self.kill(name)
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.stop()
+
+
+@contextmanager
+def asking(root):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEREPRO_ROOT", str(root))
+        yield
+
+
+def with_project(root):
+    toy.add(root, "toy", WAITING)
+    (root / "stylerepro").mkdir()
+    return root
+
+
+def ran(root):
+    return (root / "ran.txt").read_text().split() if (root / "ran.txt").exists() else []
+
+
+def test_runs_on_three_machines_one_of_which_dies_are_each_there_once(cluster):
+    mine, names = with_project(cluster.folder / "mine"), ["one", "two", "three"]
+    roots = [with_project(cluster.folder / name) for name in names]
+    for name in names:
+        cluster.worker(name, STYLEREPRO_ROOT=str(cluster.folder / name))
+    cluster.wait_for(*names)
+    events = []
+
+    class Report:
+        def started(self, job):
+            events.append(job.point)
+
+        def tick(self):
+            pass
+
+        def ended(self, job, outcome):
+            pass
+
+    with (
+        asking(mine),
+        engines.opened("dask", 6, address=cluster.address) as (executor, at_once),
+        ThreadPoolExecutor(1) as aside,
+    ):
+        planned = sweeps.plan("toy", "smoke", {"size": "4,5,6,7,8,9"})
+        going = aside.submit(runner.execute, planned.waiting, executor=executor, report=Report())
+        (busy,) = wait_until(lambda: [root for root in roots if "6" in ran(root)])
+        family = cluster.kill(busy.name)
+        (cluster.folder / "go").touch()
+        outcomes = going.result(timeout=120)
+        table = sweeps.collect(planned)
+    assert at_once == 3
+    assert [(one.status, one.error) for one in outcomes] == [("completed", "")] * 6
+    assert len(events) == 6
+    psutil.wait_procs(family, timeout=30)
+    assert table["run"].is_unique
+    assert sorted(table["size"]) == [4, 5, 6, 7, 8, 9]
+    assert len(list(mine.glob("results/runs/toy/*/run.json"))) == 6
+    assert len(list(mine.glob("results/runs/*/*/notebook.ipynb"))) == 6
+    # Nothing ran here, and what was killed ran again elsewhere, on one thread, as Dask has its workers.
+    assert ran(mine) == []
+    assert sum(ran(root).count("6") for root in roots) == 2
+    assert {name.split()[1] for name in table["name"]} == {"1"}
+    assert set(table[table["size"] == 6]["name"].str.split().str[0]) < set(names) - {busy.name}
+    assert [path for path in mine.glob("results/runs/.staging/*") if path.suffix != ".lock"] == []
+
+
+PARTS = """\
+def slow(i):
+    with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "calls.txt"), "a") as stream:
+        stream.write(f"{i}\\n")
+    while i == 2 and not os.path.exists(os.environ["GO"]):
+        time.sleep(0.1)
+    return {"value": i / 3}
+table = pd.DataFrame([run.part(f"part {i}", lambda i=i: slow(i)) for i in range(4)])
+run.save(metrics=table.assign(gamma=1.0, name="-"))"""
+
+
+def test_in_a_shared_folder_another_worker_goes_on_where_a_dead_one_was(cluster, monkeypatch, call):
+    """Only workers with a GPU take a run that wants one; without STYLEREPRO_ROOT they write where the command does."""
+    shared, go = cluster.folder / "shared", cluster.folder / "go"
+    toy.add(shared, "parts", PARTS)
+    go.unlink(missing_ok=True)
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(shared))
+    cluster.worker("plain")
+    cluster.wait_for("plain")
+    words = ("run", "parts", "--engine", "dask", "--address", cluster.address, "--gpus-per-run", "1")
+    status, _, said = call(*words)
+    assert status == 2
+    assert "has 1 GPU for a run: dask worker tcp://127.0.0.1:" in said
+    cluster.worker("first", "--resources", "GPU=1")
+    cluster.worker("second", "--resources", "GPU=1")
+    cluster.wait_for("first", "second")
+    with ThreadPoolExecutor(1) as aside:
+        going = aside.submit(
+            subprocess.run,
+            [sys.executable, "-m", "stylerepro.cli", *words],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        wait_until(
+            lambda: (shared / "calls.txt").exists() and (shared / "calls.txt").read_text().split() == ["0", "1", "2"]
+        )
+        (busy,) = (name for name in ("plain", "first", "second") if works(cluster.processes[name]))
+        assert busy != "plain"
+        cluster.kill(busy)
+        go.touch()
+        done = going.result(timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "parts (laptop): done in" in done.stdout
+    assert (shared / "calls.txt").read_text().split() == ["0", "1", "2", "2", "3"]
+    (table,) = shared.glob("results/runs/parts/*/metrics.csv")
+    assert len(table.read_text().splitlines()) == 5
+
+
+def works(process):
+    """Whether a worker has a run: its process, and a notebook's below that."""
+    names = [" ".join(one.cmdline()) for one in psutil.Process(process.pid).children(recursive=True)]
+    return any("ipykernel" in name for name in names)
+
+
+@contextmanager
+def command(*words, **more):
+    """The command as in a terminal, which Ctrl-C reaches also where these tests are in the background of a shell."""
+    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    words = [sys.executable, "-m", "stylerepro.cli", *words]
+    process = subprocess.Popen(words, start_new_session=True, env=os.environ | more, **pipes, **heeding)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("what", ["the command", "the scheduler"])
+def test_when_the_command_or_the_scheduler_ends_so_do_the_runs(tmp_path, monkeypatch, what):
+    cluster, root = Cluster(tmp_path), with_project(tmp_path / "mine")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    words = ("run", "toy", "--profile", "smoke", "-p", "size=6", "--engine", "dask", "--address", cluster.address)
+    try:
+        cluster.worker("one")
+        cluster.wait_for("one")
+        with command(*words) as process:
+            wait_until(lambda: ran(root))
+            worker = psutil.Process(cluster.processes["one"].pid)
+            kernels = [one for one in worker.children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
+            assert len(kernels) == 1
+            if what == "the command":
+                os.killpg(process.pid, signal.SIGINT)
+            else:
+                cluster.kill("scheduler")
+            said, _ = process.communicate(timeout=60)
+        assert psutil.wait_procs(kernels, timeout=60)[1] == []
+        assert "Traceback" not in said
+        if what == "the command":
+            assert (process.returncode, "interrupted; what is finished is kept" in said) == (130, True), said
+        else:
+            assert (process.returncode, "Dask's scheduler was lost" in said) == (1, True), said
+        assert not list(root.glob("results/runs/toy/*"))
+    finally:
+        cluster.stop()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--engine", "dusk"], "Did you mean 'dask'"),
+        (["--engine", "dask"], "needs --address tcp://HOST:PORT"),
+        (["--engine", "dask", "--address", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"),
+        (["--address", "tcp://127.0.0.1:1"], "--engine local has none"),
+        (["--engine", "slurm", "--address", "tcp://127.0.0.1:1"], "--engine slurm has none"),
+        (["--gpus-per-run", "1"], "a notebook takes a GPU by itself"),
+        (["--sbatch", "--time=1:00"], "--sbatch is for --engine slurm"),
+        (["--engine", "slurm"], "log in to the cluster"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_runs(tmp_path, monkeypatch, call, words, message):
+    toy.add(tmp_path, "toy")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    monkeypatch.setattr(engines, "_CONNECT", "1s")
+    if words == ["--engine", "slurm"]:
+        monkeypatch.setattr(engines.shutil, "which", lambda name: None)
+    for first in (["run", "toy"], ["sweep", "toy", "-p", "size=4"]):
+        status, _, said = call(*first, *words)
+        assert status == 2
+        assert message in said
+    assert not list(tmp_path.glob("results/runs/toy"))
