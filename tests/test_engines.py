@@ -1,18 +1,16 @@
 """Runs beyond this process: a real Dask scheduler with workers that are killed, have other code, or a GPU."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
 import toy
+from cluster import Cluster, wait_until
 
 from stylerepro import engines, runner, sweeps
 
@@ -26,66 +24,6 @@ with open(os.path.join(where, "ran.txt"), "a") as stream:
 while run.parameters["size"] == 6 and not os.path.exists(os.environ["GO"]):
     time.sleep(0.1)
 """ + toy.BODY.replace('run.parameters["reading"]', 'os.path.basename(where) + " " + os.environ["OMP_NUM_THREADS"]')
-
-
-def wait_until(condition, limit=90.0):
-    end = time.monotonic() + limit
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
-    return found
-
-
-class Cluster:
-    """A scheduler and workers, each a process of its own; a worker runs in the folder `NAME` with its own project."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.processes = folder, {}
-        self.file = folder / "scheduler.json"
-        hidden = {"STYLEREPRO_ROOT", "OMP_NUM_THREADS"}
-        self.environment = {name: value for name, value in os.environ.items() if name not in hidden}
-        self.environment |= {"GO": str(folder / "go"), "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0"}
-        self.start("scheduler", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                   "--scheduler-file", str(self.file))  # fmt: skip
-        wait_until(lambda: self.file.exists() and self.file.read_text().strip().endswith("}"))
-        self.address = json.loads(self.file.read_text())["address"]
-
-    def start(self, name, *words, **more):
-        (self.folder / name).mkdir(exist_ok=True)
-        with (self.folder / f"{name}.log").open("wb") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *words],
-                cwd=self.folder / name,
-                env=self.environment | more,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def worker(self, name, *words, **more):
-        local = str(self.folder / f"{name}-files")
-        self.start(name, "dask", "worker", self.address, "--nthreads", "1", "--no-dashboard", "--name", name,
-                   "--local-directory", local, *words, **more)  # fmt: skip
-
-    def wait_for(self, *names):
-        from distributed import Client
-
-        with Client(self.address, set_as_default=False) as client:
-            wait_until(lambda: set(names) <= {one["name"] for one in client.scheduler_info()["workers"].values()})
-
-    def kill(self, name):
-        """Nanny, worker and run at once, as when a machine loses its power."""
-        family = [psutil.Process(self.processes[name].pid)]
-        family += family[0].children(recursive=True)
-        for one in family:
-            one.kill()
-        return family
-
-    def stop(self):
-        for name, process in self.processes.items():
-            if process.poll() is None:
-                self.kill(name)
-            process.wait()
 
 
 @pytest.fixture(scope="module")

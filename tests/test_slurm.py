@@ -1,5 +1,6 @@
 """Runs as jobs of a real Slurm, which the test starts where it is installed."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import one_node
 import pytest
 import toy
-from test_engines import ran, wait_until
+from cluster import wait_until
+
+from stylerepro import engines
+from stylerepro.errors import RunError
 
 pytest.importorskip("dask_jobqueue", reason="the package dask-jobqueue is not installed")
+dask = pytest.importorskip("dask")
 
 ON_SLURM = """\
 job = os.environ["SLURM_JOB_ID"]
@@ -18,6 +23,11 @@ with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "ran.txt"), "a") as stream
 while run.parameters["size"] == 6 and not os.path.exists(os.environ["GO"]):
     time.sleep(0.1)
 """ + toy.BODY.replace('run.parameters["reading"]', "job")
+
+
+def ran(root):
+    path = root / "ran.txt"
+    return path.read_text().split() if path.exists() else []
 
 
 @pytest.mark.skipif(bool(one_node.lacking()), reason=one_node.lacking())
@@ -47,3 +57,24 @@ def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
     assert sorted(jobs) == ["4", "5", "6"]
     assert jobs["6"] != lost
     assert len(ran(tmp_path)) == 4
+
+
+def test_a_job_asks_slurm_for_gpus_and_leaves_memory_and_time_to_the_user(tmp_path, monkeypatch):
+    """With an sbatch that notes what it is asked, and refuses."""
+    script = tmp_path / "sbatch"
+    script.write_text(f"#!/bin/sh\ncat > {tmp_path}/asked\necho 'no such GPU' >&2\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    opened = engines.opened("slurm", 3, jobs=2, gpus=2, sbatch="--time=1:00:00 --comment='two words'")
+    told = pytest.raises(RunError, match="Slurm refuses such a job: no such GPU")
+    with dask.config.set({"jobqueue.slurm.interface": "lo"}), told, opened:
+        pass
+    asked = (tmp_path / "asked").read_text()
+    options = [line for line in asked.splitlines() if line.startswith("#SBATCH")]
+    wanted = ["--gres=gpu:2", "--time=1:00:00", "--comment=two words"]
+    assert [line.removeprefix("#SBATCH ") for line in options][-3:] == wanted
+    assert not [line for line in options if " -t " in line or "--mem" in line]
+    assert "--resources GPU=2" in asked
+    assert "--nthreads 1" in asked
+    assert "OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}" in asked

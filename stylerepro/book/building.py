@@ -18,7 +18,7 @@ import yaml
 
 import stylerepro
 from stylerepro import claims, standing
-from stylerepro.book import api, chapters, explorer, ledger_page, pages, panels, performance, runs, values
+from stylerepro.book import api, chapters, explorer, ledger_page, pages, panels, performance, runs, scaling, values
 from stylerepro.book.contents import contents, myst
 from stylerepro.errors import RunError
 from stylerepro.experiments import PROFILES, REFERENCE, Experiment, discover
@@ -133,6 +133,7 @@ class _Filling:
             "notebooks": lambda document: chapters.notebooks([one for one in entries if one.document == document]),
             "value": lambda words: values.value(tables, words),
             "performance": lambda name: performance.performance(shown, name),
+            "scaling": scaling.scaling,
             "api": lambda _: chapters.interface(api.GROUPS),
         }
 
