@@ -1,6 +1,7 @@
 """Where runs are done: on this machine, by Dask's workers on any machines, by the jobs of a Slurm cluster."""
 
 import logging
+import pickle
 import shlex
 import shutil
 import subprocess
@@ -174,28 +175,33 @@ class DaskExecutor(Executor):
         """As the runner calls it: `submit(work.perform, task)`. The worker performs the task wherever it has to."""
         (task,) = args
         outer: Future[Any] = Future()
-        errand = away.errand(task, self._token)
+        errand = pickle.dumps(away.errand(task, self._token))
         key = f"stylerepro-{task.experiment}-{task.name}-{time.time_ns()}"
-        inner = self._client.submit(_on_worker, errand, key=key, pure=False, resources=self._resources)
+        inner = self._client.submit(_messenger(), errand, key=key, pure=False, resources=self._resources)
         self._open[key] = inner, outer
         inner.add_done_callback(lambda done: self._arrived(key, task))
         return outer
 
     def _started(self, event: tuple[float, str]) -> None:
         # Dask hands on what any of its clients' workers say, and a run that is taken up again starts twice.
-        _, key = event
-        if key in self._open and not self._open[key][1].running():
-            self._open[key][1].set_running_or_notify_cancel()
+        _, outer = self._open.get(event[1], (None, None))
+        if outer is not None and not outer.running() and not outer.done():
+            outer.set_running_or_notify_cancel()
 
     def _arrived(self, key: str, task: Task) -> None:
         from distributed import KilledWorker
 
         inner, outer = self._open[key]
         try:
-            outer.set_result(away.receive(inner.result(), task))
+            outcome = away.receive(pickle.loads(inner.result()), task)
+            del self._open[key]
+            outer.set_result(outcome)
         except KilledWorker as error:
             last = getattr(error.last_worker, "address", "")
             why = f"its workers died one after another, the last of them {last}; the usual cause is too little memory"
+            outer.set_exception(RunError(why))
+        except (AttributeError, ImportError) as error:
+            why = f"a worker has other code than this machine ({error}). Bring both to the same state."
             outer.set_exception(RunError(why))
         except CancelledError:
             outer.set_exception(RunError("Dask's scheduler was lost, or gave the run up; run the same command again"))
@@ -203,7 +209,7 @@ class DaskExecutor(Executor):
             # Whatever it was, it must not leave the command waiting for ever.
             outer.set_exception(error)
         finally:
-            del self._open[key]
+            self._open.pop(key, None)
             inner.release()
 
     def stop(self) -> None:
@@ -211,7 +217,23 @@ class DaskExecutor(Executor):
         self._client.cancel([inner for inner, _ in tuple(self._open.values())], force=True)
 
 
-def _on_worker(errand: away.Errand) -> away.Parcel:
+def _messenger() -> Callable[[bytes], bytes]:
+    """What a worker is sent: a function of its own, which needs none of this package before it is called.
+
+    A worker cannot take apart what it lacks the modules for: it would end, and the run would wait for ever.
+    """
+
+    def call(errand: bytes) -> bytes:
+        from importlib import import_module
+
+        told: bytes = import_module("stylerepro.engines").on_worker(errand)
+        return told
+
+    return call
+
+
+def on_worker(errand: bytes) -> bytes:
+    """On a Dask worker: do a pickled `away.Errand`, give the `away.Parcel`, pickled too."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -223,4 +245,4 @@ def _on_worker(errand: away.Errand) -> away.Parcel:
         task = worker.state.tasks.get(key)
         return task is None or task.state == "cancelled" or worker.status.name in _ENDING
 
-    return away.carry_out(errand, given_up, worker.address)
+    return pickle.dumps(away.carry_out(pickle.loads(errand), given_up, worker.address))

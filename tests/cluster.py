@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 
-def wait_until(condition, limit=90.0):
+def wait_until(condition, limit=240.0):
     end = time.monotonic() + limit
     while not (found := condition()):
         assert time.monotonic() < end, "waited too long"

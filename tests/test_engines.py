@@ -78,7 +78,7 @@ def test_runs_on_three_machines_one_of_which_dies_are_each_there_once(cluster):
         (busy,) = wait_until(lambda: [root for root in roots if "6" in ran(root)])
         family = cluster.kill(busy.name)
         (cluster.folder / "go").touch()
-        outcomes = going.result(timeout=120)
+        outcomes = going.result(timeout=300)
         table = sweeps.collect(planned)
     assert at_once == 3
     assert [(one.status, one.error) for one in outcomes] == [("completed", "")] * 6
@@ -137,7 +137,7 @@ def test_in_a_shared_folder_another_worker_goes_on_where_a_dead_one_was(cluster,
         assert busy != "plain"
         cluster.kill(busy)
         go.touch()
-        done = going.result(timeout=120)
+        done = going.result(timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "parts (laptop): done in" in done.stdout
     assert (shared / "calls.txt").read_text().split() == ["0", "1", "2", "2", "3"]
@@ -149,6 +149,21 @@ def works(process):
     """Whether a worker has a run: its process, and a notebook's below that."""
     names = [" ".join(one.cmdline()) for one in psutil.Process(process.pid).children(recursive=True)]
     return any("ipykernel" in name for name in names)
+
+
+def test_a_worker_without_this_package_is_named_and_stays(cluster, monkeypatch):
+    """It cannot even read what it is sent; the run must not wait for ever."""
+    (cluster.folder / "site").mkdir()
+    (cluster.folder / "site" / "stylerepro.py").touch()
+    toy.add(cluster.folder / "asking", "toy")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(cluster.folder / "asking"))
+    cluster.worker("old", "--resources", "GPU=7", PYTHONPATH=str(cluster.folder / "site"))
+    cluster.wait_for("old")
+    for _ in range(2):
+        with engines.opened("dask", 1, address=cluster.address, gpus=7) as (executor, _):
+            (outcome,) = runner.execute(runner.plan(["toy"], "smoke"), executor=executor)
+        assert outcome.status == "failed"
+        assert "a worker has other code than this machine (No module named 'stylerepro.engines'" in outcome.error
 
 
 @contextmanager

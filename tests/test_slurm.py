@@ -48,7 +48,7 @@ def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
         (lost,) = wait_until(lambda: [line.split(":")[1] for line in ran(tmp_path) if line.startswith("6:")])
         slurm.call("scancel", "--signal=KILL", lost)
         (tmp_path / "go").touch()
-        done = going.result(timeout=120)
+        done = going.result(timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "3 rows of 3 points" in done.stdout
         wait_until(lambda: not slurm.call("squeue", "-h"))
