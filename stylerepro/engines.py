@@ -4,7 +4,9 @@ import logging
 import pickle
 import shlex
 import shutil
+import signal
 import subprocess
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -31,6 +33,7 @@ _INSTALL = "pip install -e '.[cluster]' in the project's folder."
 _THREADS = "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS"
 _START = "dask worker {address} --nthreads 1"
 _ENDING = ("closing", "closed", "failed")
+_LOOK = 5.0  # seconds
 _CONNECT = "15s"
 
 
@@ -69,10 +72,13 @@ def opened(
     with connected as client, away.token() as token:
         if engine == DASK:
             at_once = _at_once(client, gpus)
-        executor = DaskExecutor(client, token, gpus)
+        executor, over = DaskExecutor(client, token, gpus), threading.Event()
+        if engine == SLURM:
+            threading.Thread(target=_watch, args=(client, executor, over), daemon=True).start()
         try:
             yield executor, at_once
         finally:
+            over.set()
             executor.stop()
 
 
@@ -107,11 +113,13 @@ def _connected(address: str) -> "Iterator[Client]":
 @contextmanager
 def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
     """A scheduler in this process, and so many jobs of Slurm that are its workers; one that is lost is replaced."""
+    heeded = signal.getsignal(signal.SIGINT)
     try:
         from dask_jobqueue import SLURMCluster
         from distributed import Client
     except ImportError:
         raise RunError(f"--engine slurm needs the package dask-jobqueue: {_INSTALL}") from None
+    signal.signal(signal.SIGINT, heeded)  # that import made Ctrl-C end the command without a word, as if all were done
     if shutil.which("sbatch") is None:
         raise RunError("--engine slurm needs Slurm's command sbatch, which this machine lacks: log in to the cluster.")
     cluster = SLURMCluster(
@@ -141,6 +149,21 @@ def _ask_slurm(script: str) -> None:
         raise RunError(f"Slurm refuses such a job: {done.stderr.strip()}; correct --sbatch.")
 
 
+def _watch(client: "Client", executor: "DaskExecutor", over: threading.Event) -> None:
+    """Give all up where Slurm's jobs end before they work (no Python there, …): they would be awaited for ever."""
+    worked: set[str] = set()
+    before: set[str] = set()
+    while not over.wait(_LOOK):
+        done = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=False)
+        working = {str(one["name"]) for one in client.scheduler_info(n_workers=-1)["workers"].values()}
+        worked |= working
+        jobs = {str(name): str(getattr(job, "job_id", "")) for name, job in tuple(client.cluster.workers.items())}  # type: ignore[union-attr]
+        ended = {name for name, job in jobs.items() if job and job not in done.stdout.split()} - worked
+        if done.returncode == 0 and not working and ended & before:
+            executor.stop("Slurm's jobs end before they work; what they said lies in results/runs/.slurm/")
+        before = ended
+
+
 def _at_once(client: "Client", gpus: int) -> int:
     """How many runs the workers take together."""
     address = client.scheduler.address  # type: ignore[union-attr]
@@ -167,6 +190,7 @@ class DaskExecutor(Executor):
 
     def __init__(self, client: "Client", token: str, gpus: int = 0) -> None:
         self._client, self._token = client, token
+        self._why = "Dask's scheduler was lost, or gave the run up; run the same command again"
         self._resources = {"GPU": gpus} if gpus else None
         self._open: dict[str, tuple[Distant, Future[Any]]] = {}
         client.subscribe_topic(_TOPIC, self._started)
@@ -204,7 +228,7 @@ class DaskExecutor(Executor):
             why = f"a worker has other code than this machine ({error}). Bring both to the same state."
             outer.set_exception(RunError(why))
         except CancelledError:
-            outer.set_exception(RunError("Dask's scheduler was lost, or gave the run up; run the same command again"))
+            outer.set_exception(RunError(self._why))
         except Exception as error:
             # Whatever it was, it must not leave the command waiting for ever.
             outer.set_exception(error)
@@ -212,8 +236,9 @@ class DaskExecutor(Executor):
             self._open.pop(key, None)
             inner.release()
 
-    def stop(self) -> None:
-        """Give up all that has not ended, on the workers too."""
+    def stop(self, why: str = "") -> None:
+        """Give up all that has not ended, on the workers too. why: what is then said of each run."""
+        self._why = why or self._why
         self._client.cancel([inner for inner, _ in tuple(self._open.values())], force=True)
 
 

@@ -1,9 +1,11 @@
 """Runs as jobs of a real Slurm, which the test starts where it is installed."""
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import one_node
 import pytest
@@ -13,8 +15,9 @@ from cluster import wait_until
 from stylerepro import engines
 from stylerepro.errors import RunError
 
-pytest.importorskip("dask_jobqueue", reason="the package dask-jobqueue is not installed")
-dask = pytest.importorskip("dask")
+# Not importorskip: to import dask_jobqueue changes what Ctrl-C does.
+if find_spec("dask_jobqueue") is None:
+    pytest.skip("the package dask-jobqueue is not installed", allow_module_level=True)
 
 ON_SLURM = """\
 job = os.environ["SLURM_JOB_ID"]
@@ -36,9 +39,9 @@ def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
     with one_node.OneNode() as slurm, ThreadPoolExecutor(1) as aside:
         places = {"STYLEREPRO_ROOT": str(tmp_path), "GO": str(tmp_path / "go"), "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
 
-        def sweep(*words):
+        def sweep(*words, **more):
             command = [sys.executable, "-m", "stylerepro.cli", "sweep", "toy", "--profile", "smoke", *words]
-            environment = slurm.environment | places
+            environment = slurm.environment | places | more
             return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
         slurmy = ("-p", "size=4,5,6", "--engine", "slurm", "--jobs", "2", "--sbatch")
@@ -52,6 +55,9 @@ def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         assert "3 rows of 3 points" in done.stdout
         wait_until(lambda: not slurm.call("squeue", "-h"))
+        lost_at_once = sweep("-p", "size=7", "--engine", "slurm", DASK_JOBQUEUE__SLURM__PYTHON="/bin/false")
+        assert lost_at_once.returncode == 1
+        assert "Slurm's jobs end before they work" in lost_at_once.stdout
     (table,) = tmp_path.glob("results/runs/toy/sweep-smoke-*.csv")
     jobs = dict(line.split(",")[1::3] for line in table.read_text().splitlines()[1:])
     assert sorted(jobs) == ["4", "5", "6"]
@@ -68,8 +74,12 @@ def test_a_job_asks_slurm_for_gpus_and_leaves_memory_and_time_to_the_user(tmp_pa
     monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
     opened = engines.opened("slurm", 3, jobs=2, gpus=2, sbatch="--time=1:00:00 --comment='two words'")
     told = pytest.raises(RunError, match="Slurm refuses such a job: no such GPU")
+    import dask
+
+    before = signal.getsignal(signal.SIGINT)
     with dask.config.set({"jobqueue.slurm.interface": "lo"}), told, opened:
         pass
+    assert signal.getsignal(signal.SIGINT) is before
     asked = (tmp_path / "asked").read_text()
     options = [line for line in asked.splitlines() if line.startswith("#SBATCH")]
     wanted = ["--gres=gpu:2", "--time=1:00:00", "--comment=two words"]
