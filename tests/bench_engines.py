@@ -29,7 +29,7 @@ from stylerepro.files import project_root, write_json
 from stylerepro.timing import hardware
 
 PROJECT = project_root()
-NOTEBOOK, ALPHAS = "vanilla_transfer", range(1, 13)
+NOTEBOOK = "vanilla_transfer"
 NOTHING = "run.save(metrics=pd.DataFrame({'gamma': [0.0], 'value': [0.0], 'name': ['-']}))"
 
 
@@ -47,14 +47,14 @@ def busy(patience: float = 0.0) -> float:
     return round(used, 2)
 
 
-def sweep(root: Path, **options) -> float:
+def sweep(root: Path, points: int, **options) -> float:
     """Seconds of the whole sweep, from nothing."""
     shutil.rmtree(root / "results", ignore_errors=True)
-    planned = sweeps.plan(NOTEBOOK, "smoke", {"alpha": ",".join(map(str, ALPHAS))})
-    with engines.opened(runs=len(ALPHAS), **options) as (executor, at_once):
+    planned = sweeps.plan(NOTEBOOK, "smoke", {"alpha": ",".join(str(one) for one in range(1, points + 1))})
+    with engines.opened(runs=points, **options) as (executor, at_once):
         workers = 1 if executor else at_once
         took = seconds(lambda: runner.execute(planned.waiting, executor=executor, workers=workers))
-    assert sweeps.collect(planned)["run"].nunique() == len(ALPHAS)
+    assert sweeps.collect(planned)["run"].nunique() == points
     return took
 
 
@@ -110,7 +110,8 @@ def overhead(root: Path, folder: Path, address: str) -> dict[str, float]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rounds", type=int, default=2)
+    for name, default in (("rounds", 2), ("points", 12), ("repeats", 3)):
+        options.add_argument(f"--{name}", type=int, default=default)
     options.add_argument("--patience", type=float, default=0.0, help="seconds to wait for a quiet machine, each time")
     options.add_argument("--out", type=Path, default=PROJECT / "results" / "performance" / "engines.json")
     given = options.parse_args()
@@ -125,7 +126,7 @@ def main() -> None:
         scaling, parts = [], []
         try:
             for round_ in range(1, given.rounds + 1):
-                for _ in range(3):
+                for _ in range(given.repeats):
                     parts.append({"busy": busy(given.patience)} | overhead(folder / "mine", folder, made[1].address))
                     print(parts[-1], flush=True)
                 for workers in (1, 2):
@@ -134,7 +135,7 @@ def main() -> None:
                             shutil.rmtree(own / "results", ignore_errors=True)
                         others = busy(given.patience)
                         where = {"address": made[workers].address} if engine == "dask" else {"jobs": workers}
-                        took = sweep(folder / "mine", engine=engine, **where)
+                        took = sweep(folder / "mine", given.points, engine=engine, **where)
                         row = {"round": round_, "engine": engine, "workers": workers, "seconds": round(took, 2)}
                         scaling.append(row | {"busy": others})
                         print(scaling[-1], flush=True)
@@ -145,7 +146,7 @@ def main() -> None:
         "hardware": hardware(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "notebook": NOTEBOOK,
-        "points": len(ALPHAS),
+        "points": given.points,
     }
     rounded = [{what: round(value, 3) for what, value in one.items()} for one in parts]
     write_json(given.out, told | {"scaling": scaling, "overhead": rounded})

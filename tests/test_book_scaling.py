@@ -32,6 +32,7 @@ def test_the_tables_are_ratios_within_a_round(tmp_path, monkeypatch):
     measured = {
         "hardware": {"cores": 2, "cpu": "a processor"},
         "date": "2026-01-02",
+        "points": 12,
         "scaling": [
             {"round": round_, "engine": engine, "workers": workers, "seconds": seconds * round_, "busy": 0.1 * round_}
             for round_ in (1, 2)
@@ -42,6 +43,7 @@ def test_the_tables_are_ratios_within_a_round(tmp_path, monkeypatch):
     (tmp_path / "results" / "performance").mkdir(parents=True)
     (tmp_path / "results" / "performance" / "engines.json").write_text(json.dumps(measured))
     told = scaling.scaling("sweep")
+    assert "| how | 12 runs, s |" in told
     assert "| `--jobs 2` | 75 | 2 | 0.1 to 0.2 |" in told
     assert "| `--engine dask`, workers: 2 | 60 | 2.5 |" in told
     assert told.endswith("2 cores of a processor · 2026-01-02")

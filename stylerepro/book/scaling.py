@@ -45,7 +45,9 @@ def _sweep(measured: Measured) -> list[tuple[str, ...]]:
     """Each way against one worker here, in the same round."""
     rows = measured["scaling"]
     alone = {row["round"]: row["seconds"] for row in rows if (row["engine"], row["workers"]) == ("local", 1)}
-    lines: list[tuple[str, ...]] = [("how", "s, median", "times as fast as one worker here", "cores others used")]
+    lines: list[tuple[str, ...]] = [
+        ("how", f"{measured['points']} runs, s", "times as fast as one worker here", "cores others used")
+    ]
     for engine, workers in dict.fromkeys((row["engine"], row["workers"]) for row in rows):
         mine = [row for row in rows if (row["engine"], row["workers"]) == (engine, workers)]
         ratios = [alone[row["round"]] / row["seconds"] for row in mine]
