@@ -70,12 +70,21 @@ def run(
     from stylerepro import display, runner
 
     console = Console()
-    planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
+    overrides = runner.parse_overrides(parameters or [])
+    _set_aside(names or [])
+    planned = runner.plan(names or [], profile, overrides, force=force)
     runner.threads_each(jobs)
     for line in display.plan_lines(planned, jobs):
         console.print(Text(line), soft_wrap=True)
     if not runner.succeeded(_execute(console, planned, jobs, timeout)):
         raise typer.Exit(1)
+
+
+def _set_aside(names: "Sequence[str]" = (), *, read_tables: bool = False) -> None:
+    from stylerepro import aside
+
+    for line in aside.set_aside(names, read_tables=read_tables):
+        complain(f"warning: {line}")
 
 
 def _execute(console: Console, planned: "Sequence[Job]", jobs: int, timeout: int | None) -> "list[Outcome]":
@@ -108,6 +117,8 @@ def sweep(
 
     console = Console()
     given = runner.parse_overrides(parameters or [])
+    if not only_plan:
+        _set_aside([name])
     planned = sweeps.plan(name, profile, given, seeds=seeds, retry=retry)
     runner.threads_each(jobs)
     for line in display.sweep_lines(planned, jobs):
@@ -166,6 +177,7 @@ def collect(
     """Put the tables of all runs into one CSV file."""
     from stylerepro import display, record, results, tables
 
+    _set_aside(read_tables=True)
     collected = results.collect(profile=profile)
     target = out or record.runs_root() / "collected.csv"
     tables.write(collected, target)
