@@ -7,17 +7,19 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import kill_runs
 import nbformat
+import numpy as np
 import pytest
 import toy
 
-from stylerepro import aside, record, results, runner, work
+from stylerepro import aside, parts, record, results, runner, work
 from stylerepro.errors import DiskFullError, ResultsError
-from stylerepro.files import atomic_path
+from stylerepro.files import atomic_path, full_disk_named
 from stylerepro.locks import lock
 from stylerepro.tables import read
 
@@ -189,6 +191,18 @@ def test_a_full_disk_is_named_and_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(DiskFullError):
         write(target, bool)
     assert target.read_text() == "before"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no file that is always full")
+def test_a_part_for_which_there_is_no_room_says_so(tmp_path, monkeypatch):
+    @contextmanager
+    def to_full(path):
+        with full_disk_named(path):
+            yield Path("/dev/full")
+
+    monkeypatch.setattr(parts, "atomic_path", to_full)
+    with pytest.raises(DiskFullError, match="The disk is full"):
+        parts.compute_once(tmp_path, "p", lambda: {"x": np.zeros(100_000)})
 
 
 def test_why_a_run_failed_is_said_where_not_even_its_log_can_be_kept(project, monkeypatch):
