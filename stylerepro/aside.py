@@ -71,7 +71,10 @@ def damage(folder: Path, *, read_tables: bool = False) -> str | None:
 
 
 def _folders(experiments: Collection[str]) -> list[Path]:
-    found = [path for path in records.runs_root().glob("*/*") if not path.parent.name.startswith(".")]
+    # What is hidden is on its way: prepared, or replaced and about to be removed.
+    found = [
+        path for path in records.runs_root().glob("*/*") if not any(one.startswith(".") for one in path.parts[-2:])
+    ]
     return sorted(
         path
         for path in found

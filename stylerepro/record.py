@@ -105,16 +105,23 @@ def tidy_staging(experiment: str, name: str, keep: Path | None = None) -> None:
 def install(source: Path, target: Path) -> None:
     """Put the folder `source` in the place of `target`; whoever looks sees the old one or the new one, whole."""
     make_folder(target.parent)
+    _clear(target)
     kept = sorted(target.parent.glob(f".old-{target.name}-*"))
     if kept and not target.exists():  # an earlier swap was killed half-way
         kept.pop().rename(target)
-    for old in kept:
-        shutil.rmtree(old, ignore_errors=True)
     old = target.parent / f".old-{target.name}-{os.getpid()}"
     if target.exists():
-        target.rename(old)
+        kept.append(target.rename(old))
     source.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    for one in kept:
+        # By another name before it is taken apart: what is called old is whole, whenever this is killed.
+        one.rename(one.with_name(one.name.replace(".old-", ".gone-", 1)))
+    _clear(target)
+
+
+def _clear(target: Path) -> None:
+    for gone in target.parent.glob(f".gone-{target.name}-*"):
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def new_record(
