@@ -119,7 +119,7 @@ def writing(root, mark):
     places = {
         "tables": "results/runs/.staging/*/result/*.csv",
         "record": "results/runs/.staging/*/result/notebook.ipynb",
-        "install": f"results/runs/*/.old-{PROFILE}-*",
+        "install": f"results/runs/*/.[og]*-{PROFILE}-*",  # .old-*, .gone-*
         "parts": "results/runs/.staging/*/parts/*/*",
     }
     return any(True for _ in root.glob(places[mark]))

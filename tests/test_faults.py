@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,12 +66,13 @@ def first_cell(path, code):
 
 
 def test_killed_runs_end_well_with_the_next_and_lose_nothing(project):
-    """The short form of kill_runs.py: at any moment, and while the tables of a forced run are written."""
+    """The short form of kill_runs.py: at any moment, while the tables are written, and just before the last move."""
     toy.add(project, "toy", "run.part('one', lambda: {'x': 1})\n" + toy.BODY)
     series = kill_runs.Series(project, seed=0, readers=())
     assert series.names == ["toy"]
-    series.kill(series.chance.uniform(0, series.duration), forced=False)
+    series.kill(series.chance.uniform(0, series.duration), forced=True)
     assert series.kill("tables", forced=True)["hit"]
+    series.kill("record", forced=False)
 
 
 def test_whoever_judges_kills_sees_what_is_lost_or_half(project):
@@ -302,7 +303,9 @@ def test_only_damaged_runs_of_ones_own_that_nobody_works_on_are_set_aside(projec
     shutil.copytree(busy, committed)
     other = record.runs_root() / "toy" / "notes"
     other.mkdir()
-    for folder in (busy, gone, committed):
+    replaced = other.with_name(f".old-{busy.name}-1")
+    shutil.copytree(busy, replaced)
+    for folder in (busy, gone, committed, replaced):
         (folder / "run.json").write_text("{")
     with lock(work.lock_path("toy", busy.name)) as mine:
         assert mine
@@ -318,7 +321,38 @@ def test_only_damaged_runs_of_ones_own_that_nobody_works_on_are_set_aside(projec
     assert len(aside.set_aside(read_tables=True)) == 1
     assert committed.is_dir()
     assert other.is_dir()
+    assert replaced.is_dir()
     assert shut.is_dir()
+
+
+def test_a_replaced_run_that_is_half_removed_is_never_put_back(project, monkeypatch):
+    """Killed while it was removed; then the new one is set aside, and what replaces that is killed half-way, too."""
+    first, second = save(), save(seed=1)
+    third = shutil.copytree(second, second.with_name("third"))
+
+    def killed(folder, **_):
+        (folder / "metrics.csv").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    rename, renamed = Path.rename, []
+
+    def killed_between(path, target):
+        if renamed:
+            raise KeyboardInterrupt
+        renamed.append(rename(path, target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            record.install(second, first)
+    assert record.read_record(first)["seeds"] == {"seed": 1}
+    shutil.rmtree(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed_between)
+        with suppress(KeyboardInterrupt):
+            record.install(third, first)
+    assert renamed
+    assert not first.exists() or aside.damage(first) is None
 
 
 def test_a_record_that_cannot_be_opened_is_not_taken_for_damaged(project, monkeypatch):
