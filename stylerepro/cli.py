@@ -75,7 +75,9 @@ def run(
     from stylerepro import display, engines, runner
 
     console = Console()
-    planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
+    overrides = runner.parse_overrides(parameters or [])
+    _set_aside(names or [])
+    planned = runner.plan(names or [], profile, overrides, force=force)
     runs = sum(job.stale for job in planned)
     opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
     with opened as (executor, at_once):
@@ -84,6 +86,13 @@ def run(
         outcomes = _execute(console, planned, executor, at_once, timeout)
     if not runner.succeeded(outcomes):
         raise typer.Exit(1)
+
+
+def _set_aside(names: "Sequence[str]" = (), *, read_tables: bool = False) -> None:
+    from stylerepro import aside
+
+    for line in aside.set_aside(names, read_tables=read_tables):
+        complain(f"warning: {line}")
 
 
 def _execute(
@@ -123,6 +132,8 @@ def sweep(
 
     console = Console()
     given = runner.parse_overrides(parameters or [])
+    if not only_plan:
+        _set_aside([name])
     planned = sweeps.plan(name, profile, given, seeds=seeds, retry=retry)
     runs = 0 if only_plan else len(planned.waiting)
     opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
@@ -197,6 +208,7 @@ def collect(
     """Put the tables of all runs into one CSV file."""
     from stylerepro import display, record, results, tables
 
+    _set_aside(read_tables=True)
     collected = results.collect(profile=profile)
     target = out or record.runs_root() / "collected.csv"
     tables.write(collected, target)

@@ -167,7 +167,11 @@ def _results() -> _Told:
         write_text(probe, "")
         probe.unlink()
     except OSError as error:
-        yield WRONG, f"{probe.parent} cannot be written ({error.strerror})", "change its owner or its permissions"
+        yield (
+            WRONG,
+            f"{probe.parent} cannot be written ({error.strerror or error})",
+            "change its owner or its permissions",
+        )
         return
     failed = sorted(path.name for path in (runs_root() / ".failed").glob("*/"))
     if failed:

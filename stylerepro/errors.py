@@ -46,6 +46,10 @@ class ResultsError(StyleReproError):
     """A run's folder that cannot be written, or a table that is not what was declared."""
 
 
+class DiskFullError(ResultsError, OSError):
+    """A file that was not written because its disk, or the user's share of it, is full."""
+
+
 class ClaimError(StyleReproError, ValueError):
     """A claim whose rule could not fail, or that names an unknown experiment or column."""
 

@@ -1,5 +1,6 @@
 """Files are written whole or not at all; where the project's folders are."""
 
+import errno
 import hashlib
 import json
 import os
@@ -9,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stylerepro.errors import ResultsError
+from stylerepro.errors import DiskFullError, ResultsError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -17,20 +20,45 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
     The temporary name keeps the suffix, since image writers choose the format by it. Missing parent folders are made.
-    Raises `ResultsError` when a file stands where a folder is needed.
+    Raises `ResultsError` when a file stands where a folder is needed, `DiskFullError` when the disk is full.
     """
     target = Path(path)
     make_folder(target.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with full_disk_named(target):
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            # mkstemp makes private files; what a user keeps gets the permissions their umask asks for.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Where a full disk stops what is done within, raise `DiskFullError` that names `path`."""
     try:
-        yield temporary
-        # mkstemp makes private files; what a user keeps gets the permissions their umask asks for.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except Exception as error:
+        if not isinstance(error, DiskFullError) and is_disk_full(error):
+            raise DiskFullError(
+                f"The disk is full: {path} was not written. Free some space on the disk that holds {path.parent}, then "
+                "run again; what is finished is kept."
+            ) from error
+        raise
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a full disk is behind an error: writers of file formats raise errors of their own on top of it."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, DiskFullError) or (isinstance(chain, OSError) and chain.errno in _FULL):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
 
 
 def _umask() -> int:
@@ -40,10 +68,11 @@ def _umask() -> int:
 
 
 def make_folder(folder: str | Path) -> Path:
-    """Make `folder` and its parents; a file in the way is a `ResultsError` that names it."""
+    """Make `folder` and its parents; a file in the way is a `ResultsError` that names it, a full disk another."""
     folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with full_disk_named(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         blocking = next((p for p in [folder, *folder.parents] if p.exists() and not p.is_dir()), folder)
         raise ResultsError(

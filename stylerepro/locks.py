@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stylerepro.files import make_folder
+from stylerepro.files import full_disk_named, make_folder
 
 
 @contextmanager
 def lock(path: Path) -> Iterator[bool]:
     """Hold `path` as a lock; yields False at once if another process has it. The (empty) file stays."""
     make_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT)
+    with full_disk_named(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT)
     try:
         yield _take(handle)
     finally:

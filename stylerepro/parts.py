@@ -38,8 +38,9 @@ def compute_once(folder: Path, key: str, compute: Callable[[], Mapping[str, Any]
     if not isinstance(value, Mapping):
         raise ResultsError(f"Part {key!r} gave {type(value).__name__}; a dict of named tables and values is needed.")
     encoded = encode(dict(value), f"part {key!r}")
-    with atomic_path(path) as temporary:
-        torch.save({"value": encoded, "seconds": time.perf_counter() - start}, temporary)
+    # To an open file: by a path torch raises an error of its own that does not say that the disk is full.
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        torch.save({"value": encoded, "seconds": time.perf_counter() - start}, stream)
     return decode(encoded), 0.0
 
 

@@ -22,6 +22,15 @@ RECORD = "run.json"
 _PROGRESS = "progress.json"
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 MANUAL = "manual"
+# What a record's entries must be; without the first seven it is none.
+_NEEDED: dict[str, Any] = {
+    "experiment": str, "profile": str, "status": str, "start": str, "seconds": (int, float, type(None)),
+    "columns": dict, "fingerprint": dict,
+}  # fmt: skip
+_KINDS = _NEEDED | {
+    "parameters": dict, "versions": dict, "device": dict, "networks": dict, "assets": dict,
+    "seconds_reused": (int, float), "error": (dict, type(None)), "commit": (dict, type(None)),
+}  # fmt: skip
 _ALSO = ("pillow", "matplotlib", "pandera", "papermill", "ipykernel", "stylerepro")
 
 
@@ -96,16 +105,23 @@ def tidy_staging(experiment: str, name: str, keep: Path | None = None) -> None:
 def install(source: Path, target: Path) -> None:
     """Put the folder `source` in the place of `target`; whoever looks sees the old one or the new one, whole."""
     make_folder(target.parent)
+    _clear(target)
     kept = sorted(target.parent.glob(f".old-{target.name}-*"))
     if kept and not target.exists():  # an earlier swap was killed half-way
         kept.pop().rename(target)
-    for old in kept:
-        shutil.rmtree(old, ignore_errors=True)
     old = target.parent / f".old-{target.name}-{os.getpid()}"
     if target.exists():
-        target.rename(old)
+        kept.append(target.rename(old))
     source.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    for one in kept:
+        # By another name before it is taken apart: what is called old is whole, whenever this is killed.
+        one.rename(one.with_name(one.name.replace(".old-", ".gone-", 1)))
+    _clear(target)
+
+
+def _clear(target: Path) -> None:
+    for gone in target.parent.glob(f".gone-{target.name}-*"):
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def new_record(
@@ -189,18 +205,41 @@ def write_record(folder: Path, record: Mapping[str, Any], values: Mapping[str, A
 
 def read_record(folder: Path) -> dict[str, Any]:
     """A run's record. Raises `ResultsError` when there is none or it is damaged."""
-    where = f"{folder.parent.name}/{folder.name}/{RECORD}"
+    try:
+        return _record(folder)
+    except FileNotFoundError:
+        raise ResultsError(f"There is no {_where(folder)}.") from None
+    except OSError as error:
+        raise ResultsError(f"{_where(folder)} cannot be read ({error}). Remove the folder and run again.") from error
+    except ResultsError as error:
+        raise ResultsError(f"{error}. Remove the folder and run the experiment again.") from error
+
+
+def _where(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}/{RECORD}"
+
+
+def _record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ResultsError(f"There is no {where}.") from None
-    except (OSError, ValueError) as error:
-        raise ResultsError(
-            f"{where} cannot be read ({error}). Remove the folder and run the experiment again."
-        ) from error
-    needed = ("experiment", "profile", "status", "start", "seconds", "columns", "fingerprint")
-    if not isinstance(record, dict) or any(key not in record for key in needed):
-        raise ResultsError(f"{where} is not a run's record. Remove the folder and run the experiment again.")
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(f"{_where(folder)} cannot be read ({error})") from error
+    if not isinstance(record, dict) or (lacking := [name for name in _NEEDED if name not in record]):
+        missing = f": it lacks {', '.join(lacking)}" if isinstance(record, dict) else ""
+        raise ResultsError(f"{_where(folder)} is not a run's record{missing}")
+    odd = [name for name, kind in _KINDS.items() if name in record and not isinstance(record[name], kind)]
+    components = {} if "fingerprint" in odd else record["fingerprint"].get("components", {})
+    if not isinstance(components, dict) or not all(
+        isinstance(components.get(name) or {}, dict) for name in ("parameters", "versions", "assets", "modules")
+    ):
+        odd.append("fingerprint")
+    types = [] if "columns" in odd else list(record["columns"].values())
+    if not all(isinstance(one, dict) and all(isinstance(text, str) for text in one.values()) for one in types):
+        odd.append("columns")
+    if record["profile"] == CUSTOM and "parameters" not in record:
+        odd.append("parameters")
+    if odd:
+        raise ResultsError(f"{_where(folder)} is not a run's record: not as it is written is {', '.join(odd)}")
     return record
 
 

@@ -55,6 +55,9 @@ def read(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
     """
     where = f"{path.name} of run {path.parent.name}"
     try:
+        # Every row that `write` wrote ends its line; a number cut short would still be a number.
+        if not path.read_bytes().endswith(b"\n"):
+            raise ResultsError(f"{where} ends in the middle of a row.")
         # As text first: how exactly pandas reads a float depends on its version, `float` does not.
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         if list(table.columns) != list(types):

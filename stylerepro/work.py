@@ -1,5 +1,6 @@
 """One run, in a worker: lock, execute, judge, put in place. Everything is prepared aside and then moved, whole."""
 
+import errno
 import os
 import shutil
 import time
@@ -11,7 +12,7 @@ from typing import Any
 from stylerepro import record as records
 from stylerepro.errors import ResultsError
 from stylerepro.experiments import Experiment, load, resolve_parameters
-from stylerepro.files import make_folder, project_root
+from stylerepro.files import is_disk_full, make_folder, project_root
 from stylerepro.fingerprint import Fingerprint, compute
 from stylerepro.locks import lock
 
@@ -149,26 +150,29 @@ class _Attempt:
             ) from None
         if record["status"] != records.COMPLETED:
             raise ResultsError("the notebook ended without `run.save(...)`")
-        self._keep_notebook(self.result)
         # The fingerprint from before the notebook was read: an edit during the run must leave it stale.
         print_ = {"digest": self.fingerprint.digest, "components": dict(self.fingerprint.components)}
         total = round(seconds + record.get("seconds_reused", 0.0), 3)
         records.write_record(
             self.result, record | {"profile": self.task.label, "seconds": total, "fingerprint": print_}
         )
+        # Last of all: with it the folder counts as done, and nothing in it may still be on its way.
+        self._keep_notebook(self._executed(), self.result)
 
-    def _keep_notebook(self, folder: Path) -> Any:
+    def _executed(self) -> Any:
+        from stylerepro import kernel
+
+        return kernel.load_notebook(self.staging / "executing.ipynb")
+
+    def _keep_notebook(self, notebook: Any, folder: Path) -> None:
         import nbformat
 
-        from stylerepro import kernel
         from stylerepro.files import atomic_path
         from stylerepro.scrub import scrub_notebook
 
-        notebook = kernel.load_notebook(self.staging / "executing.ipynb")
         if notebook is not None:
             with atomic_path(folder / "notebook.ipynb") as temporary:
                 nbformat.write(scrub_notebook(notebook, self.parameters), temporary)
-        return notebook
 
     def _settle(self, seconds: float) -> Outcome:
         records.install(self.result, self.target)
@@ -181,37 +185,55 @@ class _Attempt:
         from stylerepro import kernel
         from stylerepro.scrub import plain
 
-        aside = make_folder(self.staging / "failed")
-        notebook = self._keep_notebook(aside)
+        notebook = self._executed()
         cell = kernel.failed_cell(notebook) if notebook is not None else None
-        message = plain(_in_words(error, self.task.timeout))
+        message, shown = plain(_in_words(error, self.task.timeout)), ""
+        failure = {"type": getattr(error, "ename", type(error).__name__), "message": message, "cell": cell}
+        changes = {"status": records.FAILED, "profile": self.task.label, "error": failure, "seconds": round(seconds, 3)}
+        try:
+            kept = self._keep_failure(changes, notebook, plain(str(error)))
+            shown = os.path.relpath(kept / "log.txt", project_root())
+        except OSError as second:
+            # Most likely the full disk that stopped the run; why it failed is said all the same.
+            shutil.rmtree(self.staging / "failed", ignore_errors=True)
+            message += f" (and its log could not be kept: {second.strerror or second})"
+        return Outcome(self.task.experiment, self.task.label, FAILED, seconds, message, cell, shown)
+
+    def _keep_failure(self, changes: dict[str, Any], notebook: Any, text: str) -> Path:
+        """Keep record, notebook and log of the failed run; the unfinished results make room for them."""
         try:
             record = records.read_record(self.result)
         except ResultsError:
             record = records.new_record(
                 self.experiment, self.parameters, self.task.label, self.fingerprint, manual=False
             )
-        failure = {"type": getattr(error, "ename", type(error).__name__), "message": message, "cell": cell}
-        changes = {"status": records.FAILED, "profile": self.task.label, "error": failure, "seconds": round(seconds, 3)}
+        shutil.rmtree(self.result, ignore_errors=True)
+        (self.staging / "executing.ipynb").unlink(missing_ok=True)
+        aside = make_folder(self.staging / "failed")
+        self._keep_notebook(notebook, aside)
         records.write_record(aside, record | changes, self.parameters)
         log = self.staging / "log.txt"
         with log.open("a", encoding="utf-8") as stream:
-            stream.write(f"\n{plain(str(error))}\n")
+            stream.write(f"\n{text}\n")
         log.replace(aside / "log.txt")
         kept = records.failed_folder(self.task.experiment, self.task.name)
         records.install(aside, kept)
-        shutil.rmtree(self.result, ignore_errors=True)
-        (self.staging / "executing.ipynb").unlink(missing_ok=True)
-        shown = os.path.relpath(kept / "log.txt", project_root())
-        return Outcome(self.task.experiment, self.task.label, FAILED, seconds, message, cell, shown)
+        return kept
 
 
 def _in_words(error: Exception, timeout: int | None) -> str:
     name = type(error).__name__
-    if name == "PapermillExecutionError":
-        return f"{error.ename}: {error.evalue}".removesuffix(": ")  # type: ignore[attr-defined]
     if name == "CellTimeoutError":
         return f"the cell took longer than the limit of {timeout} s"
     if name == "DeadKernelError":
         return "the notebook's process died; the usual cause is too little memory"
-    return f"{name}: {error}" if not isinstance(error, ResultsError) else str(error)
+    if name == "PapermillExecutionError":
+        words = f"{error.ename}: {error.evalue}".removesuffix(": ")  # type: ignore[attr-defined]
+    else:
+        words = f"{name}: {error}" if not isinstance(error, ResultsError) else str(error)
+    full = is_disk_full(error) or os.strerror(errno.ENOSPC) in words
+    if full and "The disk is full" not in words:
+        words = (
+            f"The disk is full: {words}. Free some space on the disk that holds {records.runs_root()}, then run again."
+        )
+    return words
