@@ -8,7 +8,7 @@ import nbformat
 import yaml
 
 from stylerepro.claims import load_ledger
-from stylerepro.errors import RunError, StyleReproError
+from stylerepro.errors import RunError
 from stylerepro.experiments import OWN, Experiment, load, names
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger.selection import UNITS
@@ -50,7 +50,7 @@ def begin(name: str, source: str, title: str = "") -> Experiment:
         write_text(sidecar, _sidecar(original, name, title))
         made = load(name)
         load_ledger()
-    except StyleReproError:
+    except BaseException:
         notebook.unlink(missing_ok=True)
         sidecar.unlink(missing_ok=True)
         raise

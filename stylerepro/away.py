@@ -29,7 +29,18 @@ from stylerepro.files import make_folder, project_root, write_text
 from stylerepro.fingerprint import compute, explain
 from stylerepro.locks import lock
 from stylerepro.pool import end, own_prefix
-from stylerepro.work import BUSY, COMPLETED, FAILED, FRESH, Outcome, Task, experiment_parameters, lock_path, perform
+from stylerepro.work import (
+    BUSY,
+    COMPLETED,
+    FAILED,
+    FRESH,
+    Outcome,
+    Task,
+    done_record,
+    experiment_parameters,
+    lock_path,
+    perform,
+)
 
 _POLL = 0.5  # seconds
 # A lost worker's lock may outlive it on a network's file system, and a shared folder shows what is new only after a
@@ -185,7 +196,7 @@ def receive(parcel: Parcel, task: Task) -> Outcome:
         if outcome.status not in (COMPLETED, FRESH):
             records.install(folder, records.failed_folder(task.experiment, task.name))
             return outcome
-        if not is_whole(folder, task.digest):
+        if done_record(folder, task.digest) is None:
             raise ResultsError(f"what came back from {at} is not the whole run; run it again.")
         with lock(lock_path(task.experiment, task.name)) as mine:
             if not mine:
@@ -200,17 +211,7 @@ def receive(parcel: Parcel, task: Task) -> Outcome:
 
 def _wait_for(target: Path, digest: str, at: str) -> None:
     limit = time.monotonic() + _PATIENCE
-    while not is_whole(target, digest):
+    while done_record(target, digest) is None:
         if time.monotonic() > limit:
             raise ResultsError(f"{at} finished it in the shared folder, but {target.name} does not appear here.")
         time.sleep(_POLL)
-
-
-def is_whole(folder: Path, digest: str) -> bool:
-    """Whether a folder holds the whole run with the fingerprint of this digest."""
-    try:
-        record = records.read_record(folder)
-    except ResultsError:
-        return False
-    whole = record["status"] == records.COMPLETED and (folder / "notebook.ipynb").is_file()
-    return bool(whole and record["fingerprint"].get("digest") == digest)

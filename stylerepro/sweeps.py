@@ -117,7 +117,7 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
         label = profiles.get(_identity(chosen), CUSTOM)
         task = Task(experiment.name, label, chosen, str(project_root()), digest=print_.digest)
         why: tuple[str, ...] = ("never run",)
-        if record := done_record(records.runs_root() / experiment.name / task.name, print_):
+        if record := done_record(records.runs_root() / experiment.name / task.name, print_.digest):
             finished.add(place)
             seconds.append(float(record["seconds"]))
             why = ()
@@ -160,7 +160,7 @@ def collect(sweep: Sweep) -> pd.DataFrame:
     frames = []
     for point, job, print_ in zip(sweep.points, sweep.jobs, sweep.prints, strict=True):
         folder = records.runs_root() / sweep.experiment.name / job.task.name
-        record = done_record(folder, print_)
+        record = done_record(folder, print_.digest)
         if record is None:  # what older code gave must not stand beside what this one does
             continue
         try:

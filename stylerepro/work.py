@@ -87,16 +87,16 @@ def lock_path(experiment: str, name: str) -> Path:
 
 def is_done(folder: Path, fingerprint: Fingerprint) -> bool:
     """Whether a folder holds the whole run with this fingerprint."""
-    return done_record(folder, fingerprint) is not None
+    return done_record(folder, fingerprint.digest) is not None
 
 
-def done_record(folder: Path, fingerprint: Fingerprint) -> dict[str, Any] | None:
-    """The record of the whole run with this fingerprint; None where the folder does not hold it."""
+def done_record(folder: Path, digest: str) -> dict[str, Any] | None:
+    """The record of the whole run with the fingerprint of this digest; None where the folder does not hold it."""
     try:
         record = records.read_record(folder)
     except ResultsError:
         return None
-    same = record["fingerprint"].get("digest") == fingerprint.digest
+    same = record["fingerprint"].get("digest") == digest
     whole = record["status"] == records.COMPLETED and (folder / "notebook.ipynb").is_file()
     return record if same and whole else None
 

@@ -23,9 +23,8 @@ GROUPS: Sequence[tuple[str, str, tuple[str, ...]]] = (
       "display", "gallery")),
     ("runs", "Experiments, runs and the command",
      ("experiments", "parameters", "registry", "record", "results", "tables", "parts", "fingerprint", "scrub", "work",
-      "pool", "away", "engines", "estimate", "runner", "sweeps", "publish", "files", "locks", "aside", "errors", "doctor",
-      "cli", "cli_pictures",
-      "cli_shared")),
+      "pool", "away", "engines", "estimate", "runner", "sweeps", "publish", "files", "locks", "aside", "errors",
+      "doctor", "cli", "cli_pictures", "cli_shared")),
     ("ledger", "The ledger and the book", ("claims", "standing", "ablations", "ledger", "book")),
 )  # fmt: skip
 OTHERS = ("others", "Other modules")
