@@ -83,6 +83,19 @@ def test_what_cannot_be_begun_leaves_nothing(project, name, source, message):
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("the disk is full")])
+def test_what_is_interrupted_leaves_nothing(project, monkeypatch, error):
+    def interrupted(name):
+        assert (project / "notebooks/mine.ipynb").exists()
+        raise error
+
+    before = {path for path in project.rglob("*") if path.is_file()}
+    monkeypatch.setattr(ablations, "_sidecar", lambda *words: interrupted("mine"))
+    with pytest.raises(error if isinstance(error, type) else type(error)):
+        ablations.begin("mine", "tv_sweep")
+    assert {path for path in project.rglob("*") if path.is_file()} == before
+
+
 def own(project, *contents):
     """The toy experiment `mine`, which declares claims of its own."""
     sidecar = yaml.safe_load(toy.SIDECAR) | {"document": "own", "claims": list(contents)}
