@@ -54,6 +54,16 @@ def test_every_experiment_can_be_begun_from(project, source):
     assert not [cell for cell in told if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
 
 
+def test_a_copy_has_no_outputs(project):
+    odd = toy.add(project, "odd")
+    notebook = nbformat.read(odd, as_version=4)
+    notebook.cells[1].outputs, notebook.cells[1].execution_count = [nbformat.v4.new_output("stream", text="x")], 3
+    nbformat.write(notebook, odd)
+    copied = nbformat.read(ablations.begin("mine", "odd").notebook, as_version=4)
+    assert [cell for cell in notebook.cells if cell.get("outputs")]
+    assert not [cell for cell in copied.cells if cell.get("outputs") or cell.get("execution_count")]
+
+
 def test_a_new_ablation_keeps_the_rule_it_began_with(project):
     ablations.begin("mine", "tv_sweep", 'Smooth: "very"')
     ledger = claims.load_ledger()

@@ -149,6 +149,7 @@ LEDGER = """
 <tr><td>000.10</td><td>3 min</td><td>compact, vgg19-16x</td><td>reproduced</td></tr>
 <tr><td>000.9</td><td>100 s</td><td>compact</td><td>trend only</td></tr>
 <tr><td>001.2</td><td>1,234</td><td data-filter="none">–</td><td>not tested</td></tr>
+<tr><td>mine_2.1</td><td>2,000</td><td data-filter="none">–</td><td>reproduced</td></tr>
 </tbody></table>
 """
 
@@ -170,7 +171,7 @@ def claims_in(page):
 
 
 def test_the_ledger_is_searched_and_filtered(ledger):
-    assert claims_in(ledger) == ["000.10", "000.9", "001.2"]
+    assert claims_in(ledger) == ["000.10", "000.9", "001.2", "mine_2.1"]
     search = ledger.get_by_role("searchbox", name="Search")
     names = ("Document", "Networks", "Verdict")
     document, networks, verdict = (ledger.get_by_role("combobox", name=name) for name in names)
@@ -179,11 +180,13 @@ def test_the_ledger_is_searched_and_filtered(ledger):
     assert claims_in(ledger) == ["000.10", "000.9"]
     verdict.select_option("trend only")
     assert claims_in(ledger) == ["000.9"]
-    assert ledger.locator("output").inner_text() == "1 of 3 shown"
+    assert ledger.locator("output").inner_text() == "1 of 4 shown"
     networks.select_option("all")
     verdict.select_option("all")
     document.select_option("001")
     assert claims_in(ledger) == ["001.2"]
+    document.select_option("own")
+    assert claims_in(ledger) == ["mine_2.1"]
     document.select_option("all")
     search.press_sequentially("trend")
     assert claims_in(ledger) == ["000.9"]
@@ -192,10 +195,10 @@ def test_the_ledger_is_searched_and_filtered(ledger):
 def test_names_of_claims_and_times_sort_by_what_they_mean(ledger):
     ledger.get_by_role("button", name="Claim").press("Enter")
     ledger.locator("th[aria-sort=ascending]").wait_for()
-    assert claims_in(ledger) == ["000.9", "000.10", "001.2"]
+    assert claims_in(ledger) == ["000.9", "000.10", "001.2", "mine_2.1"]
     ledger.get_by_role("button", name="Yours").press("Enter")
     ledger.locator("th[aria-sort=ascending]", has_text="Yours").wait_for()
-    assert claims_in(ledger) == ["000.9", "000.10", "001.2"]
+    assert claims_in(ledger) == ["000.9", "000.10", "001.2", "mine_2.1"]
 
 
 TABLE = "<article><table><thead><tr><th>n</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table></article>"

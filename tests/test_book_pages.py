@@ -54,6 +54,10 @@ def test_summary_counts_each_verdict_and_leaves_out_those_without_a_claim():
     assert "trend" not in told
     assert "profile `laptop`" in told
     assert "mean nothing" in ledger_page.summary(rows, "smoke")
+    with_own = ledger_page.summary([*rows, row(id="mine.1", document="own", verdict="trend only")], "laptop")
+    first, own = with_own.splitlines()[0], with_own.splitlines()[2]
+    assert first == told.splitlines()[0], "an own ablation's claim does not count among the documents'"
+    assert own == f"Beside them, of the suite's own ablations: 1 {text.badge('trend only')}"
     assert all(f"`{profile}`" in ledger_page.summary(rows, profile) for profile in PROFILES)
 
 
