@@ -240,6 +240,27 @@ def book(
     print(f"the book is at {books.build(out, profile)}")
 
 
+@app.command("online")
+def online_(
+    address: Annotated[str | None, typer.Argument(help="https://github.com/OWNER/NAME, or with /tree/BRANCH.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Take the place away again.")] = False,
+) -> None:
+    """Say where on GitHub this project stands, so that Binder and Colab open its notebooks; alone: show it."""
+    from stylerepro import online
+
+    if address or off:
+        changed = online.put("" if off else address or "")
+        print(
+            "\n".join(f"changed: {path.relative_to(online.project_root())}" for path in changed) or "nothing to change"
+        )
+    place = online.repository()
+    if place is None:
+        print("This project has no place on GitHub yet: stylerepro online https://github.com/OWNER/NAME")
+        return
+    for name in online.names():
+        print(f"{name}\n  {place.binder(name)}\n  {place.colab(name)}")
+
+
 @app.command()
 def doctor() -> None:
     """Look at what this machine has and lacks, and say what to do; exit status 1 where something is wrong."""

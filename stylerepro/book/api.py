@@ -24,7 +24,7 @@ GROUPS: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("runs", "Experiments, runs and the command",
      ("experiments", "parameters", "registry", "record", "results", "tables", "parts", "fingerprint", "scrub", "work",
       "pool", "away", "engines", "estimate", "runner", "sweeps", "publish", "files", "locks", "aside", "errors",
-      "doctor", "cli", "cli_pictures", "cli_shared")),
+      "doctor", "online", "colab", "cli", "cli_pictures", "cli_shared")),
     ("ledger", "The ledger and the book", ("claims", "standing", "ablations", "ledger", "book")),
 )  # fmt: skip
 OTHERS = ("others", "Other modules")
