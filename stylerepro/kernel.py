@@ -49,6 +49,8 @@ def execute(
             progress_bar=False,
             start_timeout=_START_TIMEOUT,
             execution_timeout=timeout,
+            # What the notebook had to say is on disk by now; asking its process to end, and waiting, takes a second.
+            shutdown_kernel="immediate",
             kernel_manager_class=_kernel_class(Path(folder), environment(root, threads), log),
         )
 

@@ -3,10 +3,12 @@
 import errno
 import os
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from stylerepro import record as records
@@ -129,9 +131,7 @@ class _Attempt:
         return self._settle(time.perf_counter() - start)
 
     def _execute(self) -> None:
-        from stylerepro import kernel
-
-        kernel.execute(
+        kernel_module().execute(
             self.experiment.notebook,
             self.staging / "executing.ipynb",
             self.parameters | {"out": str(self.result)},
@@ -160,9 +160,7 @@ class _Attempt:
         self._keep_notebook(self._executed(), self.result)
 
     def _executed(self) -> Any:
-        from stylerepro import kernel
-
-        return kernel.load_notebook(self.staging / "executing.ipynb")
+        return kernel_module().load_notebook(self.staging / "executing.ipynb")
 
     def _keep_notebook(self, notebook: Any, folder: Path) -> None:
         import nbformat
@@ -182,11 +180,10 @@ class _Attempt:
         return Outcome(self.task.experiment, self.task.label, COMPLETED, seconds)
 
     def _fail(self, error: Exception, seconds: float) -> Outcome:
-        from stylerepro import kernel
         from stylerepro.scrub import plain
 
         notebook = self._executed()
-        cell = kernel.failed_cell(notebook) if notebook is not None else None
+        cell = kernel_module().failed_cell(notebook) if notebook is not None else None
         message, shown = plain(_in_words(error, self.task.timeout)), ""
         failure = {"type": getattr(error, "ename", type(error).__name__), "message": message, "cell": cell}
         changes = {"status": records.FAILED, "profile": self.task.label, "error": failure, "seconds": round(seconds, 3)}
@@ -219,6 +216,22 @@ class _Attempt:
         kept = records.failed_folder(self.task.experiment, self.task.name)
         records.install(aside, kept)
         return kept
+
+
+def kernel_module() -> ModuleType:
+    """`stylerepro.kernel`, imported without the grammar of URIs that jsonschema, below papermill, builds if it can.
+
+    That takes a second of every run, and no schema of a notebook asks for it.
+    """
+    grammar = "rfc3987_syntax"
+    before = grammar in sys.modules
+    sys.modules.setdefault(grammar, None)  # type: ignore[arg-type]  # Python's way to say: not to be had
+    try:
+        from stylerepro import kernel
+    finally:
+        if not before:
+            del sys.modules[grammar]
+    return kernel
 
 
 def _in_words(error: Exception, timeout: int | None) -> str:

@@ -19,14 +19,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import nbformat
 import psutil
-import toy
 from cluster import Cluster
 
-from stylerepro import engines, kernel, runner, sweeps
+from stylerepro import engines, runner
 from stylerepro.files import project_root, write_json
-from stylerepro.timing import hardware
+
+# A run's own process imports this file first, as it would import the command's, which is light. So what is heavy
+# (papermill, PyTorch, pandas) is imported where it is needed, or each run here would pay seconds for it.
 
 PROJECT = project_root()
 NOTEBOOK = "vanilla_transfer"
@@ -49,6 +49,8 @@ def busy(patience: float = 0.0) -> float:
 
 def sweep(root: Path, points: int, **options) -> float:
     """Seconds of the whole sweep, from nothing."""
+    from stylerepro import sweeps
+
     shutil.rmtree(root / "results", ignore_errors=True)
     planned = sweeps.plan(NOTEBOOK, "smoke", {"alpha": ",".join(str(one) for one in range(1, points + 1))})
     with engines.opened(runs=points, **options) as (executor, at_once):
@@ -72,6 +74,8 @@ def clusters(folder: Path) -> dict[int, Cluster]:
 
 
 def project(root: Path) -> Path:
+    import toy
+
     (root / "stylerepro").mkdir(parents=True)
     (root / "notebooks").mkdir()
     for suffix in (".ipynb", ".yaml"):
@@ -82,6 +86,11 @@ def project(root: Path) -> Path:
 
 def overhead(root: Path, folder: Path, address: str) -> dict[str, float]:
     """Seconds: of a run that does nothing, the same through Dask, and its parts each for itself."""
+    import nbformat
+    import toy
+
+    from stylerepro import kernel
+
     cell = nbformat.v4.new_code_cell("1")
     empty = folder / "empty.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": toy.KERNEL}), empty)
@@ -104,11 +113,13 @@ def overhead(root: Path, folder: Path, address: str) -> dict[str, float]:
             lambda: kernel.execute(empty, folder / "out.ipynb", {}, root=root, threads=None, timeout=None)
         ),
         "imports": python("import pandas; from stylerepro import results") - alone,
-        "papermill": python("import stylerepro.kernel") - alone,
+        "papermill": python("from stylerepro import work; work.kernel_module()") - alone,
     }
 
 
 def main() -> None:
+    from stylerepro.timing import hardware
+
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("rounds", 2), ("points", 12), ("repeats", 3)):
         options.add_argument(f"--{name}", type=int, default=default)

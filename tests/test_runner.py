@@ -244,6 +244,17 @@ def die(task):
     os._exit(9)
 
 
+def test_a_run_does_not_pay_for_a_grammar_that_no_notebook_needs():
+    """jsonschema's, of URIs: a second of each run. Whoever wants it afterwards can have it."""
+    code = (
+        "import importlib.util, sys\nfrom stylerepro import work\nkernel = work.kernel_module()\n"
+        "assert kernel.execute and 'jsonschema' in sys.modules and 'lark' not in sys.modules\n"
+        "assert 'rfc3987_syntax' not in sys.modules and importlib.util.find_spec('rfc3987_syntax')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("names", "profile", "overrides", "error", "words"),
     [
