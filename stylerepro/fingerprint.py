@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from stylerepro.equivalents import counted
 from stylerepro.experiments import Experiment, hash_of, identifying, portable, texts
 from stylerepro.files import sha256
 from stylerepro.parameters import code_cells, is_parameter
@@ -29,8 +30,8 @@ DISTRIBUTIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "scik
 BOOKKEEPING = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        "errors", "experiments", "files", "fingerprint", "gallery", "locks", "parameters", "parts", "record",
-        "results", "scrub", "tables",
+        "equivalents", "errors", "experiments", "files", "fingerprint", "gallery", "locks", "parameters", "parts",
+        "record", "results", "scrub", "tables",
     )
 )  # fmt: skip
 
@@ -159,7 +160,7 @@ def _read(name: str, path: Path, package: Path, size: int, modified: int) -> tup
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
     imports = tuple(_imports(tree, inside, package))
-    return hash_of(bare(tree)), imports
+    return counted(name, hash_of(bare(tree))), imports
 
 
 def _file(module: str, package: Path) -> Path | None:

@@ -34,7 +34,8 @@ class LossNetwork(nn.Module):
     Called with pictures (N, 3, H, W), sRGB in [0, 1], it gives a dict from layer name to features (N, C, h, w), in the
     order asked for. The network's own normalisation happens inside.
 
-    Raises `NetworkError` for an unknown name or layer, for a picture too small, and for weights that cannot be had.
+    Raises `NetworkError` for an unknown name or layer, for a picture too small, and for weights that cannot be had or
+    lack a tensor or its shape.
     Document 003 and Gatys et al. 2016 take the rectified features, `relu4_2`, where they write conv4_2.
     """
 
@@ -180,14 +181,27 @@ def _convolution(state: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -> 
         # torchvision numbers the members of one nn.Sequential: each convolution, ReLU and pooling counts.
         numbered = f"features.{spec.layers.index(layer)}"
         key = {"torchvision": numbered, "distilled": layer.replace("_", ""), "layers": layer}[spec.keys]
-        weight, bias = state[f"{key}.weight"], state[f"{key}.bias"]
+        weight, bias = _tensor(state, f"{key}.weight", spec), _tensor(state, f"{key}.bias", spec)
+    found, wanted = (weight.shape, bias.shape), (convolution.weight.shape, convolution.bias.shape)  # type: ignore[union-attr]
+    if found != wanted:
+        shapes = " and ".join(str(tuple(one)) for one in found), " and ".join(str(tuple(one)) for one in wanted)
+        raise NetworkError(f"The weights of {spec.name} at {layer} are {shapes[0]}; expected {shapes[1]}.")
     convolution.load_state_dict({"weight": weight, "bias": bias})
     return convolution
+
+
+def _tensor(state: Mapping[str, Tensor], name: str, spec: NetworkSpec) -> Tensor:
+    if name not in state:
+        raise NetworkError(
+            f"The weights of {spec.name} have no tensor {name!r}; there are {', '.join(list(state)[:6]) or 'none'} …. "
+            f"Give weights with the names that keys={spec.keys!r} stands for, or another spec."
+        )
+    return state[name]
 
 
 def _normalisation(spec: NetworkSpec, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The network's normalisation of RGB in [0, 1] as a 1×1 convolution: (3, 3, 1, 1) and (3,)."""
     if spec.keys == "distilled":
-        return state["conv0.weight"], state["conv0.bias"]
+        return _tensor(state, "conv0.weight", spec), _tensor(state, "conv0.bias", spec)
     deviation = torch.tensor(IMAGENET_STD)
     return torch.diag(1 / deviation).reshape(3, 3, 1, 1), -torch.tensor(IMAGENET_MEAN) / deviation

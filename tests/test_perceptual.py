@@ -74,6 +74,23 @@ def test_a_network_of_ones_own_needs_a_specification_and_weights():
     assert losses.iloc[-1] < 0.9 * losses.iloc[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda weights: weights.pop("conv1_1.weight"), "no tensor 'conv1_1.weight'; there are conv1_1.bias"),
+        (lambda weights: weights.clear(), "there are none"),
+        (lambda weights: weights.update({"conv1_1.bias": torch.zeros(5)}), r"\(4, 3, 3, 3\) and \(5,\); expected"),
+    ],
+)
+def test_weights_of_ones_own_that_lack_a_tensor_or_its_shape_are_named(change, words):
+    spec = NetworkSpec("mine", (1,), (4,), None, "layers", "reflect", "as trained", "my own training")
+    weights = {"conv1_1.weight": torch.zeros(4, 3, 3, 3), "conv1_1.bias": torch.zeros(4)}
+    LossNetwork(spec, ["relu1_1"], state=weights)
+    change(weights)
+    with pytest.raises(NetworkError, match=words):
+        LossNetwork(spec, ["relu1_1"], state=weights)
+
+
 def test_average_pooling_is_the_average():
     network = LossNetwork("tiny", layers=["relu1_2", "pool1"], pooling="average")
     found = network(PICTURES)

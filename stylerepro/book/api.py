@@ -22,8 +22,8 @@ GROUPS: Sequence[tuple[str, str, tuple[str, ...]]] = (
      ("measures", "structure", "compression", "decoding", "statistics", "timing", "costs", "ceilings", "plots",
       "display", "gallery")),
     ("runs", "Experiments, runs and the command",
-     ("experiments", "parameters", "registry", "record", "results", "tables", "parts", "fingerprint", "scrub", "work",
-      "pool", "away", "engines", "estimate", "runner", "sweeps", "publish", "files", "locks", "aside", "errors",
+     ("experiments", "parameters", "registry", "record", "results", "tables", "parts", "fingerprint", "equivalents",
+      "scrub", "work", "pool", "away", "engines", "estimate", "runner", "sweeps", "publish", "files", "locks", "aside", "errors",
       "doctor", "online", "colab", "cli", "cli_pictures", "cli_shared")),
     ("ledger", "The ledger and the book", ("claims", "standing", "ablations", "ledger", "book")),
 )  # fmt: skip

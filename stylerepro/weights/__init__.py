@@ -67,7 +67,10 @@ def read_weights(path: Path, load: Callable[[], Any] | None = None) -> dict[str,
             f"{path.name} was refused: it is not a file of plain tensors. It may be damaged, or hold code that would "
             f"run on loading. Expected a state dictionary written by torch.save; remove the file and fetch it again."
         ) from error
-    except (RuntimeError, EOFError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # Nearly anything comes out of torch's reader for a damaged file: IndexError, UnicodeDecodeError, KeyError …
         raise NetworkError(
             f"{path.name} cannot be read as weights ({error}). Remove the file and fetch it again."
         ) from error
