@@ -23,8 +23,8 @@ GROUPS: Sequence[tuple[str, str, tuple[str, ...]]] = (
       "display", "gallery")),
     ("runs", "Experiments, runs and the command",
      ("experiments", "parameters", "registry", "record", "results", "tables", "parts", "fingerprint", "equivalents",
-      "scrub", "work", "pool", "away", "engines", "estimate", "runner", "sweeps", "publish", "files", "locks", "aside", "errors",
-      "doctor", "online", "colab", "cli", "cli_pictures", "cli_shared")),
+      "scrub", "work", "pool", "away", "engines", "estimate", "runner", "sweeps", "publish", "files", "locks", "aside",
+      "errors", "doctor", "online", "colab", "cli", "cli_pictures", "cli_shared")),
     ("ledger", "The ledger and the book", ("claims", "standing", "ablations", "ledger", "book")),
 )  # fmt: skip
 OTHERS = ("others", "Other modules")
