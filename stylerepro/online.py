@@ -89,14 +89,19 @@ def parse(address: str) -> Repository:
 def put(address: str) -> list[Path]:
     """Make `address` the project's place: in pyproject.toml, and in a cell of each notebook. The files that changed.
 
-    "" takes the place away again, and the cells with it. Raises `RunError` for anything that is no address on GitHub
-    and for a pyproject.toml that cannot take it; nothing is written then.
+    "" takes the place away again, and the cells with it. Raises `RunError` for anything that is no address on GitHub,
+    for a pyproject.toml that cannot take it and for a notebook that cannot be read; nothing is written then.
     """
     place = parse(address) if address else None
     wanted = {_settings(): _with_setting(_settings().read_text(encoding="utf-8"), place)}
     for name in names():
         notebook = project_root() / "notebooks" / f"{name}.ipynb"
-        wanted[notebook] = with_cell(notebook.read_text(encoding="utf-8"), place)
+        try:
+            wanted[notebook] = with_cell(notebook.read_text(encoding="utf-8"), place)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise RunError(
+                f"{notebook.name} is not a readable notebook ({error}). Open it in JupyterLab and save it again."
+            ) from error
     changed = [path for path, text in wanted.items() if path.read_text(encoding="utf-8") != text]
     for path in changed:
         write_text(path, wanted[path])

@@ -131,6 +131,14 @@ def test_nothing_is_written_where_the_settings_cannot_take_it(project):
     assert contents(project) == before
 
 
+def test_nothing_is_written_where_a_notebook_cannot_be_read(project):
+    (project / "notebooks/vanilla_vs_fast.ipynb").write_text('{"cells": ', encoding="utf-8")
+    before = contents(project)
+    with pytest.raises(RunError, match=r"vanilla_vs_fast\.ipynb is not a readable notebook"):
+        online.put(FORK)
+    assert contents(project) == before
+
+
 def test_a_broken_setting_is_named(project):
     path = project / "pyproject.toml"
     online.put(FORK)
