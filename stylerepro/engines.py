@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -115,6 +116,7 @@ def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
     """A scheduler in this process, and so many jobs of Slurm that are its workers; one that is lost is replaced."""
     heeded = signal.getsignal(signal.SIGINT)
     try:
+        import dask
         from dask_jobqueue import SLURMCluster
         from distributed import Client
     except ImportError:
@@ -122,17 +124,20 @@ def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
     signal.signal(signal.SIGINT, heeded)  # that import made Ctrl-C end the command without a word, as if all were done
     if shutil.which("sbatch") is None:
         raise RunError("--engine slurm needs Slurm's command sbatch, which this machine lacks: log in to the cluster.")
+    said = make_folder(records.runs_root() / ".slurm") / "stylerepro-%J"
+    options = [f"--output={said}.out", f"--error={said}.err", *([f"--gres=gpu:{gpus}"] if gpus else [])]
     cluster = SLURMCluster(
+        # As a shell takes it, for a folder with a space in its name; whoever sets another has quoted it.
+        python=dask.config.get("jobqueue.slurm.python", None) or shlex.quote(sys.executable),
         cores=1,
         processes=1,
         # What Slurm grants is asked for by --sbatch alone, and watched over by Slurm alone.
         memory="1GB",
         job_directives_skip=["--mem=", " -t "],
         worker_extra_args=["--memory-limit", "0", *(["--resources", f"GPU={gpus}"] if gpus else [])],
-        job_extra_directives=[*([f"--gres=gpu:{gpus}"] if gpus else []), *shlex.split(sbatch)],
+        job_extra_directives=[shlex.quote(option) for option in (*options, *shlex.split(sbatch))],
         job_script_prologue=[f"export {_THREADS}=${{SLURM_CPUS_PER_TASK:-1}}"],
         job_name="stylerepro",
-        log_directory=str(make_folder(records.runs_root() / ".slurm")),
         scheduler_options={"dashboard_address": ":0"},
     )
     with _quietly(), cluster:

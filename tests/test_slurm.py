@@ -35,6 +35,7 @@ def ran(root):
 
 @pytest.mark.skipif(bool(one_node.lacking()), reason=one_node.lacking())
 def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
+    tmp_path = tmp_path / "a folder"
     toy.add(tmp_path, "toy", ON_SLURM)
     with one_node.OneNode() as slurm, ThreadPoolExecutor(1) as aside:
         places = {"STYLEREPRO_ROOT": str(tmp_path), "GO": str(tmp_path / "go"), "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
@@ -47,8 +48,15 @@ def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
         slurmy = ("-p", "size=4,5,6", "--engine", "slurm", "--jobs", "2", "--sbatch")
         refused = sweep(*slurmy, "--partition=none")
         assert (refused.returncode, "invalid partition" in refused.stderr) == (2, True), refused.stderr
-        going = aside.submit(sweep, *slurmy, "--partition=all --cpus-per-task=1")
-        (lost,) = wait_until(lambda: [line.split(":")[1] for line in ran(tmp_path) if line.startswith("6:")])
+        going = aside.submit(sweep, *slurmy, "--partition=all --cpus-per-task=1 --comment='two words'")
+
+        def jobs_of_six():
+            assert not going.done(), going.result().stdout + going.result().stderr
+            return [line.split(":")[1] for line in ran(tmp_path) if line.startswith("6:")]
+
+        (lost,) = wait_until(jobs_of_six)
+        assert "two words" in slurm.call("squeue", "-h", "-o", "%k")
+        assert len(list(tmp_path.glob("results/runs/.slurm/stylerepro-*.err"))) == 2
         slurm.call("scancel", "--signal=KILL", lost)
         (tmp_path / "go").touch()
         done = going.result(timeout=300)
@@ -71,7 +79,8 @@ def test_a_job_asks_slurm_for_gpus_and_leaves_memory_and_time_to_the_user(tmp_pa
     script.write_text(f"#!/bin/sh\ncat > {tmp_path}/asked\necho 'no such GPU' >&2\nexit 1\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path / "a folder"))
+    monkeypatch.setattr(sys, "executable", "/an environment/bin/python")
     opened = engines.opened("slurm", 3, jobs=2, gpus=2, sbatch="--time=1:00:00 --comment='two words'")
     told = pytest.raises(RunError, match="Slurm refuses such a job: no such GPU")
     import dask
@@ -82,9 +91,11 @@ def test_a_job_asks_slurm_for_gpus_and_leaves_memory_and_time_to_the_user(tmp_pa
     assert signal.getsignal(signal.SIGINT) is before
     asked = (tmp_path / "asked").read_text()
     options = [line for line in asked.splitlines() if line.startswith("#SBATCH")]
-    wanted = ["--gres=gpu:2", "--time=1:00:00", "--comment=two words"]
+    wanted = ["--gres=gpu:2", "--time=1:00:00", "'--comment=two words'"]
     assert [line.removeprefix("#SBATCH ") for line in options][-3:] == wanted
     assert not [line for line in options if " -t " in line or "--mem" in line]
+    assert f"#SBATCH '--output={tmp_path}/a folder/results/runs/.slurm/stylerepro-%J.out'" in options
+    assert "\n'/an environment/bin/python' -m " in asked
     assert "--resources GPU=2" in asked
     assert "--nthreads 1" in asked
     assert "OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}" in asked
