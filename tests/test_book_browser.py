@@ -51,6 +51,15 @@ def test_so_are_pages_of_another_project(open_page, small_book):
         assert faults_by_page(open_page, small_book, wanted) == {}
 
 
+@pytest.mark.parametrize("width", [looks.PHONE, 1280])
+def test_what_a_parameter_means_is_seen_whole(open_page, real_book, width):
+    page = open_page(real_book.parent / "experiments/pooling.html").page
+    page.set_viewport_size({"width": width, "height": 900})
+    code = page.locator(".tag_parameters .cell_input pre")
+    assert len(code.inner_text()) > 500
+    assert code.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+
+
 def test_the_ledger_shows_each_claim_with_its_verdict(open_page, small_book):
     page = open_page(small_book.parent / "ledger.html").page
     seen = {
