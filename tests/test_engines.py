@@ -178,7 +178,7 @@ def command(*words, **more):
     process.wait()
 
 
-@pytest.mark.parametrize("what", ["the command", "the scheduler"])
+@pytest.mark.parametrize("what", ["the command", "the command by kill -9", "the scheduler"])
 def test_when_the_command_or_the_scheduler_ends_so_do_the_runs(tmp_path, monkeypatch, what):
     cluster, root = Cluster(tmp_path), with_project(tmp_path / "mine")
     monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
@@ -191,18 +191,24 @@ def test_when_the_command_or_the_scheduler_ends_so_do_the_runs(tmp_path, monkeyp
             worker = psutil.Process(cluster.processes["one"].pid)
             kernels = [one for one in worker.children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
             assert len(kernels) == 1
-            if what == "the command":
-                os.killpg(process.pid, signal.SIGINT)
-            else:
+            if what == "the scheduler":
                 cluster.kill("scheduler")
+            else:
+                os.killpg(process.pid, signal.SIGKILL if "kill" in what else signal.SIGINT)
             said, _ = process.communicate(timeout=60)
         assert psutil.wait_procs(kernels, timeout=60)[1] == []
         assert "Traceback" not in said
         if what == "the command":
             assert (process.returncode, "interrupted; what is finished is kept" in said) == (130, True), said
-        else:
+        elif what == "the scheduler":
             assert (process.returncode, "Dask's scheduler was lost" in said) == (1, True), said
         assert not list(root.glob("results/runs/toy/*"))
+        if "kill" in what:
+            (tmp_path / "go").touch()
+            with command(*words) as process:
+                said, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, said
+            assert len(list(root.glob("results/runs/toy/*/run.json"))) == 1
     finally:
         cluster.stop()
 
