@@ -52,12 +52,16 @@ def test_so_are_pages_of_another_project(open_page, small_book):
 
 
 @pytest.mark.parametrize("width", [looks.PHONE, 1280])
-def test_what_a_parameter_means_is_seen_whole(open_page, real_book, width):
-    page = open_page(real_book.parent / "experiments/pooling.html").page
-    page.set_viewport_size({"width": width, "height": 900})
-    code = page.locator(".tag_parameters .cell_input pre")
-    assert len(code.inner_text()) > 500
-    assert code.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+def test_commands_and_the_meaning_of_parameters_are_seen_whole(open_page, real_book, width):
+    visit = open_page(real_book)
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    seen = ("experiments/pooling.html", ".tag_parameters pre"), ("scaling.html", "pre"), ("extend.html", "pre")
+    for name, which in seen:
+        visit.go(real_book.parent / name)
+        found = visit.page.locator(f"article {which}").all()
+        assert sum(len(code.inner_text()) for code in found) > 500
+        hidden = [code.inner_text() for code in found if code.evaluate("one => one.scrollWidth > one.clientWidth")]
+        assert hidden == [], name
 
 
 def test_the_ledger_shows_each_claim_with_its_verdict(open_page, small_book):
