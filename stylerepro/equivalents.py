@@ -2,7 +2,8 @@
 
 An entry is made by hand, for a change that only a run which fails could notice, such as an error's words. Before it is
 made, runs of before and after are compared to the last digit: `python tests/same_numbers.py BEFORE AFTER`. An entry
-holds for this one change: with the next one the module's hash is another, and counts.
+holds for this one change: with the next one the module's hash is another, and counts. It holds for the Python that made
+the committed runs, too: another one writes code anew in other words, and for it they are stale in any case.
 """
 
 from collections.abc import Mapping

@@ -230,7 +230,7 @@ def kernel_module() -> ModuleType:
         from stylerepro import kernel
     finally:
         if not before:
-            del sys.modules[grammar]
+            sys.modules.pop(grammar, None)  # gone already where another thread was here too
     return kernel
 
 

@@ -17,7 +17,7 @@ TABLES = ("metrics.csv", "history.csv")
 
 
 def differing(before: Path, after: Path) -> dict[str, list[str]]:
-    """Table to the columns that are not equal, character by character; ["missing"] or ["rows"] where that is so."""
+    """Table to the columns that are not equal, character by character; or ["missing"], ["columns"], ["rows"]."""
     found: dict[str, list[str]] = {}
     folders = sorted(path.parent for path in (before / "results" / "runs").glob("*/*/run.json"))
     if not folders:
@@ -31,8 +31,8 @@ def differing(before: Path, after: Path) -> dict[str, list[str]]:
                 found[str(place)] = ["missing"]
                 continue
             was, now = (pd.read_csv(root / place, dtype=str, keep_default_na=False) for root in (before, after))
-            if was.shape != now.shape:
-                found[str(place)] = ["rows"]
+            if list(was) != list(now) or len(was) != len(now):
+                found[str(place)] = ["columns" if list(was) != list(now) else "rows"]
             else:
                 found[str(place)] = [column for column in was if not was[column].equals(now[column])]
     return found

@@ -10,6 +10,7 @@ import toy
 from stylerepro import equivalents, fingerprint
 from stylerepro.experiments import load, resolve_parameters
 from stylerepro.fingerprint import compute, explain
+from stylerepro.record import finished_runs, reference_root
 
 MODULES = {
     "__init__.py": '__version__ = "1"\ndef __getattr__(name):\n    return import_module("stylerepro.lazy").Thing\n',
@@ -191,6 +192,9 @@ def test_the_real_package_is_followed_without_importing_it(project):
 
 def test_a_change_declared_to_move_no_number_leaves_runs_fresh_and_no_other_change_does():
     """Where this fails, the module was changed again: its entry goes, and the committed runs are stale."""
+    made_by = {run["fingerprint"]["components"]["versions"]["python"] for _, run in finished_runs(reference_root())}
+    if fingerprint.versions()["python"] not in made_by:
+        pytest.skip(f"the committed runs were made by Python {', '.join(made_by)}, and are stale for this one")
     package = Path(fingerprint.__file__).parent
     for one in equivalents.EQUIVALENTS:
         imported = ast.parse(f"import {one.module}")
@@ -199,3 +203,4 @@ def test_a_change_declared_to_move_no_number_leaves_runs_fresh_and_no_other_chan
         assert one.why
         assert equivalents.counted("stylerepro.transfer", one.now) == one.now
         assert equivalents.counted(one.module, one.before) == one.before
+        assert equivalents.counted(one.module, "0" * 64) == "0" * 64

@@ -56,7 +56,7 @@ def test_jobs_of_a_real_slurm_do_the_runs_and_a_lost_job_is_replaced(tmp_path):
 
         (lost,) = wait_until(jobs_of_six)
         assert "two words" in slurm.call("squeue", "-h", "-o", "%k")
-        assert len(list(tmp_path.glob("results/runs/.slurm/stylerepro-*.err"))) == 2
+        assert (tmp_path / f"results/runs/.slurm/stylerepro-{lost}.err").is_file()
         slurm.call("scancel", "--signal=KILL", lost)
         (tmp_path / "go").touch()
         done = going.result(timeout=300)
