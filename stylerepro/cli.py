@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stylerepro.cli_pictures import COMMANDS
 from stylerepro.cli_shared import Address, Engine, Gpus, Sbatch, Values, complain
-from stylerepro.errors import StyleReproError
+from stylerepro.errors import RunError, StyleReproError
 from stylerepro.experiments import DEFAULT_PROFILE, PROFILES
 
 if TYPE_CHECKING:
@@ -247,17 +247,19 @@ def online_(
 ) -> None:
     """Say where on GitHub this project stands, so that Binder and Colab open its notebooks; alone: show it."""
     from stylerepro import online
+    from stylerepro.experiments import names
+    from stylerepro.files import project_root
 
+    if address and off:
+        raise RunError("Give an address or --off, not both.")
     if address or off:
         changed = online.put("" if off else address or "")
-        print(
-            "\n".join(f"changed: {path.relative_to(online.project_root())}" for path in changed) or "nothing to change"
-        )
+        print("\n".join(f"changed: {path.relative_to(project_root())}" for path in changed) or "nothing to change")
     place = online.repository()
     if place is None:
         print("This project has no place on GitHub yet: stylerepro online https://github.com/OWNER/NAME")
         return
-    for name in online.names():
+    for name in names():
         print(f"{name}\n  {place.binder(name)}\n  {place.colab(name)}")
 
 

@@ -1,6 +1,6 @@
 """Where the project stands on GitHub: one setting, from which the links to Binder and Colab and all they need follow.
 
-The setting is `Repository` under `[project.urls]` in pyproject.toml; `stylerepro online ADDRESS` writes it. Binder
+The setting is `repository` under `[tool.stylerepro]` in pyproject.toml; `stylerepro online ADDRESS` writes it. Binder
 makes its environment from environment.yml. Colab opens a notebook alone, without the project: each notebook is given a
 cell that fetches it, which does nothing elsewhere, is not shown in the book and makes no run stale.
 """
@@ -69,10 +69,8 @@ def repository() -> Repository | None:
 
     Raises `RunError` for a setting that is no address on GitHub.
     """
-    if not _settings().is_file():
-        return None
-    urls = tomllib.loads(_settings().read_text(encoding="utf-8")).get("project", {}).get("urls", {})
-    return parse(urls["Repository"]) if urls.get("Repository") else None
+    address = _setting(_settings().read_text(encoding="utf-8")) if _settings().is_file() else None
+    return parse(address) if address else None
 
 
 def parse(address: str) -> Repository:
@@ -140,18 +138,15 @@ def _settings() -> Path:
 
 def _with_setting(text: str, place: Repository | None) -> str:
     """pyproject.toml's text with the setting, and everything else as it was."""
-    kept = re.sub(r"(?m)^Repository\s*=.*\n", "", text)
-    heading = "[project.urls]\n"
-    if place:
-        if heading not in kept:
-            kept = kept.replace("[project.scripts]\n", f"{heading}\n[project.scripts]\n", 1)
-        kept = kept.replace(heading, f'{heading}Repository = "{place.address}"\n', 1)
-    else:
-        kept = re.sub(r"(?m)^\[project\.urls\]\n\n", "", kept)
-    urls = tomllib.loads(kept).get("project", {}).get("urls", {})
-    if urls.get("Repository") != (place.address if place else None):
+    address = place.address if place else ""
+    changed = re.sub(r'(?m)^repository = "[^"\n]*"', f'repository = "{address}"', text)
+    if _setting(changed) != address:
         raise RunError(
-            "pyproject.toml could not be changed: it needs a table [project.scripts] or [project.urls]. Write this "
-            f'into it by hand: [project.urls] and below it Repository = "{place.address if place else ""}".'
+            "pyproject.toml could not be changed. Write this into it by hand, below [tool.stylerepro]: "
+            f'repository = "{address}"'
         )
-    return kept
+    return changed
+
+
+def _setting(text: str) -> str | None:
+    return tomllib.loads(text).get("tool", {}).get("stylerepro", {}).get("repository")

@@ -148,16 +148,20 @@ def test_a_broken_setting_is_named(project):
 
 
 def test_the_command_sets_shows_and_takes_away(project):
+    def command(*words: str) -> subprocess.CompletedProcess:
+        words = (sys.executable, "-m", "stylerepro.cli", "online", *words)
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
     def said(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "stylerepro.cli", "online", *words], capture_output=True, text=True, check=False
-        )
+        done = command(*words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     assert "no place on GitHub yet" in said()
     assert "changed: notebooks/tv_sweep.ipynb" in said(FORK)
     assert online.parse(FORK).colab("pooling") in said()
+    both = command(FORK, "--off")
+    assert (both.returncode, "an address or --off" in both.stderr) == (2, True)
     assert "no place on GitHub yet" in said("--off")
 
 
