@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from stylerepro.files import project_root
 
 # In order of weight. A note is worth knowing, but everything that is on by default works.
@@ -72,7 +74,10 @@ def _packages() -> _Told:
         yield NOTE, "no requirements.txt in the project's folder, nothing to compare with", "clone the whole project"
         return
     lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    pinned = dict(line.split("==", 1) for line in lines if "==" in line)
+    requirements = [Requirement(line) for line in lines if "==" in line]
+    # Some are for one version of Python alone.
+    here = [one for one in requirements if one.marker is None or one.marker.evaluate()]
+    pinned = {one.name: next(iter(one.specifier)).version for one in here}
     missing, other = [], []
     for name, wanted in pinned.items():
         try:
@@ -81,8 +86,8 @@ def _packages() -> _Told:
             missing.append(name)
             continue
         # "2.15.0+cpu" is the same code as 2.15.0, built for this machine.
-        if version.split("+")[0] != wanted.strip():
-            other.append(f"{name} {version} (pinned: {wanted.strip()})")
+        if version.split("+")[0] != wanted:
+            other.append(f"{name} {version} (pinned: {wanted})")
     if missing:
         yield WRONG, f"{len(missing)} of {len(pinned)} are missing: {_some(missing)}", _INSTALL
     if other:

@@ -39,7 +39,8 @@ def test_a_machine_as_it_should_be_has_nothing_wrong(project, monkeypatch):
 
 
 def test_packages_are_compared_with_the_pinned_set(project):
-    (project / "requirements.txt").write_text("typer==0.0.1\nno-such-package==1.0  # a comment\n")
+    other_python = 'never-here==1.0; python_version == "2.7"'
+    (project / "requirements.txt").write_text(f"typer==0.0.1\nno-such-package==1.0  # a comment\n{other_python}\n")
     missing, other = examined("packages")
     assert (missing.state, other.state) == (doctor.WRONG, doctor.NOTE)
     assert "1 of 2 are missing: no-such-package" in missing.found
