@@ -4,6 +4,8 @@ Each message names what was wrong, what was expected and what to do next. The co
 a script can catch `StyleReproError` for all of them, or one class for one room of the package.
 """
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -56,3 +58,10 @@ class ClaimError(StyleReproError, ValueError):
 
 class RunError(StyleReproError):
     """A run that could not be planned, started or finished."""
+
+
+def unknown(name: str, known: Mapping[str, Any] | list[str], what: str, where: str) -> str:
+    """The message for a name that does not exist, with the nearest that does."""
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{where} has no {what} {name!r}.{hint} It has: {', '.join(known) or 'none'}."

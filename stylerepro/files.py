@@ -98,6 +98,12 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def hash_of(content: Any) -> str:
+    """SHA-256 of plain content, independent of the order of keys, as 64 hex digits."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def project_root() -> Path:
     """The folder that holds `notebooks/` and `stylerepro/`.
 
@@ -117,3 +123,30 @@ def project_root() -> Path:
 def results_root() -> Path:
     """The folder `results/` of the project, holding own runs and the committed reference."""
     return project_root() / "results"
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[bool]:
+    """Hold `path` as a lock; yields False at once if another process has it. The (empty) file stays."""
+    make_folder(path.parent)
+    with full_disk_named(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        yield _take(handle)
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -22,8 +22,8 @@ from pathlib import Path
 import psutil
 from cluster import Cluster
 
-from stylerepro import engines, runner
 from stylerepro.files import project_root, write_json
+from stylerepro.runs import engines, runner
 
 # A run's own process imports this file first, as it would import the command's, which is light. So what is heavy
 # (papermill, PyTorch, pandas) is imported where it is needed, or each run here would pay seconds for it.
@@ -49,7 +49,7 @@ def busy(patience: float = 0.0) -> float:
 
 def sweep(root: Path, points: int, **options) -> float:
     """Seconds of the whole sweep, from nothing."""
-    from stylerepro import sweeps
+    from stylerepro.runs import sweeps
 
     shutil.rmtree(root / "results", ignore_errors=True)
     planned = sweeps.plan(NOTEBOOK, "smoke", {"alpha": ",".join(str(one) for one in range(1, points + 1))})
@@ -89,7 +89,7 @@ def overhead(root: Path, folder: Path, address: str) -> dict[str, float]:
     import nbformat
     import toy
 
-    from stylerepro import kernel
+    from stylerepro.runs import notebook
 
     cell = nbformat.v4.new_code_cell("1")
     empty = folder / "empty.ipynb"
@@ -110,15 +110,15 @@ def overhead(root: Path, folder: Path, address: str) -> dict[str, float]:
         "run": run("local"),
         "dask": run("dask", address=address),
         "notebook": seconds(
-            lambda: kernel.execute(empty, folder / "out.ipynb", {}, root=root, threads=None, timeout=None)
+            lambda: notebook.execute(empty, folder / "out.ipynb", {}, root=root, threads=None, timeout=None)
         ),
         "imports": python("import pandas; from stylerepro import results") - alone,
-        "papermill": python("from stylerepro import work; work.kernel_module()") - alone,
+        "papermill": python("from stylerepro.runs import execution; execution.notebook_module()") - alone,
     }
 
 
 def main() -> None:
-    from stylerepro.timing import hardware
+    from stylerepro.measures.timing import hardware
 
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("rounds", 2), ("points", 12), ("repeats", 3)):

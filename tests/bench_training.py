@@ -14,12 +14,13 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from stylerepro import images
-from stylerepro.objective import CONTENT_LAYERS, STYLE_LAYERS
-from stylerepro.perceptual import LossNetwork, layer_names
-from stylerepro.photographs import Photographs
-from stylerepro.training import Recipe, train
-from stylerepro.transformers import InstanceNorm, Transformer
+from stylerepro.networks.feed_forward import InstanceNorm, Transformer
+from stylerepro.networks.loss_network import LossNetwork, layer_names
+from stylerepro.pictures import images
+from stylerepro.training.photographs import Photographs
+from stylerepro.training.recipe import Recipe
+from stylerepro.training.train import train
+from stylerepro.transfer.objective import CONTENT_LAYERS, STYLE_LAYERS
 
 WEIGHTS = {"content_weight": 2.0, "style_weight": 4.0, "tv_weight": 20.0}
 

@@ -37,13 +37,13 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture
 def call(monkeypatch, capsys):
     """Call the command in this process; gives exit status, output, errors."""
-    from stylerepro import cli
+    from stylerepro.cli import main
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["stylerepro", *words])
-        monkeypatch.setattr(cli.warnings, "showwarning", cli.warnings.showwarning)
+        monkeypatch.setattr(main.warnings, "showwarning", main.warnings.showwarning)
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         captured = capsys.readouterr()
         return ended.value.code or 0, captured.out, captured.err
 
@@ -90,7 +90,7 @@ def offline(tmp_path_factory):
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     places = {"STYLEREPRO_ROOT": root, "STYLEREPRO_CACHE": root / "cache", "TORCH_HOME": root / "torch",
               "PYTHONPATH": root / "site", "TRIED": root / "tried"}  # fmt: skip
-    main = "from stylerepro.cli import main; main()"
+    main = "from stylerepro.cli.main import main; main()"
     command = [sys.executable, "-c", main, "run", "--profile", "smoke", "--jobs", "2"]
     environment = kept | {name: str(path) for name, path in places.items()}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
@@ -101,7 +101,7 @@ def offline(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tables(offline):
     """Experiment to the metrics of its smoke run."""
-    from stylerepro import results
+    from stylerepro.runs import results
 
     return results.tables_of(offline[0] / "results" / "runs", "smoke")
 
@@ -109,6 +109,6 @@ def tables(offline):
 @pytest.fixture(scope="session")
 def curves(offline):
     """Experiment to the history of its smoke run."""
-    from stylerepro import results
+    from stylerepro.runs import results
 
     return results.tables_of(offline[0] / "results" / "runs", "smoke", "history")

@@ -2,8 +2,7 @@
 
 import torch
 
-from stylerepro.architectures import architecture
-from stylerepro.transformers import Transformer
+from stylerepro.networks.feed_forward import Transformer, architecture
 
 SMALL = {"widths": (4, 6, 8), "residual_blocks": 1}
 

@@ -39,7 +39,8 @@ claims:
 
 def build(root: Path, out: Path) -> Path:
     """The book of the project in `root`, with its own ledger where it has one; the first page."""
-    from stylerepro import book, claims  # not before conftest.py has said how many threads PyTorch may take
+    from stylerepro import book
+    from stylerepro.ledger import claims  # not before conftest.py has said how many threads PyTorch may take
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLEREPRO_ROOT", str(root))

@@ -24,11 +24,11 @@ import pytest
 import torch
 from PIL import Image
 
-from stylerepro import images, transformer_files, weights
-from stylerepro.architectures import architecture
 from stylerepro.errors import ImageError, StyleReproError
-from stylerepro.networks import NETWORKS
-from stylerepro.transformers import Transformer
+from stylerepro.networks import checkpoints, weights
+from stylerepro.networks.feed_forward import Transformer, architecture
+from stylerepro.networks.specs import NETWORKS
+from stylerepro.pictures import images
 
 SEEDS = {"pictures": 300, "weights": 100}
 LIMIT = 2 * 1024**3
@@ -61,7 +61,7 @@ def picture_bytes() -> list[bytes]:
 def weight_bytes() -> list[tuple[str, bytes]]:
     """Every kind of weight file, as (reader, content); the pickles of the last two would run code."""
     network = Transformer(architecture("depsep-nn", widths=(4, 4, 4), residual_blocks=1))
-    trained = transformer_files.save(network, "base.safetensors", {}).read_bytes()
+    trained = checkpoints.save(network, "base.safetensors", {}).read_bytes()
     state = {"model": {"conv1_1.weight": torch.ones(4, 3, 3, 3), "conv1_1.bias": torch.zeros(4)}}
     contents = [("safetensors", NETWORKS["compact"].file.read_bytes()), ("transformer", trained)]
     evil = {"model": Malicious(os.mkdir, str(MARKER)), "other": Malicious(exec, f"open({str(MARKER)!r}, 'w')")}
@@ -129,7 +129,7 @@ def read_weights(reader: str, content: bytes) -> None:
     path.write_bytes(content)
     readers = {"pth": weights.read_weights, "safetensors": weights.read_safetensors}
     try:
-        readers.get(reader, transformer_files.load)(path)
+        readers.get(reader, checkpoints.load)(path)
     finally:
         assert not MARKER.exists(), "code was executed"
 

@@ -35,7 +35,7 @@ profiles:
   laptop: {}
   reference: {gammas: [0, 10, 100]}
 """
-IMPORTS = "import os\nimport time\nimport pandas as pd\nfrom stylerepro import results"
+IMPORTS = "import os\nimport time\nimport pandas as pd\nfrom stylerepro.runs import results"
 
 
 def add(root: Path, name: str, body: str = BODY, sidecar: str = SIDECAR, parameters: str = PARAMETERS) -> Path:

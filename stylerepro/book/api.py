@@ -8,25 +8,19 @@ from pathlib import Path
 from stylerepro.errors import RunError
 
 # Pages in order: name, title, and the modules on it; a package stands for all modules in it.
-GROUPS: Sequence[tuple[str, str, tuple[str, ...]]] = (
-    ("pictures", "Pictures and photographs", ("images", "assets", "samples", "photographs", "paintings", "geometry")),
-    ("losses", "Loss networks and losses",
-     ("networks", "perceptual", "frozen", "losses", "objective", "criterion", "memory", "weights", "distillation",
-      "kernel")),
-    ("transfer", "Optimising a picture",
-     ("transfer", "optimisers", "single", "restyle", "history", "convergence", "tuning", "levels", "controls")),
-    ("training", "Networks that restyle in one pass",
-     ("architectures", "transformers", "recipe", "learning", "training", "checkpoints", "trained",
-      "transformer_files", "inference")),
-    ("measures", "Measures and statistics",
-     ("measures", "structure", "compression", "decoding", "statistics", "timing", "costs", "ceilings", "plots",
-      "display", "gallery")),
-    ("runs", "Experiments, runs and the command",
-     ("experiments", "parameters", "registry", "record", "results", "tables", "parts", "fingerprint", "equivalents",
-      "scrub", "work", "pool", "away", "engines", "estimate", "runner", "sweeps", "publish", "files", "locks", "aside",
-      "errors", "doctor", "online", "colab", "cli", "cli_pictures", "cli_shared")),
-    ("ledger", "The ledger and the book", ("claims", "standing", "ablations", "ledger", "book")),
-)  # fmt: skip
+GROUPS = (
+    ("pictures", "Pictures", ("pictures",)),
+    ("networks", "Networks", ("networks",)),
+    ("transfer", "Transfer", ("transfer",)),
+    ("measures", "Measures", ("measures",)),
+    ("training", "Training", ("training",)),
+    ("studies", "Studies", ("studies",)),
+    ("runs", "Runs", ("runs",)),
+    ("ledger", "Ledger", ("ledger",)),
+    ("book", "Book", ("book",)),
+    ("cli", "Cli", ("cli",)),
+    ("files", "Files and errors", ("errors", "files")),
+)
 OTHERS = ("others", "Other modules")
 _WIDTH = 88
 

@@ -17,14 +17,13 @@ import pandas as pd
 import yaml
 
 import stylerepro
-from stylerepro import claims, standing
 from stylerepro.book import api, chapters, explorer, ledger_page, pages, panels, performance, runs, scaling, values
 from stylerepro.book.contents import contents, myst
-from stylerepro.errors import RunError
-from stylerepro.experiments import PROFILES, REFERENCE, Experiment, discover
+from stylerepro.errors import RunError, unknown
 from stylerepro.files import atomic_path, make_folder, project_root, write_text
-from stylerepro.networks import CARD, NETWORKS
-from stylerepro.parameters import unknown
+from stylerepro.ledger import claims, standing
+from stylerepro.networks.specs import CARD, NETWORKS
+from stylerepro.runs.experiments import PROFILES, REFERENCE, Experiment, discover
 
 _NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_external_toc", "sphinxcontrib.bibtex")
 _BY_HAND = (".md", ".py", ".bib", ".css", ".js", ".svg", ".yml")

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from stylerepro.book.ledger_page import Row
 from stylerepro.book.text import claim_link, pipe_table
-from stylerepro.claims import Document, Ledger
-from stylerepro.experiments import Experiment
+from stylerepro.ledger.claims import Document, Ledger
 from stylerepro.ledger.selection import VERDICTS
+from stylerepro.runs.experiments import Experiment
 
 
 def overview(documents: Mapping[str, Document], rows: Sequence[Row]) -> str:

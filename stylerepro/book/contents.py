@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from stylerepro.experiments import Experiment
+from stylerepro.runs.experiments import Experiment
 
 _OF = "experiments of "
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from stylerepro import gallery
 from stylerepro.book.panels import FOLDER, Panel
-from stylerepro.experiments import Experiment
-from stylerepro.record import RECORD
+from stylerepro.runs import gallery
+from stylerepro.runs.experiments import Experiment
+from stylerepro.runs.record import RECORD
 
 DATA = f"{FOLDER}/data.js"
 

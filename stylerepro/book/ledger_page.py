@@ -8,16 +8,9 @@ from typing import Any
 
 from stylerepro.book.runs import place
 from stylerepro.book.text import anchor, badge, claim_link, fold, list_table, one_line, small
-from stylerepro.experiments import OWN
-from stylerepro.ledger.selection import (
-    NOT_REPRODUCED,
-    NOT_TESTED,
-    REPRODUCED,
-    TREND_ONLY,
-    VERDICTS,
-    short_text,
-)
-from stylerepro.record import RECORD
+from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, short_text
+from stylerepro.runs.experiments import OWN
+from stylerepro.runs.record import RECORD
 
 # One claim as `standing.rows` gives it: a row by column name.
 Row = Mapping[str, Any]

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stylerepro import online
-from stylerepro.book import alternatives, runs
+from stylerepro.book import alternatives, online, runs
 from stylerepro.book.text import definition, fold
 from stylerepro.errors import ResultsError
-from stylerepro.experiments import CROSSCHECK, OWN, Experiment
-from stylerepro.fingerprint import COLAB_TAG
-from stylerepro.networks import NetworkSpec
-from stylerepro.record import RECORD
+from stylerepro.networks.specs import NetworkSpec
+from stylerepro.runs.experiments import CROSSCHECK, OWN, Experiment
+from stylerepro.runs.fingerprint import COLAB_TAG
+from stylerepro.runs.record import RECORD
 
 # Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
 _SHOWN_LINES = 6

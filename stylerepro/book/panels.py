@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stylerepro import gallery
 from stylerepro.errors import ResultsError
-from stylerepro.experiments import Column, Experiment, Explore
+from stylerepro.runs import gallery
+from stylerepro.runs.experiments import Column, Experiment, Explore
 
 FOLDER = "_static/explorer"
 POINTS = 60  # of a curve at most: it is for looking at, not for reading off

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from stylerepro import tables
 from stylerepro.book import runs
 from stylerepro.book.text import figures, pipe_table
-from stylerepro.errors import ResultsError, RunError
-from stylerepro.parameters import unknown
-from stylerepro.record import RECORD
+from stylerepro.errors import ResultsError, RunError, unknown
+from stylerepro.runs import tables
+from stylerepro.runs.record import RECORD
 
 Lines = list[tuple[str, ...]]
 

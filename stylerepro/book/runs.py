@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from stylerepro import claims, standing
-from stylerepro.experiments import CROSSCHECK, REFERENCE
 from stylerepro.files import project_root
+from stylerepro.ledger import claims, standing
 from stylerepro.ledger.selection import NOT_TESTED
-from stylerepro.record import RECORD, current_runs, reference_root, runs_root
+from stylerepro.runs.experiments import CROSSCHECK, REFERENCE
+from stylerepro.runs.record import RECORD, current_runs, reference_root, runs_root
 
 TABLES = ("metrics.csv", "history.csv")
 _BESIDE = (CROSSCHECK, "paper")

@@ -9,9 +9,8 @@ from statistics import median
 from typing import Any
 
 from stylerepro.book.text import figures, pipe_table
-from stylerepro.errors import RunError
+from stylerepro.errors import RunError, unknown
 from stylerepro.files import results_root
-from stylerepro.parameters import unknown
 
 Measured = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from stylerepro.experiments import OWN
+from stylerepro.runs.experiments import OWN
 
 
 def badge(verdict: str) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 
 from stylerepro.book.text import figures
-from stylerepro.errors import RunError
+from stylerepro.errors import RunError, unknown
 from stylerepro.ledger.selection import matches
-from stylerepro.parameters import unknown
 
 _STATISTICS = ("median", "mean", "min", "max", "range", "count")
 _OPTIONS = ("stat", "as", "digits", "over")

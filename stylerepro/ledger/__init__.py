@@ -2,5 +2,5 @@
 
 `selection` picks a claim's rows, `rules` decides the six kinds of rule, `verdicts` joins them over readings and
 networks, `probes` tries every rule on made-up tables so that one that cannot fail is refused, and `grammar` checks the
-files. `stylerepro.claims` is the way in.
+files. `stylerepro.ledger.claims` is the way in.
 """

@@ -4,12 +4,11 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from stylerepro.errors import ClaimError
+from stylerepro.errors import ClaimError, unknown
 from stylerepro.ledger.probes import refusal
 from stylerepro.ledger.rules import ALWAYS, KINDS, MAYBE, STATISTICS
 from stylerepro.ledger.selection import UNITS, Rule, columns
 from stylerepro.ledger.verdicts import COMBINATIONS, leaves, readings
-from stylerepro.parameters import unknown
 
 _BESIDE = ("name", "experiment", "where", "column", "over", "scale")
 

@@ -2,7 +2,7 @@
 
 A *leaf* of a rule is plain data, as it stands in `stylerepro/ledger/*.yaml`: a `kind` (a key of `KINDS`) and what it
 needs. It looks at one column of one experiment's table; `decide` turns both into an `Outcome`. `verdicts` puts
-leaves together. Intervals draw contents, then styles (`stylerepro.statistics.crossed_bootstrap`).
+leaves together. Intervals draw contents, then styles (`stylerepro.measures.statistics.crossed_bootstrap`).
 
 Keys of every leaf: name (what is measured, in words), experiment, where (column: value, list of values, or null for
 rows without one), given (column: [low, high], a condition on measured values), column, over (a column to divide by),
@@ -30,7 +30,7 @@ from stylerepro.ledger.selection import (
     number_text,
     select,
 )
-from stylerepro.statistics import Interval, crossed_bootstrap, effect_size, paired_difference, trend
+from stylerepro.measures.statistics import Interval, crossed_bootstrap, effect_size, paired_difference, trend
 
 LEAST_UNITS = 3  # a finding never rests on one picture: with fewer units it is `trend only` at best
 

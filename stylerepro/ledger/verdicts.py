@@ -20,7 +20,6 @@ from functools import partial
 
 import pandas as pd
 
-from stylerepro.experiments import RUN_COLUMNS
 from stylerepro.ledger.rules import decide
 from stylerepro.ledger.selection import (
     NOT_REPRODUCED,
@@ -35,6 +34,7 @@ from stylerepro.ledger.selection import (
     number_text,
     select,
 )
+from stylerepro.runs.experiments import RUN_COLUMNS
 
 # The loss networks that decide: a claim holds where it holds on each of them that is at hand.
 DECIDING = ("compact", "vgg19-16x")

@@ -1,0 +1,141 @@
+"""A new ablation from an experiment that there is: its notebook and sidecar under another name, ready to be changed."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import nbformat
+import yaml
+
+from stylerepro.errors import RunError
+from stylerepro.files import project_root, write_text
+from stylerepro.ledger.claims import load_ledger
+from stylerepro.ledger.selection import UNITS
+from stylerepro.runs.experiments import OWN, Experiment, load, names
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RENEWED = ("title", "document", "claims")
+_TITLE_CELL = """\
+# {title}
+
+This began as a copy of [{was}]({source}.ipynb). Say here what you vary and what you expect, and put the same into the
+claim of `{name}.yaml`, with the rule that judges it, before the first run that is to count.
+"""
+_HEAD = """\
+title: {title}
+document: {own}
+# Write down what you expect, and commit it before the run that tests it. The rule is {origin}.
+{claims}"""
+
+
+def begin(name: str, source: str, title: str = "") -> Experiment:
+    """Write `notebooks/NAME.ipynb` and `notebooks/NAME.yaml` from those of the experiment `source`; gives the new one.
+
+    The copy has no outputs, document `own`, one claim of its own to begin with, and everything else as `source` has
+    it. title: "" makes one of the source's. Raises `RunError` for a name that is taken or none, for an unknown source,
+    and for a notebook that does not begin its run by its own name. Nothing is left of what could not be finished.
+    """
+    if not _NAME.fullmatch(name):
+        raise RunError(
+            f"{name!r} cannot name an experiment: take small letters, digits and _, and begin with a letter."
+        )
+    folder = project_root() / "notebooks"
+    notebook, sidecar = folder / f"{name}.ipynb", folder / f"{name}.yaml"
+    if name in names() or notebook.exists():
+        raise RunError(f"There is an experiment {name} already, in notebooks/. Take another name.")
+    original = load(source)
+    title = title or f"{original.title}, varied"
+    try:
+        write_text(notebook, _notebook(original, name, title))
+        write_text(sidecar, _sidecar(original, name, title))
+        made = load(name)
+        load_ledger()
+    except BaseException:
+        notebook.unlink(missing_ok=True)
+        sidecar.unlink(missing_ok=True)
+        raise
+    return made
+
+
+def _notebook(original: Experiment, name: str, title: str) -> str:
+    content = nbformat.read(original.notebook, as_version=4)
+    opening = re.compile(rf"(results\.begin\(\s*)([\"']){original.name}\2")
+    found = 0
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cell.source, times = opening.subn(rf"\1\2{name}\2", cell.source)
+            found += times
+    if found != 1:
+        raise RunError(
+            f'notebooks/{original.name}.ipynb needs one cell with results.begin("{original.name}", globals()) to be '
+            f"copied from; it has {found}."
+        )
+    texts = {"title": title, "was": original.title, "source": original.name, "name": name}
+    content.cells[0].source = _TITLE_CELL.format(**texts).strip()
+    return f"{nbformat.writes(content).rstrip()}\n"
+
+
+def _sidecar(original: Experiment, name: str, title: str) -> str:
+    """The original's text, comments and all, but for its title, document and claims."""
+    text = original.notebook.with_suffix(".yaml").read_text(encoding="utf-8")
+    blocks = re.split(r"(?m)^(?=[a-z_]+:)", text)
+    # A comment at the end of a block belongs to the one behind it, which may be one that goes.
+    kept = [block for block in blocks[1:] if block.partition(":")[0] not in _RENEWED]
+    claim, origin = _claim(original)
+    claims = _laid_out({"claims": [{"id": f"{name}.1", **claim}]})
+    head = _HEAD.format(title=_one_line(title).strip(), own=OWN, origin=origin, claims=claims)
+    return "\n".join([head, *(block.strip("\n") + "\n" for block in kept)])
+
+
+def _one_line(value: str) -> str:
+    return yaml.safe_dump(value, allow_unicode=True, width=1000).removesuffix("...\n")
+
+
+def _laid_out(content: Mapping[str, Any]) -> str:
+    """Content as a person would lay it out in YAML: keys in their order, no aliases."""
+
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return yaml.dump(content, Dumper=Plain, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _claim(original: Experiment) -> tuple[dict[str, Any], str]:
+    """A claim to begin with, and in words where its rule is from: the original's first, or one on a column."""
+    for claim in load_ledger():
+        if claim.experiment == original.name:
+            rule = _renamed(claim.rule, original.name)
+            why = f"The rule of {claim.id}, to begin with. Say here why yours is the right one."
+            return _written(claim.statement, rule, why), f"that of {claim.id}, to begin with"
+    numbers = [column for column, one in original.columns.items() if one.type == "float"] or list(original.columns)
+    leaf = {
+        "kind": "threshold",
+        "name": original.columns[numbers[0]].doc or numbers[0],
+        "column": numbers[0],
+        "at_least": 0.5,
+        "units": [unit for unit in UNITS if unit in original.columns],
+    }
+    why = "A bound to begin with. Say here why yours is the right one."
+    return _written(f"{numbers[0]} is one half at least.", leaf, why), "only a beginning"
+
+
+def _written(statement: str, rule: Any, why: str) -> dict[str, Any]:
+    return {
+        "quote": "what you expect, in a sentence",
+        "place": "who says so and where, or that it is a guess of your own",
+        "statement": statement,
+        "rule": rule,
+        "why": why,
+        "tolerance": {"relative": 0.5},
+    }
+
+
+def _renamed(rule: Any, was: str) -> Any:
+    """A completed rule as the ledger's files write it, with the experiment left out where it is the claim's own."""
+    if isinstance(rule, Mapping):
+        kept = {str(key): _renamed(one, was) for key, one in rule.items() if (key, one) != ("experiment", was)}
+        # There is one main measure, which the ledger completes to a list like those of the other combinations.
+        return kept | {"main": kept["main"][0]} if "main" in kept else kept
+    return [_renamed(one, was) for one in rule] if isinstance(rule, list | tuple) else rule

@@ -1,0 +1,194 @@
+"""How the claims stand: judged from the runs there are, own values beside the reference's, and the summary in Markdown.
+
+`judged` is what the ledger's page and the README rest on; `compare` is what the command shows.
+"""
+
+import json
+import math
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stylerepro.errors import ClaimError, unknown
+from stylerepro.files import project_root, write_text
+from stylerepro.ledger.claims import Ledger, evaluate, tables_from_results
+from stylerepro.ledger.selection import NOT_TESTED, VERDICTS, short_text
+from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE
+from stylerepro.runs.record import current_runs, reference_root, runs_root
+
+# Where a reference run could not test a claim (a time on a GPU), a run on the documents' own pictures may.
+FALLBACK = "paper"
+_REASON = 120  # characters; the whole reason is in the table
+_OPENING, _CLOSING = "<!-- standing: ", "<!-- /standing -->"
+
+
+def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, resamples: int = 2000) -> pd.DataFrame:
+    """`claims.evaluate` on the runs of a profile, with the column `profile` and the whole record behind each run.
+
+    root: the folder of the runs; None: the committed ones. Under `reference`, what its runs and those of `crosscheck`
+    leave untested is judged on runs of `paper`, where there are any. runs: a dict each, with experiment, profile, run
+    (its folder's name), folder (from the project's root), networks, commit (None outside git), dirty, start, seconds.
+    Raises `ClaimError` for an unknown profile.
+    """
+    if profile not in PROFILES:
+        raise ClaimError(unknown(profile, list(PROFILES), "profile", "The ledger"))
+    root = reference_root() if root is None else root
+    found = evaluate(ledger, tables_from_results(profile, root), resamples).assign(profile=profile)
+    if profile == REFERENCE and (tables := tables_from_results(FALLBACK, root)):
+        other = evaluate(ledger, tables, resamples).assign(profile=FALLBACK)
+        found = _replaced(found, other, _untested(found) & ~_untested(other))
+    records = _records((profile, CROSSCHECK, FALLBACK) if profile == REFERENCE else (profile,), root)
+    behind = [[records[tuple(run.values())] for run in runs] for runs in found["runs"]]
+    return found.assign(runs=pd.Series(behind, dtype=object))
+
+
+def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000) -> pd.DataFrame:
+    """The ledger as the command shows it: `judged`, with the columns reference, yours, agrees, reference_verdict.
+
+    reference: the value of the committed reference runs. yours: that of own runs of `profile`. A row is that of own
+    runs where these test the claim, else that of committed runs of the profile. agrees: whether yours lies within the
+    claim's tolerance of reference; None where either is missing.
+    """
+    reference = judged(ledger, resamples=resamples)
+    own = judged(ledger, profile, runs_root(), resamples)
+    committed = reference if profile == REFERENCE else judged(ledger, profile, resamples=resamples)
+    # Where neither tests a claim, committed runs give the better reason, if there are any of the profile.
+    shown = _replaced(own, committed, _untested(own) & bool(committed["runs"].map(bool).any()))
+    yours = own["value"].astype(float)
+    agrees = [
+        None if math.isnan(here) or math.isnan(there) else claim.tolerance.agree(there, here)
+        for claim, here, there in zip(ledger, yours, reference["value"].astype(float), strict=True)
+    ]
+    beside = {"reference": reference["value"], "yours": yours, "agrees": pd.Series(agrees, dtype=object)}
+    return shown.assign(**beside, reference_verdict=reference["verdict"])
+
+
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The table's rows, a dict each; what a claim does not have is None."""
+    return [
+        {str(name): None if cell is pd.NA or cell != cell else cell for name, cell in row.items()}
+        for row in table.astype(object).to_dict("records")
+    ]
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for a CSV file: what is a list or a dict, as JSON."""
+    return table.map(lambda cell: json.dumps(_finite(cell), ensure_ascii=False) if _nested(cell) else cell)
+
+
+def missing(table: pd.DataFrame) -> list[str]:
+    """For each reason why claims are not tested: the claims and the reason, cut short where it is long."""
+    groups = table[_untested(table)].groupby("reason", sort=False)
+    return [
+        f"{', '.join(group['id'])}: {textwrap.shorten(str(why), _REASON, placeholder=' …')}" for why, group in groups
+    ]
+
+
+def disagreements(table: pd.DataFrame) -> list[str]:
+    """For each claim of which yours and reference lie further apart than its tolerance: both, and the tolerance."""
+    return [
+        f"{row['id']}: {short_text(row['yours'])} is not within {row['tolerance']} of {short_text(row['reference'])}"
+        for row in rows(table)
+        if row["agrees"] is False
+    ]
+
+
+def summary(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = str) -> str:
+    """Verdicts counted by document, and what surprises most in each, as Markdown. table: of `judged`.
+
+    link: what to print for a claim's id, a link to it for instance. Raises `ClaimError` where a finding was written
+    for another verdict than the one that its claim has now.
+    """
+    return f"{counts(ledger, table)}\n\n{findings(ledger, table, link)}"
+
+
+def counts(ledger: Ledger, table: pd.DataFrame) -> str:
+    """How many claims of each document have which verdict, as a Markdown table; see `summary`.
+
+    The suite's own ablations do not count among those of the documents.
+    """
+    lines = [f"| document | {' | '.join(VERDICTS)} |", "|---|" + "---|" * len(VERDICTS)]
+    for id, document in ledger.documents.items():
+        lines.append(f"| {id}: {document.title} | {_counted(table[table['document'] == id])} |")
+    return "\n".join([*lines, f"| **all** | {_counted(table[table['document'] != OWN])} |"])
+
+
+def findings(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = str) -> str:
+    """The most surprising finding of each document that has one, as a Markdown list; see `summary`."""
+    by_id = {row["id"]: row for row in rows(table)}
+    lines = []
+    for one in ledger.findings.values():
+        lines.append(f"- **{link(one.claim)}**, *{one.written_for}*: {one.filled(by_id[one.claim])}")
+    return "\n".join(lines)
+
+
+def readme(ledger: Ledger, text: str) -> str:
+    """`text`, the README's, with its block on how the claims stand as the committed runs have it.
+
+    Raises `ClaimError` where the text has no place for it, and as `summary` does.
+    """
+    block = re.compile(f"({_OPENING}[^>]*-->\n).*?({_CLOSING})", re.DOTALL)
+    if len(block.findall(text)) != 1:
+        raise ClaimError(f"README.md needs one place for the summary, between {_OPENING}… --> and {_CLOSING}.")
+    content = summary(ledger, judged(ledger))
+    return block.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+
+
+def write_readme(ledger: Ledger) -> Path:
+    """Bring the project's README.md up to date, see `readme`, and return its path."""
+    path = project_root() / "README.md"
+    if not path.is_file():
+        raise ClaimError(f"There is no README.md in {project_root()}: call this in the project's folder.")
+    write_text(path, readme(ledger, path.read_text(encoding="utf-8")))
+    return path
+
+
+def _replaced(table: pd.DataFrame, other: pd.DataFrame, where: "pd.Series[bool]") -> pd.DataFrame:
+    """The rows of `table`, but `where` says so those of `other`."""
+    choices = zip(table.to_dict("records"), other.to_dict("records"), where, strict=True)
+    taken = [second if replace else first for first, second, replace in choices]
+    return pd.DataFrame(taken, columns=table.columns).astype({"n": "Int64"})
+
+
+def _untested(table: pd.DataFrame) -> "pd.Series[bool]":
+    return table["verdict"] == NOT_TESTED
+
+
+def _records(profiles: Iterable[str], root: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+    """What is behind each run of the profiles, by experiment, profile and folder's name."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for folder, record in (one for profile in profiles for one in current_runs(root, profile)):
+        key = (record["experiment"], record["profile"], folder.name)
+        commit = record.get("commit") or {}
+        inside = folder.is_relative_to(project_root())
+        found[key] = {
+            **dict(zip(("experiment", "profile", "run"), key, strict=True)),
+            "folder": (folder.relative_to(project_root()) if inside else Path(folder.name)).as_posix(),
+            "networks": list(record.get("networks") or {}),
+            "commit": commit.get("sha"),
+            "dirty": commit.get("dirty"),
+            "start": record["start"],
+            "seconds": record["seconds"],
+        }
+    return found
+
+
+def _counted(table: pd.DataFrame) -> str:
+    return " | ".join(str(int((table["verdict"] == verdict).sum())) for verdict in VERDICTS)
+
+
+def _nested(cell: Any) -> bool:
+    return isinstance(cell, list | tuple | Mapping)
+
+
+def _finite(cell: Any) -> Any:
+    """What JSON can hold: numbers that are none, or without end, become text."""
+    if isinstance(cell, Mapping):
+        return {key: _finite(one) for key, one in cell.items()}
+    if isinstance(cell, list | tuple):
+        return [_finite(one) for one in cell]
+    return str(cell) if isinstance(cell, float) and not math.isfinite(cell) else cell

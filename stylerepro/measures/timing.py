@@ -1,0 +1,220 @@
+"""Time and memory: the one timing protocol, peak memory in a process of its own, and the record of the hardware.
+
+Protocol: warm-up calls that are not counted, the device synchronised before each look at the clock, median and
+quartiles over the repeats. Two things are compared by calling them in turn, since a machine's speed drifts.
+"""
+
+import gc
+import os
+import platform
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped,unused-ignore]
+import torch
+
+from stylerepro.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a call: median, lower and upper quartile over `repeats` calls."""
+
+    median: float
+    lower: float
+    upper: float
+    repeats: int
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> "Timing":
+        """Summary of single calls' seconds."""
+        lower, median, upper = np.quantile(seconds, [0.25, 0.5, 0.75])
+        return cls(float(median), float(lower), float(upper), len(seconds))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two functions timed in turn. ratio: median over the pairs of second ÷ first, with its quartiles."""
+
+    first: Timing
+    second: Timing
+    ratio: float
+    lower: float
+    upper: float
+
+
+def measure(
+    function: Callable[[], object], *, warmup: int = 1, repeats: int = 5, device: str | torch.device = "cpu"
+) -> Timing:
+    """Time `function` by the protocol; its result is thrown away. Raises `ParameterError` for no repeats."""
+    _check(warmup, repeats)
+    for _ in range(warmup):
+        function()
+    return Timing.of([_seconds(function, device) for _ in range(repeats)])
+
+
+def compare(
+    first: Callable[[], object],
+    second: Callable[[], object],
+    *,
+    warmup: int = 1,
+    repeats: int = 5,
+    device: str | torch.device = "cpu",
+) -> Comparison:
+    """Time two functions in alternation, the order swapped from pair to pair, and give the median ratio."""
+    _check(warmup, repeats)
+    for _ in range(warmup):
+        first()
+        second()
+    pairs = []
+    for turn in range(repeats):
+        order = [first, second] if turn % 2 == 0 else [second, first]
+        taken = [_seconds(function, device) for function in order]
+        pairs.append(taken if turn % 2 == 0 else taken[::-1])
+    lower, ratio, upper = np.quantile([b / max(a, 1e-12) for a, b in pairs], [0.25, 0.5, 0.75])
+    one, two = (Timing.of([pair[i] for pair in pairs]) for i in (0, 1))
+    return Comparison(one, two, float(ratio), float(lower), float(upper))
+
+
+def hardware() -> dict[str, Any]:
+    """What a time was measured on: processor, cores, threads, memory, accelerator, versions. No host name, no path."""
+    return {
+        "cpu": _cpu(),
+        "architecture": platform.machine(),
+        "cores": _cores(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": _memory(),
+        "gpu": _gpu(),
+        "platform": f"{platform.system()} {platform.release()}".strip(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
+    }
+
+
+def synchronise(device: str | torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.synchronize(device)
+    elif kind == "mps":
+        torch.mps.synchronize()
+
+
+def _seconds(function: Callable[[], object], device: str | torch.device) -> float:
+    synchronise(device)
+    start = time.perf_counter()
+    function()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def _check(warmup: int, repeats: int) -> None:
+    if repeats < 1 or warmup < 0:
+        raise ParameterError(f"Timing needs at least 1 repeat and 0 warm-up calls, got {repeats} and {warmup}.")
+
+
+def _cores() -> int:
+    """Cores that this process may use; a container often gives fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.lower().startswith(("model name", "hardware")):
+                return line.split(":", 1)[1].strip()
+    if platform.system() == "Darwin":
+        asked = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+        )
+        if asked.stdout.strip():
+            return asked.stdout.strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def _memory() -> float | None:
+    """Memory in GiB, one decimal; None where the system does not say (Windows)."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _gpu() -> str | None:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "Apple MPS" if torch.backends.mps.is_available() else None
+
+
+_EVERY = 0.0005  # seconds between two looks at the process's memory
+
+
+def peak_memory(
+    prepare: Callable[..., Callable[[], object]], *arguments: object, warm: tuple[object, ...] | None = None
+) -> int:
+    """Bytes that a call needs at its peak beyond what the process holds before it, on the CPU.
+
+    prepare: a function of a module (it is named to the new process, not copied), called there with `arguments`; it
+    gives the function that is measured. What `prepare` itself allocates, such as weights, is counted too, since the
+    call cannot do without it; Python and its libraries are not. warm: smaller arguments, with which the same is done
+    once before, so that what the libraries set up at their first call is not counted either.
+    """
+    with _returned_memory(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measured, prepare, arguments, warm).result()
+
+
+def _measured(
+    prepare: Callable[..., Callable[[], object]], arguments: tuple[object, ...], warm: tuple[object, ...] | None
+) -> int:
+    process = psutil.Process()
+    if warm is not None:
+        prepare(*warm)()
+    gc.collect()
+    before = peak = process.memory_info().rss
+    done = threading.Event()
+
+    def look() -> None:
+        nonlocal peak
+        while not done.wait(_EVERY):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        prepare(*arguments)()
+    finally:
+        done.set()
+        watcher.join()
+    return max(peak, process.memory_info().rss) - before
+
+
+@contextmanager
+def _returned_memory() -> Iterator[None]:
+    """Processes started meanwhile give freed memory back to the system at once.
+
+    By default glibc keeps what was freed, by a rule that shifts with use: that hides tens of megabytes from a look at
+    the process's memory. Other systems' allocators do not know these variables.
+    """
+    names = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "65536"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

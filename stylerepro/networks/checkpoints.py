@@ -1,0 +1,191 @@
+"""Files of feed-forward networks: safetensors that describe themselves, and ONNX for other programs to run."""
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from stylerepro.errors import NetworkError
+from stylerepro.files import atomic_path
+from stylerepro.networks import weights
+from stylerepro.networks.feed_forward import LEAST_SIZE, Architecture, Transformer, architecture
+
+__all__ = ["Description", "OnnxNetwork", "describe", "export_onnx", "file_size", "load", "save"]
+
+FORMAT = "stylerepro.transformer/1"
+_LARGEST = 16384  # pixels of a side, for the exported graph
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file says of its network. trained: on what, with which settings; free, as `save` was given it."""
+
+    architecture: Architecture
+    trained: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save(
+    network: Transformer, path: str | Path, trained: Mapping[str, Any] | None = None, *, half: bool = False
+) -> Path:
+    """Write a network to a safetensors file, whole or not at all; returns the path.
+
+    trained: what the network was trained on and how, anything that JSON can hold. half: store float16, half the bytes;
+    `load` gives float32 again. Raises `NetworkError` for weights that are not finite, or would not be in float16.
+    """
+    return weights.save(_tensors(network, half), path, _metadata(network, trained))
+
+
+def file_size(network: Transformer, trained: Mapping[str, Any] | None = None, *, half: bool = False) -> int:
+    """Bytes of the file that `save` would write."""
+    return len(to_bytes(_tensors(network, half), _metadata(network, trained)))
+
+
+def load(path: str | Path) -> Transformer:
+    """The network of a file that `save` wrote: float32, on the CPU, in eval mode.
+
+    Nothing in the file is executed, and nothing is allocated by what it claims. A missing, damaged or foreign file is
+    a `NetworkError`.
+    """
+    description = describe(path)
+    with torch.device("meta"):
+        network = Transformer(description.architecture)
+    with safe_open(path, framework="pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        expected = {name: tuple(one.shape) for name, one in network.state_dict().items()}
+        if shapes != expected:
+            odd = sorted(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
+            raise NetworkError(
+                f"{Path(path).name} does not hold the weights of the {description.architecture.label} that it "
+                f"describes: {len(odd)} of {len(expected)} tensors are missing, unknown or of another shape, {odd[0]} "
+                "among them. Save the network again with `transformer_files.save`."
+            )
+        state = {name: file.get_tensor(name) for name in expected}
+    # Counters of batches stay whole numbers.
+    state = {name: one.float() if one.is_floating_point() else one for name, one in state.items()}
+    _check_finite(state, f"{Path(path).name} holds")
+    network.load_state_dict(state, assign=True)
+    return network.eval()
+
+
+def describe(path: str | Path) -> Description:
+    """Architecture and training of a file that `save` wrote; a `NetworkError` for any other file."""
+    name = Path(path).name
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise NetworkError(
+            f"{name} cannot be read as safetensors ({error}). Give a file that `transformer_files.save` wrote."
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise NetworkError(
+            f"{name} is a safetensors file, but not of a feed-forward network: its format is "
+            f"{metadata.get('format')!r}, expected {FORMAT!r}. Give a file that `transformer_files.save` wrote."
+        )
+    try:
+        fields, trained = json.loads(metadata["architecture"]), json.loads(metadata["trained"])
+        if not isinstance(fields, dict) or not isinstance(trained, dict):
+            raise ValueError("a mapping is expected")
+        return Description(architecture(Architecture(), **fields), trained)
+    except (KeyError, ValueError, TypeError) as error:
+        raise NetworkError(
+            f"{name} describes its network in a way that cannot be read ({error}). Save the network again with "
+            "`transformer_files.save`."
+        ) from error
+
+
+def _tensors(network: Transformer, half: bool) -> dict[str, Tensor]:
+    # Contiguous, so that a network in channels-last memory gives the same bytes.
+    state = {name: one.detach().cpu().contiguous() for name, one in network.state_dict().items()}
+    _check_finite(state, "The network was not saved: it has")
+    if half:
+        state = {name: one.half() if one.is_floating_point() else one for name, one in state.items()}
+        _check_finite(state, "The network was not saved: in float16 it would have")
+    return state
+
+
+def _check_finite(state: Mapping[str, Tensor], whose: str) -> None:
+    bad = [name for name, one in state.items() if not bool(torch.isfinite(one).all())]
+    if bad:
+        raise NetworkError(
+            f"{whose} NaN or infinite weights, in {', '.join(bad[:3])}. A training that diverged leaves such; "
+            "train again with a smaller learning rate, or take an earlier checkpoint."
+        )
+
+
+def _metadata(network: Transformer, trained: Mapping[str, Any] | None) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "architecture": json.dumps(asdict(network.architecture)),
+        "trained": json.dumps(dict(trained or {}), ensure_ascii=False, allow_nan=False),
+    }
+
+
+def export_onnx(network: Transformer, path: str | Path) -> Path:
+    """Write the network as an ONNX graph, whole or not at all; returns the path.
+
+    Input `pictures` and output `stylised`, both float32 (N, 3, H, W) in [0, 1]; N, H and W are free, H and W from
+    `LEAST_SIZE` to 16384 px; the padding to a multiple of 4 and the cut are part of the graph. Needs the packages onnx
+    and onnxscript; a graph that PyTorch cannot write is a `NetworkError`.
+    """
+    side = {name: torch.export.Dim(name, min=LEAST_SIZE, max=_LARGEST) for name in ("height", "width")}
+    free = {0: torch.export.Dim("pictures", max=4096), 2: side["height"], 3: side["width"]}
+    # On the CPU and in the usual memory order, wherever the network lives.
+    still = Transformer(network.architecture).eval()
+    still.load_state_dict({name: one.detach().float().cpu() for name, one in network.state_dict().items()})
+    # Two pictures of an odd size: a 1 or a multiple of 4 would be taken for a constant.
+    example = torch.zeros(2, 3, 33, 46)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.ERROR)  # each announces its passes
+        with warnings.catch_warnings(), atomic_path(path) as temporary:
+            # Of PyTorch's own making, about its own internals.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                still, (example,), temporary, dynamo=True, verbose=False, external_data=False,
+                input_names=["pictures"], output_names=["stylised"], dynamic_shapes=(free,),
+            )  # fmt: skip
+    except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
+        raise NetworkError(
+            f"{Path(path).name} was not written: PyTorch could not export the network ({error}). Install onnx and "
+            "onnxscript at the versions of requirements.txt."
+        ) from error
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
+    return Path(path)
+
+
+class OnnxNetwork:
+    """An exported network under ONNX Runtime, on the CPU: pictures (N, 3, H, W) in [0, 1] in and out, as tensors.
+
+    threads: that it computes with; None takes PyTorch's. A file that is no ONNX graph is a `NetworkError`.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or torch.get_num_threads()
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a class of error for each of its states, and no common one
+            raise NetworkError(
+                f"{Path(path).name} cannot be read as an ONNX graph ({error}). Give a file that "
+                "`transformer_files.export_onnx` wrote."
+            ) from error
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W), float32 in [0, 1], to the same shape."""
+        (found,) = self._session.run(None, {"pictures": pictures.detach().float().cpu().numpy()})
+        return torch.from_numpy(found)

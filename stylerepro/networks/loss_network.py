@@ -1,0 +1,242 @@
+"""Loss networks: pictures in, features by the documents' layer names out."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from stylerepro.errors import NetworkError
+from stylerepro.networks import weights
+from stylerepro.networks.specs import DEFAULT_NETWORK, NETWORKS, NetworkSpec, resolve
+from stylerepro.pictures import images, samples
+
+__all__ = ["DEFAULT_NETWORK", "NETWORKS", "LossNetwork", "layer_names", "pick_device", "resolve"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class LossNetwork(nn.Module):
+    """A frozen VGG-shaped network that is cut off behind the deepest layer asked for.
+
+    name: one of `NETWORKS`, "default", or a `NetworkSpec` of your own.
+    layers: names such as `conv4_2` (the convolution, before its ReLU), `relu4_2` (after it) or `pool4`.
+    pooling: "max", or "average" as Gatys et al. 2016 recommend.
+    scale: "native", the features as the network gives them, or "unit": every layer divided by its root mean square
+    over the embedded photographs at 256 px, which makes weights comparable across layers and networks.
+    dtype: of weights and arithmetic. With bfloat16 the features are handed out as float32.
+    state: the weights, by the names that the spec's `keys` describe; None reads them from where the spec says.
+
+    Called with pictures (N, 3, H, W), sRGB in [0, 1], it gives a dict from layer name to features (N, C, h, w), in the
+    order asked for. The network's own normalisation happens inside.
+
+    Raises `NetworkError` for an unknown name or layer, for a picture too small, and for weights that cannot be had or
+    lack a tensor or its shape.
+    Document 003 and Gatys et al. 2016 take the rectified features, `relu4_2`, where they write conv4_2.
+    """
+
+    def __init__(
+        self,
+        name: str | NetworkSpec,
+        layers: Sequence[str],
+        *,
+        pooling: str = "max",
+        scale: str = "native",
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        state: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec = NETWORKS[resolve(name)] if isinstance(name, str) else name
+        self.name = self.spec.name
+        self.layers = tuple(layers)
+        self.pooling = _one_of("pooling", pooling, ("max", "average"))
+        self.scale = _one_of("scale", scale, ("native", "unit"))
+        self.dtype = dtype
+        self._steps = self.spec.layers[: self._deepest() + 1]
+        state = weights.load(self.spec) if state is None else state
+        self.convolutions = nn.ModuleDict(
+            {step: _convolution(state, step, self.spec) for step in self._steps if step.startswith("conv")}
+        )
+        matrix, offset = _normalisation(self.spec, state)
+        self.register_buffer("matrix", matrix, persistent=False)
+        self.register_buffer("offset", offset, persistent=False)
+        # Channels last makes these convolutions up to twice as fast on a CPU, with the same arithmetic.
+        self.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if dtype == torch.bfloat16:
+            # Eight bits of mantissa would round Caffe's 0 … 255 to whole numbers: normalise in float32.
+            self.matrix, self.offset = self.matrix.float(), self.offset.float()
+        self.requires_grad_(False).eval()
+        self._divisors: Mapping[str, float] = MappingProxyType({})
+        if scale == "unit":
+            self._divisors = MappingProxyType(self.root_mean_squares())
+
+    matrix: Tensor
+    offset: Tensor
+
+    def _deepest(self) -> int:
+        if not self.layers:
+            raise NetworkError("LossNetwork needs at least one layer, for example layers=['relu4_2'].")
+        for layer in self.layers:
+            if layer not in self.spec.layers:
+                near = get_close_matches(layer, self.spec.layers, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise NetworkError(
+                    f"{self.spec.name} has no layer {layer!r}.{hint} It goes from {self.spec.layers[0]} to "
+                    f"{self.spec.layers[-1]}: {', '.join(self.spec.layers)}."
+                )
+        return max(self.spec.layers.index(layer) for layer in self.layers)
+
+    @property
+    def least_size(self) -> int:
+        """Smallest height and width, in pixels, that still reach the deepest layer asked for."""
+        pools = sum(step.startswith("pool") for step in self._steps)
+        # A reflecting convolution needs two pixels to reflect in.
+        return 2**pools * (2 if self.spec.padding == "reflect" else 1)
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Features of `pictures` (N, 3, H, W) in [0, 1], by layer name."""
+        if pictures.ndim != 4 or pictures.shape[1] != 3:
+            raise NetworkError(f"Pictures must be (N, 3, H, W), got shape {tuple(pictures.shape)}.")
+        if min(pictures.shape[-2:]) < self.least_size:
+            raise NetworkError(
+                f"A picture of {pictures.shape[-1]}×{pictures.shape[-2]} px is too small for {self._steps[-1]} of "
+                f"{self.name}: the least size is {self.least_size}×{self.least_size} px. "
+                "Use a larger picture or a shallower layer."
+            )
+        x = pictures.to(self.matrix.dtype, memory_format=torch.channels_last)
+        x = functional.conv2d(x, self.matrix, self.offset).to(self.dtype)
+        found: dict[str, Tensor] = {}
+        handed_out = True  # the pictures are the caller's
+        for step in self._steps:
+            if step.startswith("conv"):
+                x = convolve(self.convolutions[step], x)  # type: ignore[arg-type]
+            elif step.startswith("relu"):
+                # In place only where nobody was handed the convolution: its features would become rectified ones.
+                x = functional.relu(x, inplace=not handed_out)
+            elif self.pooling == "max":
+                x = functional.max_pool2d(x, 2)
+            else:
+                x = functional.avg_pool2d(x, 2)
+            handed_out = step in self.layers
+            if handed_out:
+                found[step] = x
+        return {layer: self._hand_out(layer, found[layer]) for layer in self.layers}
+
+    def _hand_out(self, layer: str, features: Tensor) -> Tensor:
+        if self.dtype == torch.bfloat16:
+            features = features.float()
+        divisor = self._divisors.get(layer)
+        return features if divisor is None else features / divisor
+
+    @torch.no_grad()
+    def root_mean_squares(self, size: int = 256) -> dict[str, float]:
+        """Root mean square of each asked-for layer over the embedded photographs, shorter side `size` px."""
+        device = self.matrix.device
+        squares = dict.fromkeys(self.layers, 0.0)
+        for name in samples.CONTENTS:
+            for layer, features in self(images.read(name, size=max(size, self.least_size)).to(device)).items():
+                squares[layer] += float(features.square().mean()) / len(samples.CONTENTS)
+        return {layer: square**0.5 for layer, square in squares.items()}
+
+
+def layer_names(layers: Sequence[str], rectified: bool) -> list[str]:
+    """The documents write `conv4_2`; `rectified` reads that as `relu4_2`, as document 003's derivative shows."""
+    return [name.replace("conv", "relu") if rectified else name for name in layers]
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """ "auto" takes CUDA, then Apple's MPS, then the CPU; anything else is taken at its word."""
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def _one_of(what: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise NetworkError(f"Unknown {what} {value!r}; expected one of {', '.join(allowed)}.")
+    return value
+
+
+def _convolution(state: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -> nn.Conv2d:
+    convs = [name for name in spec.layers if name.startswith("conv")]
+    position, block = convs.index(layer), int(layer[4])
+    before = 3 if position == 0 else spec.widths[int(convs[position - 1][4]) - 1]
+    mode: Literal["reflect", "zeros"] = "reflect" if spec.padding == "reflect" else "zeros"
+    convolution = nn.Conv2d(before, spec.widths[block - 1], 3, padding=1, padding_mode=mode)
+    if spec.keys == "random":
+        generator = torch.Generator().manual_seed(position)
+        deviation = (2 / (9 * before)) ** 0.5  # He et al. 2015: keeps the features' scale through ReLUs
+        weight = torch.randn(convolution.weight.shape, generator=generator) * deviation
+        bias = torch.randn(convolution.bias.shape, generator=generator) * 0.1  # type: ignore[union-attr]
+    else:
+        # torchvision numbers the members of one nn.Sequential: each convolution, ReLU and pooling counts.
+        numbered = f"features.{spec.layers.index(layer)}"
+        key = {"torchvision": numbered, "distilled": layer.replace("_", ""), "layers": layer}[spec.keys]
+        weight, bias = _tensor(state, f"{key}.weight", spec), _tensor(state, f"{key}.bias", spec)
+    found, wanted = (weight.shape, bias.shape), (convolution.weight.shape, convolution.bias.shape)  # type: ignore[union-attr]
+    if found != wanted:
+        shapes = " and ".join(str(tuple(one)) for one in found), " and ".join(str(tuple(one)) for one in wanted)
+        raise NetworkError(f"The weights of {spec.name} at {layer} are {shapes[0]}; expected {shapes[1]}.")
+    convolution.load_state_dict({"weight": weight, "bias": bias})
+    return convolution
+
+
+def _tensor(state: Mapping[str, Tensor], name: str, spec: NetworkSpec) -> Tensor:
+    if name not in state:
+        raise NetworkError(
+            f"The weights of {spec.name} have no tensor {name!r}; there are {', '.join(list(state)[:6]) or 'none'} …. "
+            f"Give weights with the names that keys={spec.keys!r} stands for, or another spec."
+        )
+    return state[name]
+
+
+def _normalisation(spec: NetworkSpec, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The network's normalisation of RGB in [0, 1] as a 1×1 convolution: (3, 3, 1, 1) and (3,)."""
+    if spec.keys == "distilled":
+        return _tensor(state, "conv0.weight", spec), _tensor(state, "conv0.bias", spec)
+    deviation = torch.tensor(IMAGENET_STD)
+    return torch.diag(1 / deviation).reshape(3, 3, 1, 1), -torch.tensor(IMAGENET_MEAN) / deviation
+
+
+def convolve(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """What `convolution(x)` gives, with less memory where its weights are frozen.
+
+    The gradient with respect to the input needs the weights and not the input, yet `torch.conv2d` keeps both; with
+    reflection padding the input is a padded copy that nothing else needs. Only first derivatives exist. Weights that
+    ask for a gradient go through the convolution's own path.
+    """
+    if convolution.weight.requires_grad:
+        return convolution(x)
+    padding = convolution.padding[0]
+    if convolution.padding_mode == "reflect":
+        x, padding = functional.pad(x, (int(padding),) * 4, "reflect"), 0
+    return _Frozen.apply(x, convolution.weight, convolution.bias, padding)
+
+
+class _Frozen(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.shape, ctx.padding = x.shape, padding
+        return functional.conv2d(x, weight, bias, padding=padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (weight,) = ctx.saved_tensors
+        # The derivative asks the input for its shape alone.
+        shape = gradient.new_empty(1).expand(ctx.shape)
+        found, _, _ = torch.ops.aten.convolution_backward(
+            gradient, shape, weight, None, (1, 1), (ctx.padding,) * 2, (1, 1), False, (0, 0), 1, (True, False, False)
+        )
+        return found, None, None, None

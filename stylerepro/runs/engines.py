@@ -1,0 +1,277 @@
+"""Where runs are done: on this machine, by Dask's workers on any machines, by the jobs of a Slurm cluster."""
+
+import logging
+import pickle
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stylerepro.errors import RunError, unknown
+from stylerepro.files import make_folder
+from stylerepro.runs import record as records
+from stylerepro.runs import remote, runner
+from stylerepro.runs.execution import Task
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as Distant
+
+LOCAL, DASK, SLURM = "local", "dask", "slurm"
+ENGINES = (LOCAL, DASK, SLURM)
+_TOPIC = "stylerepro-started"
+_INSTALL = "pip install -e '.[cluster]' in the project's folder."
+# Dask's workers have one thread for each library, unless this says otherwise before they are started.
+_THREADS = "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS"
+_START = "dask worker {address} --nthreads 1"
+_ENDING = ("closing", "closed", "failed")
+_LOOK = 5.0  # seconds
+_CONNECT = "15s"
+
+
+class EngineWarning(UserWarning):
+    """Runs that wait for something that may never come."""
+
+
+@contextmanager
+def opened(
+    engine: str, runs: int, *, jobs: int = 1, address: str = "", gpus: int = 0, sbatch: str = ""
+) -> Iterator[tuple[Executor | None, int]]:
+    """The executor to hand to `runner.execute`, None for this machine, and how many runs go on at once.
+
+    runs: that are to be done; for none no other machine is asked. jobs: runs at once, on this machine or as jobs of
+    Slurm. address: of Dask's scheduler, `tcp://HOST:PORT`. gpus: for each run. sbatch: options of Slurm's sbatch, as
+    one writes them behind it. What has not ended by the end of the block is given up. Raises `RunError` for what does
+    not go together, a scheduler that does not answer, workers none of which has the GPUs, and jobs that Slurm refuses.
+    """
+    if engine not in ENGINES:
+        raise RunError(unknown(engine, list(ENGINES), "engine", "The command"))
+    if engine != DASK and address:
+        raise RunError(f"--address is that of Dask's scheduler; --engine {engine} has none.")
+    if engine != SLURM and sbatch:
+        raise RunError(f"--sbatch is for --engine slurm; --engine {engine} has no use for it.")
+    if engine == LOCAL:
+        runner.threads_each(jobs)
+        if gpus:
+            raise RunError("--gpus-per-run is for other engines; on this machine a notebook takes a GPU by itself.")
+    if engine == DASK and not address:
+        raise RunError("--engine dask needs --address tcp://HOST:PORT, which `dask scheduler` prints at its start.")
+    if engine == LOCAL or not runs:
+        yield None, jobs
+        return
+    at_once = max(1, min(jobs, runs))
+    connected = _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch)
+    with connected as client, remote.token() as token:
+        if engine == DASK:
+            at_once = _at_once(client, gpus)
+        executor, over = DaskExecutor(client, token, gpus), threading.Event()
+        if engine == SLURM:
+            threading.Thread(target=_watch, args=(client, executor, over), daemon=True).start()
+        try:
+            yield executor, at_once
+        finally:
+            over.set()
+            executor.stop()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A lost scheduler is told as how runs ended, not by tracebacks of Dask's logs as well."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _connected(address: str) -> "Iterator[Client]":
+    try:
+        from distributed import Client
+    except ImportError:
+        raise RunError(f"--engine dask needs the package distributed: {_INSTALL}") from None
+    try:
+        client = Client(address, timeout=_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"no Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, or correct --address."
+        ) from None
+    with _quietly(), client:
+        yield client
+
+
+@contextmanager
+def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
+    """A scheduler in this process, and so many jobs of Slurm that are its workers; one that is lost is replaced."""
+    heeded = signal.getsignal(signal.SIGINT)
+    try:
+        import dask
+        from dask_jobqueue import SLURMCluster
+        from distributed import Client
+    except ImportError:
+        raise RunError(f"--engine slurm needs the package dask-jobqueue: {_INSTALL}") from None
+    signal.signal(signal.SIGINT, heeded)  # that import made Ctrl-C end the command without a word, as if all were done
+    if shutil.which("sbatch") is None:
+        raise RunError("--engine slurm needs Slurm's command sbatch, which this machine lacks: log in to the cluster.")
+    said = make_folder(records.runs_root() / ".slurm") / "stylerepro-%J"
+    options = [f"--output={said}.out", f"--error={said}.err", *([f"--gres=gpu:{gpus}"] if gpus else [])]
+    cluster = SLURMCluster(
+        # As a shell takes it, for a folder with a space in its name; whoever sets another has quoted it.
+        python=dask.config.get("jobqueue.slurm.python", None) or shlex.quote(sys.executable),
+        cores=1,
+        processes=1,
+        # What Slurm grants is asked for by --sbatch alone, and watched over by Slurm alone.
+        memory="1GB",
+        job_directives_skip=["--mem=", " -t "],
+        worker_extra_args=["--memory-limit", "0", *(["--resources", f"GPU={gpus}"] if gpus else [])],
+        job_extra_directives=[shlex.quote(option) for option in (*options, *shlex.split(sbatch))],
+        job_script_prologue=[f"export {_THREADS}=${{SLURM_CPUS_PER_TASK:-1}}"],
+        job_name="stylerepro",
+        scheduler_options={"dashboard_address": ":0"},
+    )
+    with _quietly(), cluster:
+        _ask_slurm(cluster.job_script())
+        cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
+        with Client(cluster, set_as_default=False) as client:
+            yield client
+
+
+def _ask_slurm(script: str) -> None:
+    """Raises `RunError` where Slurm would refuse this job; else nobody would be told that there are no workers."""
+    done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunError(f"Slurm refuses such a job: {done.stderr.strip()}; correct --sbatch.")
+
+
+def _watch(client: "Client", executor: "DaskExecutor", over: threading.Event) -> None:
+    """Give all up where Slurm's jobs end before they work (no Python there, …): they would be awaited for ever."""
+    worked: set[str] = set()
+    before: set[str] = set()
+    while not over.wait(_LOOK):
+        done = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=False)
+        working = {str(one["name"]) for one in client.scheduler_info(n_workers=-1)["workers"].values()}
+        worked |= working
+        jobs = {str(name): str(getattr(job, "job_id", "")) for name, job in tuple(client.cluster.workers.items())}  # type: ignore[union-attr]
+        ended = {name for name, job in jobs.items() if job and job not in done.stdout.split()} - worked
+        if done.returncode == 0 and not working and ended & before:
+            executor.stop("Slurm's jobs end before they work; what they said lies in results/runs/.slurm/")
+        before = ended
+
+
+def _at_once(client: "Client", gpus: int) -> int:
+    """How many runs the workers take together."""
+    address = client.scheduler.address  # type: ignore[union-attr]
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not workers:
+        how = _START.format(address=address) + (f" --resources GPU={gpus}" if gpus else "")
+        warnings.warn(f"the scheduler has no worker; runs wait until there is one: {how}", EngineWarning, stacklevel=2)
+        return 1
+    if not gpus:
+        return sum(one["nthreads"] for one in workers)
+    free = [int(one["resources"].get("GPU", 0) // gpus) for one in workers]
+    if not any(free):
+        how = _START.format(address=address)
+        raise RunError(f"none of the {len(free)} workers has {gpus} GPU for a run: {how} --resources GPU={gpus}")
+    return sum(min(one["nthreads"], room) for one, room in zip(workers, free, strict=True))
+
+
+class DaskExecutor(Executor):
+    """Runs on the workers of a Dask scheduler; what they send back is put in its place here.
+
+    gpus: so many of the resource `GPU` for each run; a worker says with `--resources GPU=1` that it has one. A run
+    whose worker dies is taken up by another; after three more deaths it fails.
+    """
+
+    def __init__(self, client: "Client", token: str, gpus: int = 0) -> None:
+        self._client, self._token = client, token
+        self._why = "Dask's scheduler was lost, or gave the run up; run the same command again"
+        self._resources = {"GPU": gpus} if gpus else None
+        self._open: dict[str, tuple[Distant, Future[Any]]] = {}
+        client.subscribe_topic(_TOPIC, self._started)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As the runner calls it: `submit(work.perform, task)`. The worker performs the task wherever it has to."""
+        (task,) = args
+        outer: Future[Any] = Future()
+        errand = pickle.dumps(remote.errand(task, self._token))
+        key = f"stylerepro-{task.experiment}-{task.name}-{time.time_ns()}"
+        inner = self._client.submit(_messenger(), errand, key=key, pure=False, resources=self._resources)
+        self._open[key] = inner, outer
+        inner.add_done_callback(lambda done: self._arrived(key, task))
+        return outer
+
+    def _started(self, event: tuple[float, str]) -> None:
+        # Dask hands on what any of its clients' workers say, and a run that is taken up again starts twice.
+        _, outer = self._open.get(event[1], (None, None))
+        if outer is not None and not outer.running() and not outer.done():
+            outer.set_running_or_notify_cancel()
+
+    def _arrived(self, key: str, task: Task) -> None:
+        from distributed import KilledWorker
+
+        inner, outer = self._open[key]
+        try:
+            outcome = remote.receive(pickle.loads(inner.result()), task)
+            del self._open[key]
+            outer.set_result(outcome)
+        except KilledWorker as error:
+            last = getattr(error.last_worker, "address", "")
+            why = f"its workers died one after another, the last of them {last}; the usual cause is too little memory"
+            outer.set_exception(RunError(why))
+        except (AttributeError, ImportError) as error:
+            why = f"a worker has other code than this machine ({error}). Bring both to the same state."
+            outer.set_exception(RunError(why))
+        except CancelledError:
+            outer.set_exception(RunError(self._why))
+        except Exception as error:
+            # Whatever it was, it must not leave the command waiting for ever.
+            outer.set_exception(error)
+        finally:
+            self._open.pop(key, None)
+            inner.release()
+
+    def stop(self, why: str = "") -> None:
+        """Give up all that has not ended, on the workers too. why: what is then said of each run."""
+        self._why = why or self._why
+        self._client.cancel([inner for inner, _ in tuple(self._open.values())], force=True)
+
+
+def _messenger() -> Callable[[bytes], bytes]:
+    """What a worker is sent: a function of its own, which needs none of this package before it is called.
+
+    A worker cannot take apart what it lacks the modules for: it would end, and the run would wait for ever.
+    """
+
+    def call(errand: bytes) -> bytes:
+        from importlib import import_module
+
+        told: bytes = import_module("stylerepro.runs.engines").on_worker(errand)
+        return told
+
+    return call
+
+
+def on_worker(errand: bytes) -> bytes:
+    """On a Dask worker: do a pickled `away.Errand`, give the `away.Parcel`, pickled too."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    worker.log_event(_TOPIC, key)
+
+    def given_up() -> bool:
+        """Whether it was interrupted, or the scheduler is gone: a worker that closes waits for what it runs."""
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled" or worker.status.name in _ENDING
+
+    return pickle.dumps(remote.carry_out(pickle.loads(errand), given_up, worker.address))

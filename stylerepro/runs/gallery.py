@@ -1,0 +1,129 @@
+"""The pictures of a run's settings: each with its amplitude spectrum, and tied to the row of a table it belongs to.
+
+What a reader looks through in the book's explorer. `gallery/` holds the pictures, `gallery.csv` one line a picture.
+"""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import colormaps
+from torch import Tensor
+
+from stylerepro.errors import ResultsError
+from stylerepro.files import atomic_path, make_folder
+from stylerepro.measures import image_metrics
+from stylerepro.pictures import images
+
+NAME = "gallery"
+# Where the radial profile of a spectrum is kept: cycles per pixel, the same for every size of picture.
+FREQUENCIES = tuple(np.round(np.linspace(0.02, 0.5, 25), 2).tolist())
+_COLUMNS = {"row": int, "picture": str, "spectrum": str, "before": str, "profile": str}
+_QUALITY = 82
+_SPECTRUM_SIDE = 160  # px
+
+
+class Shown(NamedTuple):
+    """A picture of one setting. where: column to value, which together name one row of the table.
+
+    picture: (1, 3, H, W), sRGB in [0, 1]. before: the picture that it was made from, of any size, where there is one.
+    """
+
+    where: Mapping[str, Any]
+    picture: Tensor
+    before: Tensor | None = None
+
+
+class Gallery:
+    """Pictures of single settings, for `Run.save`: `Gallery(Shown({"gamma": 10.0}, image, photograph) for …)`."""
+
+    def __init__(self, shown: Iterable[Shown]) -> None:
+        self.shown = list(shown)
+
+    def write(self, folder: Path, table: pd.DataFrame) -> None:
+        """Write `gallery/` and `gallery.csv` into a run's folder. table: metrics or history, as it is kept.
+
+        Raises `ResultsError` for a picture whose `where` names no row of `table`, or several, and for no picture.
+        """
+        if not self.shown:
+            raise ResultsError("A gallery without pictures is not kept: leave it out.")
+        shutil.rmtree(folder / NAME, ignore_errors=True)
+        place = make_folder(folder / NAME)
+        rows = [_row(table, one.where) for one in self.shown]
+        spectra = [image_metrics.amplitude_spectrum(one.picture) for one in self.shown]
+        # One scale for all, so that two settings can be compared by eye.
+        low = min(float(np.percentile(one, 1)) for one in spectra)
+        high = max(float(np.percentile(one, 99.9)) for one in spectra)
+        lines = []
+        for row, one, spectrum in zip(rows, self.shown, spectra, strict=True):
+            name = f"{row:04d}"
+            images.write(one.picture, place / f"{name}.webp", quality=_QUALITY)
+            _write_spectrum((spectrum - low) / max(high - low, 1e-9), place / f"{name}-spectrum.webp")
+            before = "" if one.before is None else _before(place, one.before)
+            rings = image_metrics.radial_profile(one.picture)
+            profile = np.interp(FREQUENCIES, rings["frequency"], np.log10(rings["amplitude"] + 1e-9))
+            text = " ".join(f"{value:.3f}" for value in profile)
+            lines.append((row, f"{name}.webp", f"{name}-spectrum.webp", before, text))
+        kept = pd.DataFrame(lines, columns=list(_COLUMNS)).sort_values("row")
+        with atomic_path(folder / f"{NAME}.csv") as temporary:
+            kept.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read(folder: Path) -> pd.DataFrame | None:
+    """What `Gallery.write` left in a run's folder: row, picture, spectrum, before ("" for none), profile.
+
+    None for a run without a gallery. Raises `ResultsError` for a damaged table, and for one that names
+    a file that is not there.
+    """
+    path = folder / f"{NAME}.csv"
+    if not path.is_file():
+        return None
+    where = f"{folder.parent.name}/{folder.name}/{path.name}"
+    try:
+        table = pd.read_csv(path, dtype=_COLUMNS, keep_default_na=False)
+    except ValueError as error:
+        raise ResultsError(f"{where} cannot be read ({error}). Run the experiment again.") from error
+    if list(table.columns) != list(_COLUMNS):
+        raise ResultsError(f"{where} has other columns than {', '.join(_COLUMNS)}. Run the experiment again.")
+    for name in {*table["picture"], *table["spectrum"], *table["before"]} - {""}:
+        # Only a plain name: what a table says is never taken for a path to elsewhere.
+        if not re.fullmatch(r"[\w.-]+", name) or not (folder / NAME / name).is_file():
+            raise ResultsError(f"{where} names {name}, which is not in {NAME}/. Run the experiment again.")
+    return table
+
+
+def _row(table: pd.DataFrame, where: Mapping[str, Any]) -> int:
+    """The position of the one row of `table` where each column has its value; None stands for a gap."""
+    found = pd.Series(True, index=table.index)
+    for column, value in where.items():
+        if column not in table:
+            raise ResultsError(f"A picture of the gallery is placed by {column!r}, but its table has no such column.")
+        values = table[column]
+        found &= values.isna() if value is None else (values == value).fillna(False).astype(bool)
+    positions = np.flatnonzero(found.to_numpy())
+    if len(positions) != 1:
+        told = ", ".join(f"{column} {value}" for column, value in where.items())
+        raise ResultsError(f"A picture of the gallery belongs to {len(positions)} rows, not one: {told}.")
+    return int(positions[0])
+
+
+def _write_spectrum(spectrum: np.ndarray, path: Path) -> None:
+    coloured = torch.from_numpy(colormaps["magma"](spectrum)[..., :3]).float().permute(2, 0, 1)[None]
+    if max(coloured.shape) > _SPECTRUM_SIDE:
+        coloured = images.resize(coloured, _SPECTRUM_SIDE, side="long")
+    images.write(coloured, path, quality=_QUALITY)
+
+
+def _before(place: Path, picture: Tensor) -> str:
+    """The same picture is kept once, however many were made from it."""
+    digest = hashlib.sha256(picture.contiguous().numpy().tobytes()).hexdigest()
+    name = f"before-{digest[:8]}.webp"
+    if not (place / name).is_file():
+        images.write(picture, place / name, quality=_QUALITY)
+    return name

@@ -1,0 +1,296 @@
+"""What is written down about a run besides its tables: run.json, and where runs lie on disk."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stylerepro.errors import ResultsError
+from stylerepro.files import hash_of, make_folder, project_root, results_root, write_json
+from stylerepro.runs.experiments import CUSTOM, Experiment, identifying, portable
+from stylerepro.runs.fingerprint import DISTRIBUTIONS, Fingerprint, network_names, version_of
+from stylerepro.runs.scrub import scrub
+
+RECORD = "run.json"
+_PROGRESS = "progress.json"
+RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
+MANUAL = "manual"
+# What a record's entries must be; without the first seven it is none.
+_NEEDED: dict[str, Any] = {
+    "experiment": str, "profile": str, "status": str, "start": str, "seconds": (int, float, type(None)),
+    "columns": dict, "fingerprint": dict,
+}  # fmt: skip
+_KINDS = _NEEDED | {
+    "parameters": dict, "versions": dict, "device": dict, "networks": dict, "assets": dict,
+    "seconds_reused": (int, float), "error": (dict, type(None)), "commit": (dict, type(None)),
+}  # fmt: skip
+_ALSO = ("pillow", "matplotlib", "pandera", "papermill", "ipykernel", "stylerepro")
+
+
+class ResultsWarning(UserWarning):
+    """A run's folder that was passed over because it is damaged."""
+
+
+def runs_root() -> Path:
+    """Own runs: `results/runs/`. Raises `ResultsError` where a file stands in its way."""
+    root = results_root() / "runs"
+    for folder in (root, *root.parents):
+        if folder.exists() and not folder.is_dir():
+            raise ResultsError(
+                f"{folder} is a file, but the folder of results is needed there. Move or rename it, then run again."
+            )
+    return root
+
+
+def reference_root() -> Path:
+    """The committed runs: `results/reference/`."""
+    return results_root() / "reference"
+
+
+def run_name(label: str, parameters: Mapping[str, Any]) -> str:
+    """A run's folder name: its profile (or "custom", "manual") and the first digits of its parameters' hash.
+
+    Eight digits, for custom runs sixteen: with eight, two of ten thousand points would share one in a hundred times.
+    """
+    return f"{label}-{hash_of(identifying(parameters))[: 16 if label == CUSTOM else 8]}"
+
+
+def staging_folder(experiment: str, name: str, digest: str) -> Path:
+    """Where a run with this fingerprint is prepared, and where its finished parts wait if it is interrupted."""
+    return runs_root() / ".staging" / f"{experiment}-{name}-{digest[:12]}"
+
+
+def has_parts(experiment: str, name: str, digest: str) -> bool:
+    """Whether the run with this fingerprint was interrupted and has finished parts to go on from."""
+    return (staging_folder(experiment, name, digest) / "parts").is_dir()
+
+
+def write_progress(staging: Path, done: int, wanted: int, name: str) -> None:
+    """Note how far a run has come, for the command that waits for it."""
+    write_json(staging / _PROGRESS, {"done": done, "wanted": wanted, "name": name})
+
+
+def read_progress(experiment: str, name: str) -> tuple[int, int, str] | None:
+    """How far the run of this name has come: done, wanted, of what; None where it has not said."""
+    noted = [path / _PROGRESS for path in (runs_root() / ".staging").glob(f"{experiment}-{name}-*")]
+    newest = max((path for path in noted if path.is_file()), key=lambda path: path.stat().st_mtime, default=None)
+    if newest is None:
+        return None
+    try:
+        said = json.loads(newest.read_text(encoding="utf-8"))
+        return int(said["done"]), int(said["wanted"]), str(said["name"])
+    except (OSError, ValueError, LookupError):
+        return None  # it has just ended
+
+
+def failed_folder(experiment: str, name: str) -> Path:
+    """Where the record, notebook and log of the last failed run of this name lie."""
+    return runs_root() / ".failed" / f"{experiment}-{name}"
+
+
+def tidy_staging(experiment: str, name: str, keep: Path | None = None) -> None:
+    """Remove what interrupted runs of this name left under other fingerprints; `keep` stays."""
+    for path in (runs_root() / ".staging").glob(f"{experiment}-{name}-*"):
+        if path.is_dir() and path != keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def install(source: Path, target: Path) -> None:
+    """Put the folder `source` in the place of `target`; whoever looks sees the old one or the new one, whole."""
+    make_folder(target.parent)
+    _clear(target)
+    kept = sorted(target.parent.glob(f".old-{target.name}-*"))
+    if kept and not target.exists():  # an earlier swap was killed half-way
+        kept.pop().rename(target)
+    old = target.parent / f".old-{target.name}-{os.getpid()}"
+    if target.exists():
+        kept.append(target.rename(old))
+    source.rename(target)
+    for one in kept:
+        # By another name before it is taken apart: what is called old is whole, whenever this is killed.
+        one.rename(one.with_name(one.name.replace(".old-", ".gone-", 1)))
+    _clear(target)
+
+
+def _clear(target: Path) -> None:
+    for gone in target.parent.glob(f".gone-{target.name}-*"):
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def new_record(
+    experiment: Experiment, parameters: Mapping[str, Any], profile: str, fingerprint: Fingerprint, *, manual: bool
+) -> dict[str, Any]:
+    """A run's record as it starts: everything but the result, without any path or name of this machine."""
+    from stylerepro.measures.timing import hardware
+
+    assets = fingerprint.components["assets"]
+    return {
+        "experiment": experiment.name,
+        "document": experiment.document,
+        "claims": list(experiment.claims),
+        "profile": profile,
+        "manual": manual,
+        "status": RUNNING,
+        "error": None,
+        "start": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": None,
+        "parameters": portable(dict(parameters)),
+        "seeds": {name: value for name, value in parameters.items() if re.search(r"(^|_)seeds?$", name)},
+        "networks": _networks(parameters, assets),
+        "assets": assets,
+        "device": device(parameters.get("device", "cpu")),
+        "hardware": hardware(),
+        "versions": versions(),
+        "commit": commit(),
+        "columns": {
+            "metrics": {name: column.text for name, column in experiment.columns.items()},
+            "history": {name: column.text for name, column in experiment.history_columns.items()},
+        },
+        "fingerprint": {"digest": fingerprint.digest, "components": dict(fingerprint.components)},
+    }
+
+
+def _networks(parameters: Mapping[str, Any], assets: Mapping[str, str]) -> dict[str, str | None]:
+    """Loss network to the hash of its weights; None for one without a file."""
+    from stylerepro.networks.specs import weights_name
+
+    return {name: assets.get(weights_name(name) or "") for name in network_names(parameters)}
+
+
+def device(asked: Any) -> dict[str, str]:
+    """The device asked for, and what it is on this machine: cpu, mps, or cuda with the model."""
+    import torch
+
+    kind = str(asked or "auto").split(":")[0]
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    model = torch.cuda.get_device_name() if kind == "cuda" and torch.cuda.is_available() else ""
+    return {"asked": str(asked), "used": f"{kind} ({model})" if model else kind}
+
+
+def versions() -> dict[str, str]:
+    """Python and the distributions that matter, in full."""
+    return {"python": platform.python_version()} | {name: version_of(name) for name in (*DISTRIBUTIONS, *_ALSO)}
+
+
+def commit() -> dict[str, Any] | None:
+    """The project's commit, and whether anything but results was changed since; None outside git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(project_root()), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != project_root().resolve():
+            return None
+        return {
+            "sha": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--", ".", ":(exclude)results")),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def write_record(folder: Path, record: Mapping[str, Any], values: Mapping[str, Any] | None = None) -> None:
+    """Write run.json, atomically. values: the parameters as given, whose paths must not stay; see `scrub`."""
+    write_json(folder / RECORD, scrub(record, values))
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """A run's record. Raises `ResultsError` when there is none or it is damaged."""
+    try:
+        return _record(folder)
+    except FileNotFoundError:
+        raise ResultsError(f"There is no {_where(folder)}.") from None
+    except OSError as error:
+        raise ResultsError(f"{_where(folder)} cannot be read ({error}). Remove the folder and run again.") from error
+    except ResultsError as error:
+        raise ResultsError(f"{error}. Remove the folder and run the experiment again.") from error
+
+
+def _where(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}/{RECORD}"
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(f"{_where(folder)} cannot be read ({error})") from error
+    if not isinstance(record, dict) or (lacking := [name for name in _NEEDED if name not in record]):
+        missing = f": it lacks {', '.join(lacking)}" if isinstance(record, dict) else ""
+        raise ResultsError(f"{_where(folder)} is not a run's record{missing}")
+    odd = [name for name, kind in _KINDS.items() if name in record and not isinstance(record[name], kind)]
+    components = {} if "fingerprint" in odd else record["fingerprint"].get("components", {})
+    if not isinstance(components, dict) or not all(
+        isinstance(components.get(name) or {}, dict) for name in ("parameters", "versions", "assets", "modules")
+    ):
+        odd.append("fingerprint")
+    types = [] if "columns" in odd else list(record["columns"].values())
+    if not all(isinstance(one, dict) and all(isinstance(text, str) for text in one.values()) for one in types):
+        odd.append("columns")
+    if record["profile"] == CUSTOM and "parameters" not in record:
+        odd.append("parameters")
+    if odd:
+        raise ResultsError(f"{_where(folder)} is not a run's record: not as it is written is {', '.join(odd)}")
+    return record
+
+
+def _with_record(root: Path) -> Iterator[Path]:
+    """Folders that hold a record; neither hidden ones nor what lies inside a run is looked at: there are thousands."""
+    for where, folders, files in os.walk(root):
+        if RECORD in files:
+            folders.clear()
+            yield Path(where)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def finished_runs(root: Path, named: str = "") -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Folder and record of each completed run below `root`, by path; damaged ones are passed over with a warning.
+
+    named: what the names of the folders begin with; the records of others are not read.
+    """
+    for folder in sorted(path for path in _with_record(root) if path.name.startswith(named)):
+        try:
+            record = read_record(folder)
+        except ResultsError as error:
+            warnings.warn(str(error), ResultsWarning, stacklevel=2)
+            continue
+        if record["status"] == COMPLETED:
+            yield folder, record
+
+
+def current_runs(root: Path | None = None, profile: str | None = None) -> list[tuple[Path, dict[str, Any]]]:
+    """The completed runs that count: of each experiment and profile the newest, and every custom one.
+
+    A run by the command goes before one by hand, whose notebook may have been edited without being saved. `root`: a
+    folder to look in; None for own runs and, where there is none, the committed ones.
+    """
+    if root is None:
+        found = {_key(record): (folder, record) for folder, record in current_runs(reference_root(), profile)}
+        found |= {_key(record): (folder, record) for folder, record in current_runs(runs_root(), profile)}
+        return [found[key] for key in sorted(found)]
+    best: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
+    for folder, record in finished_runs(root):
+        if profile is not None and record["profile"] != profile:
+            continue
+        key = _key(record)
+        if key not in best or _rank(record) >= _rank(best[key][1]):
+            best[key] = (folder, record)
+    return [best[key] for key in sorted(best)]
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
+    own = hash_of(identifying(record["parameters"])) if record["profile"] == CUSTOM else ""
+    return record["experiment"], record["profile"], own
+
+
+def _rank(record: Mapping[str, Any]) -> tuple[bool, str]:
+    return not record.get("manual", False), record["start"]

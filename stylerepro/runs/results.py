@@ -1,0 +1,218 @@
+"""A run's folder: begun in a notebook's cell, filled part by part, saved whole or not at all, collected into tables.
+
+run = results.begin("tv_sweep", globals())          # in the cell behind the tagged `parameters`
+found = run.parts(pairs, compute)                    # each computed once, even if the run is killed in between
+run.save(metrics=table, history=curves, figures={"spectra": figure})
+"""
+
+import re
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from stylerepro.errors import ParameterError, ResultsError
+from stylerepro.files import atomic_path, make_folder
+from stylerepro.runs import parts, tables
+from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
+from stylerepro.runs.fingerprint import Fingerprint, compute
+from stylerepro.runs.record import (
+    COMPLETED,
+    MANUAL,
+    ResultsWarning,
+    current_runs,
+    install,
+    new_record,
+    run_name,
+    runs_root,
+    staging_folder,
+    tidy_staging,
+    write_progress,
+    write_record,
+)
+
+__all__ = ["ResultsWarning", "Run", "begin", "collect", "tables_of"]
+
+# A committed figure is to be looked at, not printed: WebP, stepping down in quality until it is small.
+_FIGURE_BYTES = 200_000
+_QUALITIES = (88, 75, 60, 45)
+
+
+class Gallery(Protocol):
+    """What `Run.save` asks of a gallery; `stylerepro.runs.gallery` has the one there is."""
+
+    def write(self, folder: Path, table: pd.DataFrame) -> None:
+        """Write its pictures into a run's folder, tied to the rows of `table`."""
+
+
+class Run:
+    """One run of an experiment, made by `begin`. `parameters`: all of them, checked and in their declared types."""
+
+    def __init__(
+        self, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint, out: Path | None
+    ) -> None:
+        self.experiment, self.parameters = experiment, parameters
+        self._digest = fingerprint.digest
+        staging = runs_root() / ".staging"
+        self._manual = out is None or staging.resolve() not in out.resolve().parents
+        if out is not None and not self._manual:
+            self._workshop = out.parent  # the command's staging folder of this run
+        else:
+            name = run_name(MANUAL, parameters)
+            self._workshop = staging_folder(experiment.name, name, self._digest)
+            tidy_staging(experiment.name, name, keep=self._workshop)
+        self._folder = make_folder(out or self._workshop / "result")
+        self._own = out is None
+        profile = profile_of(experiment, parameters)
+        self._record = new_record(experiment, parameters, profile, fingerprint, manual=self._manual)
+        self._start, self._saved_seconds = time.perf_counter(), 0.0
+        write_record(self._folder, self._record)
+
+    def __repr__(self) -> str:
+        return f"<run of {self.experiment.name}, profile {self.profile}>"
+
+    @property
+    def profile(self) -> str:
+        """The profile with exactly these parameters, else "custom"."""
+        return str(self._record["profile"])
+
+    def part(self, key: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What `compute()` gives, computed once: an interrupted run that is started again takes it from disk.
+
+        `compute` gives a dict of tables, tensors, arrays, numbers and text (also nested). `key` must tell this part
+        from all others of the run. What was computed by other code or with other parameters is never taken. Tensors
+        come back on the CPU. Raises `ResultsError` for a value of another kind.
+        """
+        value, saved = parts.compute_once(self._workshop / "parts" / self._digest[:12], key, compute)
+        self._saved_seconds += saved
+        return value
+
+    def parts(
+        self, jobs: Iterable[Hashable], compute: Callable[..., Mapping[str, Any]], name: str = "settings"
+    ) -> dict[Any, dict[str, Any]]:
+        """`part` for each of `jobs`, with progress; job to what `compute(*job)` gives, or `compute(job)` for no tuple.
+
+        name: of what is counted, in the plural; it tells the parts of one loop from those of another.
+        """
+        wanted = list(dict.fromkeys(jobs))
+        found: dict[Any, dict[str, Any]] = {}
+        for job in tqdm(wanted, desc=name, leave=False, disable=not self._manual):
+            if not self._manual:
+                write_progress(self._workshop, len(found), len(wanted), name)
+            arguments = job if isinstance(job, tuple) else (job,)
+            found[job] = self.part(f"{name} {job}", partial(compute, *arguments))
+        return found
+
+    def save(
+        self,
+        metrics: pd.DataFrame,
+        history: pd.DataFrame | None = None,
+        figures: Mapping[str, Any] | None = None,
+        *,
+        gallery: Gallery | None = None,
+        dpi: int = 100,
+    ) -> None:
+        """Write metrics.csv, history.csv, figures/NAME.webp, the gallery and run.json, all or nothing.
+
+        metrics, history: with exactly the columns that the sidecar declares. figures: matplotlib figures or pictures
+        (1, 3, H, W) in [0, 1]; `dpi` is for the former. gallery: a `stylerepro.runs.gallery.Gallery`, pictures of
+        single settings for the book's explorer. Raises `ResultsError` for a table that is not as declared, and for a
+        picture of the gallery that belongs to no row of it.
+        """
+        checked = {"metrics": tables.check(metrics, self.experiment.columns, "metrics")}
+        if self.experiment.history_columns:
+            if history is None:
+                raise ResultsError(f"history is missing; the sidecar of {self.experiment.name} declares its columns.")
+            checked["history"] = tables.check(history, self.experiment.history_columns, "history")
+        elif history is not None:
+            raise ResultsError(f"The sidecar of {self.experiment.name} declares no columns for a history.")
+        for name in figures or {}:
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise ResultsError(f"Figure {name!r}: use letters, digits, - and _ in the name.")
+        make_folder(self._folder)
+        shutil.rmtree(self._folder / "figures", ignore_errors=True)
+        for name, table in checked.items():
+            tables.write(table, self._folder / f"{name}.csv")
+        for name, figure in (figures or {}).items():
+            write_figure(figure, self._folder / "figures" / f"{name}.webp", dpi)
+        if gallery is not None:
+            if (explore := self.experiment.explore) is None:
+                raise ResultsError(f"A gallery needs `explore` in the sidecar of {self.experiment.name}.")
+            gallery.write(self._folder, checked[explore.table])
+        seconds = time.perf_counter() - self._start + self._saved_seconds
+        times = {"seconds": round(seconds, 3), "seconds_reused": round(self._saved_seconds, 3)}
+        # The record says "completed" only now that everything it speaks of is there.
+        write_record(self._folder, self._record | {"status": COMPLETED} | times)
+        if self._own:
+            install(self._folder, runs_root() / self.experiment.name / run_name(MANUAL, self.parameters))
+
+
+def begin(experiment: str, namespace: Mapping[str, Any]) -> Run:
+    """Begin a run in a notebook: `begin("tv_sweep", globals())`, in the cell behind the parameters.
+
+    Takes the declared parameters from `namespace` and checks their types. With `out` empty the run is kept in
+    `results/runs/EXPERIMENT/manual-HASH/`, else in that folder. Raises `ParameterError` for a parameter of the wrong
+    type and `ResultsError` where no folder can be made.
+    """
+    declared = load(experiment)
+    parameters = check_parameters(declared, namespace)
+    out = namespace.get("out", "")
+    if not isinstance(out, str):
+        raise ParameterError(f"Experiment {experiment}: parameter 'out' takes a folder as text, not {out!r}.")
+    return Run(declared, parameters, compute(declared, parameters), Path(out).expanduser() if out else None)
+
+
+def write_figure(figure: Any, path: Path, dpi: int = 100) -> None:
+    """Write a matplotlib figure or a picture (1, 3, H, W) as a small WebP, lower in quality where it is large."""
+    make_folder(path.parent)
+    for quality in _QUALITIES:
+        if isinstance(figure, torch.Tensor):
+            from stylerepro.pictures import images
+
+            images.write(figure, path, quality=quality)
+        elif hasattr(figure, "savefig"):
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, dpi=dpi, bbox_inches="tight", pil_kwargs={"quality": quality})
+        else:
+            raise ResultsError(
+                f"Figure {path.stem!r} is a {type(figure).__name__}; a matplotlib figure or a picture is needed."
+            )
+        if path.stat().st_size <= _FIGURE_BYTES:
+            return
+
+
+def tables_of(root: Path | None = None, profile: str | None = None, table: str = "metrics") -> dict[str, pd.DataFrame]:
+    """Experiment to one table over its runs, in the declared types, with experiment, profile and run in front.
+
+    root: a folder to look in; None for own runs and, where there is none, the committed ones. Of each experiment and
+    profile the newest run counts, and every run with parameters of its own. table: "metrics" or "history". Damaged
+    runs are passed over with a `ResultsWarning`.
+    """
+    found: dict[str, list[pd.DataFrame]] = {}
+    for folder, record in current_runs(root, profile):
+        types = record["columns"].get(table)
+        if not types:
+            continue
+        try:
+            frame = tables.read(folder / f"{table}.csv", types)
+        except ResultsError as error:
+            warnings.warn(str(error), ResultsWarning, stacklevel=2)
+            continue
+        where = dict(zip(RUN_COLUMNS, (record["experiment"], record["profile"], folder.name), strict=True))
+        for position, (name, value) in enumerate(where.items()):
+            frame.insert(position, name, value)
+        found.setdefault(record["experiment"], []).append(frame)
+    return {name: pd.concat(frames, ignore_index=True) for name, frames in found.items()}
+
+
+def collect(root: Path | None = None, profile: str | None = None, table: str = "metrics") -> pd.DataFrame:
+    """One DataFrame over all runs of all experiments; see `tables_of`. Columns that an experiment lacks are empty."""
+    frames = list(tables_of(root, profile, table).values())
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(RUN_COLUMNS))

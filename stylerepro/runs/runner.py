@@ -1,0 +1,295 @@
+"""Which runs are wanted, which of them are stale and why, and their execution on any executor."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from stylerepro.errors import ParameterError, ResultsError, RunError, unknown
+from stylerepro.files import project_root
+from stylerepro.runs import record as records
+from stylerepro.runs.estimate import seconds_in
+from stylerepro.runs.execution import COMPLETED, FAILED, FRESH, Outcome, Task, is_done, perform
+from stylerepro.runs.experiments import (
+    DEFAULT_PROFILE,
+    Experiment,
+    discover,
+    identifying,
+    load,
+    profile_of,
+    resolve_parameters,
+)
+from stylerepro.runs.fingerprint import compute, explain
+
+_POLL = 0.25  # seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """A wanted run. reasons: why it has to run, in plain words; none when its result is there and fresh.
+
+    expected: how long it took last time, or is said to take by the sidecar, in words; "" where nobody knows. seconds:
+    the same as a number, None where the words hold none. resumed: it goes on from kept parts. point: a sweep's values.
+    """
+
+    task: Task
+    reasons: tuple[str, ...]
+    expected: str
+    finished: str = ""
+    seconds: float | None = None
+    resumed: bool = False
+    point: str = ""
+
+    @property
+    def stale(self) -> bool:
+        return bool(self.reasons)
+
+
+class Report(Protocol):
+    """What `execute` tells while it goes on."""
+
+    def started(self, job: Job) -> None:
+        """A worker has taken up the job."""
+
+    def tick(self) -> None:
+        """Some time has passed."""
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """The job has ended."""
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, str]:
+    """`["gamma=0,10", "size=64"]` as name to text. Raises `ParameterError` for one without "="."""
+    for text in texts:
+        if "=" not in text or not text.partition("=")[0].strip():
+            raise ParameterError(f"-p {text!r}: write it as name=value, for example -p size=64.")
+    return {name.strip(): value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def plan(
+    names: Sequence[str] = (),
+    profile: str = DEFAULT_PROFILE,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    force: bool = False,
+) -> list[Job]:
+    """The runs of the named experiments, or of all that have the profile; `force` makes fresh ones stale.
+
+    Raises, before anything runs, `RunError` for an unknown experiment or profile, `ParameterError` for an override that
+    one of them does not have or that has the wrong type.
+    """
+    experiments = [load(name) for name in dict.fromkeys(names)] or discover()
+    if not experiments:
+        raise RunError(
+            "There are no experiments here: no notebooks/NAME.yaml. Run this inside the project's folder, or set "
+            "STYLEREPRO_ROOT to it."
+        )
+    having = [one for one in experiments if profile in one.profiles]
+    for experiment in experiments:
+        if experiment not in having and (names or not having):
+            raise RunError(unknown(profile, list(experiment.profiles), "profile", f"Experiment {experiment.name}"))
+    chosen = [(one, resolve_parameters(one, profile, overrides)) for one in having]
+    return [_job(one, _label(one, profile, values), values, force) for one, values in chosen]
+
+
+def _label(experiment: Experiment, profile: str, parameters: Mapping[str, Any]) -> str:
+    if identifying(parameters) == identifying(resolve_parameters(experiment, profile)):
+        return profile
+    return profile_of(experiment, parameters)
+
+
+def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], force: bool) -> Job:
+    fingerprint = compute(experiment, parameters)
+    task = Task(experiment.name, label, parameters, str(project_root()), force, digest=fingerprint.digest)
+    folder = records.runs_root() / experiment.name / task.name
+    last = _last_run(folder, experiment.name, label)
+    finished = str(last[1]["start"]) if last else ""
+    expected, seconds = _expected(experiment, label, last[1] if last else None)
+    if is_done(folder, fingerprint):
+        return Job(task, ("forced",) if force else (), expected, finished, seconds)
+    reasons = explain(last[1]["fingerprint"].get("components", {}), fingerprint.components) if last else ["never run"]
+    if last and not reasons:
+        reasons = ["its folder is not whole"]
+    if (failed := failure(experiment.name, task.name, fingerprint.digest)) is not None:
+        reasons = [failed, *(reasons if last else [])]
+    resumed = records.has_parts(experiment.name, task.name, fingerprint.digest)
+    if resumed:
+        reasons.append("goes on from the parts that are kept")
+    return Job(task, tuple(reasons), expected, finished, seconds, resumed and not force)
+
+
+def _last_run(folder: Path, experiment: str, label: str) -> tuple[Path, dict[str, Any]] | None:
+    """The run in `folder`, else the newest one of the same profile, which had other parameters."""
+    try:
+        return folder, records.read_record(folder)
+    except ResultsError:
+        same = [
+            (path, record)
+            for path, record in records.finished_runs(folder.parent, f"{label}-")
+            if record["profile"] == label in folder.name and not record.get("manual")
+        ]
+        return max(same, key=lambda one: str(one[1]["start"]), default=None)
+
+
+def failure(experiment: str, name: str, digest: str) -> str | None:
+    """Why the run of this name and fingerprint failed last time, in words; None if it did not."""
+    try:
+        record = records.read_record(records.failed_folder(experiment, name))
+    except ResultsError:
+        return None
+    if record["fingerprint"].get("digest") != digest:
+        return None
+    return f"it failed last time: {(record.get('error') or {}).get('message', 'unknown')}"
+
+
+def _expected(experiment: Experiment, label: str, last: Mapping[str, Any] | None) -> tuple[str, float | None]:
+    if last and last.get("seconds"):
+        return f"{duration(float(last['seconds']))} last time", float(last["seconds"])
+    profile = experiment.profiles.get(label)
+    if profile is None or not profile.expected:
+        return "", None
+    words = f"{profile.expected} on {experiment.hardware}" if experiment.hardware else profile.expected
+    return words, seconds_in(profile.expected)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 4.2 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours} h {minutes_left} min" if hours else f"{minutes} min {rest} s"
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_each(jobs: int) -> int | None:
+    """Threads for each of `jobs` runs at once, so that together they do not exceed the machine.
+
+    None for one alone: its libraries choose, as under plain papermill, so that both give the same bits. Raises
+    `RunError` for more jobs than cores.
+    """
+    if jobs < 1 or jobs > cores():
+        raise RunError(f"--jobs {jobs} does not fit this machine; it has {cores()} cores, so give 1 to {cores()}.")
+    return None if jobs == 1 else cores() // jobs
+
+
+def execute(
+    jobs: Sequence[Job],
+    *,
+    executor: Executor | None = None,
+    workers: int = 1,
+    timeout: int | None = None,
+    report: Report | None = None,
+) -> list[Outcome]:
+    """Run the stale ones of `jobs`; one that fails stops no other. Outcomes come in the order of `jobs`, in which one
+    worker takes them up; several begin with the longest, so that none is left alone with it at the end.
+
+    executor: any `concurrent.futures.Executor` whose workers see the project's folder, or one of `engines`; None runs
+    `workers` local processes at once and splits the cores among them. timeout: seconds for one cell. On Ctrl-C what is
+    finished stays, and the next call goes on. Raises `RunError` for more workers than cores.
+    """
+    threads_each(workers)
+    stale = [job for job in jobs if job.stale]
+    if executor is not None:
+        return _execute(stale, executor, len(stale), timeout, None, report)
+    from stylerepro.runs.pool import LocalExecutor
+
+    at_once = max(1, min(workers, len(stale)))
+    local = LocalExecutor(at_once)
+    try:
+        return _execute(stale, local, at_once, timeout, threads_each(at_once), report)
+    finally:
+        local.stop()
+
+
+def _execute(
+    jobs: list[Job], executor: Executor, window: int, timeout: int | None, threads: int | None, report: Report | None
+) -> list[Outcome]:
+    waiting, running, started = list(enumerate(jobs)), {}, set()  # type: ignore[var-annotated]
+    if window > 1:
+        # One of unknown length may be the longest.
+        waiting.sort(key=lambda one: float("-inf") if one[1].seconds is None else -one[1].seconds)
+    outcomes: dict[int, Outcome] = {}
+    begun = time.perf_counter()
+    while waiting or running:
+        while waiting and len(running) < window:
+            index, job = waiting.pop(0)
+            task = replace(job.task, threads=threads, timeout=timeout)
+            running[executor.submit(perform, task)] = (index, job)
+        for future, (index, job) in running.items():
+            if index not in started and (future.running() or future.done()):
+                started.add(index)
+                if report:
+                    report.started(job)
+        done, _ = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
+        for future in done:
+            index, job = running.pop(future)
+            outcomes[index] = _outcome(future, job, time.perf_counter() - begun)
+            if report:
+                report.ended(job, outcomes[index])
+        if report:
+            report.tick()
+    return [outcomes[index] for index in sorted(outcomes)]
+
+
+def _outcome(future: "Future[Outcome]", job: Job, seconds: float) -> Outcome:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    # The worker itself broke: killed from outside, or the project changed under its feet.
+    message = (
+        str(error) if isinstance(error, (ParameterError, ResultsError, RunError)) else f"its worker ended: {error}"
+    )
+    return Outcome(job.task.experiment, job.task.label, FAILED, seconds, message)
+
+
+def succeeded(outcomes: Sequence[Outcome]) -> bool:
+    """Whether every run is there now."""
+    return all(outcome.status in (COMPLETED, FRESH) for outcome in outcomes)
+
+
+@dataclass(frozen=True)
+class State:
+    """How one run stands. where: "own" or "committed"; reasons: why it is stale, none if it is fresh."""
+
+    experiment: str
+    profile: str
+    where: str
+    reasons: tuple[str, ...]
+    finished: str
+
+
+def status(profile: str | None = None) -> list[State]:
+    """How the runs of all experiments stand: of one profile, or of the default one and all that have been run.
+
+    Own runs and committed reference runs each have their row.
+    """
+    states = []
+    for experiment in discover():
+        for name in experiment.profiles if profile is None else [profile]:
+            if name not in experiment.profiles:
+                continue
+            job = _job(experiment, name, resolve_parameters(experiment, name), force=False)
+            if profile or job.finished or name == DEFAULT_PROFILE:
+                states.append(State(experiment.name, name, "own", job.reasons, job.finished))
+            if (committed := _committed(experiment, name)) is not None:
+                states.append(committed)
+    return states
+
+
+def _committed(experiment: Experiment, profile: str) -> State | None:
+    for _, record in records.finished_runs(records.reference_root()):
+        if record["experiment"] == experiment.name and record["profile"] == profile:
+            now = compute(experiment, resolve_parameters(experiment, profile)).components
+            reasons = tuple(explain(record["fingerprint"].get("components", {}), now))
+            return State(experiment.name, profile, "committed", reasons, str(record["start"]))
+    return None

@@ -1,0 +1,181 @@
+"""Sweeps: a grid of parameters over one experiment, every point a run of its own, and one table over all of them."""
+
+import itertools
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stylerepro.errors import ParameterError, ResultsError, RunError, unknown
+from stylerepro.files import hash_of, project_root
+from stylerepro.runs import record as records
+from stylerepro.runs import runner, tables
+from stylerepro.runs.execution import Task, done_record
+from stylerepro.runs.experiments import CUSTOM, Experiment, identifying, load, portable, resolve_parameters
+from stylerepro.runs.fingerprint import Fingerprint, compute_each
+from stylerepro.runs.parameters import Parameter, convert
+from stylerepro.runs.record import ResultsWarning
+
+_SEEDS = ("seed", "seeds")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A planned sweep on top of a profile. grid: parameter to its values, as given.
+
+    jobs, prints: of each point, its run and that run's fingerprint; the last parameter varies fastest.
+    finished, failed: places in `jobs` of points that are done, and of those that failed last time and are left alone.
+    """
+
+    experiment: Experiment
+    profile: str
+    grid: Mapping[str, Sequence[Any]]
+    points: Sequence[Mapping[str, Any]]
+    jobs: Sequence[runner.Job]
+    prints: Sequence[Fingerprint]
+    finished: frozenset[int]
+    failed: frozenset[int]
+
+    @property
+    def waiting(self) -> list[runner.Job]:
+        """The points that are to be run."""
+        return [job for place, job in enumerate(self.jobs) if place not in self.finished | self.failed]
+
+
+def grid(experiment: Experiment, texts: Mapping[str, str], seeds: int | None = None) -> dict[str, list[Any]]:
+    """Parameter to its values, from text as typed: "0,1,10" is three of them, for a list parameter three lists of one.
+
+    Lists of several are written in brackets: "[0,1],[0,10]". seeds: so many values of the parameter `seed` (or `seeds`,
+    one at a time), from its default on. Raises `ParameterError` for an unknown parameter, a value of the wrong type, a
+    parameter without values, and for seeds where the notebook has none or they are given twice.
+    """
+    where, known = f"Experiment {experiment.name}", experiment.parameters
+    found: dict[str, list[Any]] = {}
+    for name, text in texts.items():
+        if name not in known:
+            raise ParameterError(unknown(name, list(known), "parameter", where))
+        values = [_value(known[name], one, where) for one in _split(text, name)]
+        found[name] = [value for place, value in enumerate(values) if value not in values[:place]]
+    if seeds is not None:
+        name = next((one for one in _SEEDS if one in known), "")
+        if not name:
+            raise ParameterError(f"{where} has no parameter 'seed', so --seeds has nothing to vary.")
+        if name in found or seeds < 1:
+            raise ParameterError(f"{where}: give either -p {name}=... or --seeds with a number of at least 1.")
+        default = known[name].default
+        first = (default[0] if default else 0) if isinstance(default, list) else default or 0
+        found[name] = [_value(known[name], first + step, where) for step in range(seeds)]
+    if not found:
+        raise ParameterError(f"{where}: a sweep needs parameters to vary, for example -p size=64,96 or --seeds 3.")
+    return found
+
+
+def _split(text: str, name: str) -> list[Any]:
+    import yaml
+
+    if "[" in text or "{" in text:
+        try:
+            values = yaml.safe_load(f"[{text}]")
+        except yaml.YAMLError:
+            raise ParameterError(f"-p {name}={text}: its brackets or commas are not as YAML wants them.") from None
+    else:
+        values = [one.strip() for one in text.split(",") if one.strip()]
+    if not values:
+        raise ParameterError(f"-p {name}={text}: give at least one value, such as {name}=1,2,3.")
+    return list(values)
+
+
+def _value(parameter: Parameter, value: Any, where: str) -> Any:
+    if parameter.type.startswith("list") and not isinstance(value, list):
+        optional = "None" in parameter.type and str(value).lower() in ("none", "null")
+        value = None if optional else [value]
+    return convert(parameter, value, where)
+
+
+def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None = None, retry: bool = False) -> Sweep:
+    """The sweep over a grid on top of a profile; nothing is run. retry: points that failed last time are run again.
+
+    Raises `RunError` for an unknown experiment or profile, else as `grid`.
+    """
+    experiment = load(name)
+    if profile not in experiment.profiles:
+        raise RunError(unknown(profile, list(experiment.profiles), "profile", f"Experiment {experiment.name}"))
+    values = grid(experiment, texts, seeds)
+    points = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
+    base = resolve_parameters(experiment, profile)
+    parameters = [base | point for point in points]
+    prints = compute_each(experiment, parameters)
+    usual = runner.plan([name], profile)[0]
+    # A point that has exactly a profile's values is that profile's run; the asked one's, where two are alike.
+    profiles = {_identity(resolve_parameters(experiment, one)): one for one in (*experiment.profiles, profile)}
+    jobs, finished, failed, seconds = [], set(), set(), []
+    for place, (point, chosen, print_) in enumerate(zip(points, parameters, prints, strict=True)):
+        label = profiles.get(_identity(chosen), CUSTOM)
+        task = Task(experiment.name, label, chosen, str(project_root()), digest=print_.digest)
+        why: tuple[str, ...] = ("never run",)
+        if record := done_record(records.runs_root() / experiment.name / task.name, print_.digest):
+            finished.add(place)
+            seconds.append(float(record["seconds"]))
+            why = ()
+        elif (said := runner.failure(experiment.name, task.name, print_.digest)) is not None:
+            why = (said,)
+            if not retry:
+                failed.add(place)
+        resumed = bool(why) and records.has_parts(experiment.name, task.name, print_.digest)
+        jobs.append(runner.Job(task, why, "", resumed=resumed, point=shown(point)))
+    # What finished points took says more about the others than the whole profile does.
+    each = sum(seconds) / len(seconds) if seconds else usual.seconds
+    timed = [replace(job, expected=runner.duration(each), seconds=each) for job in jobs] if each else jobs
+    return Sweep(experiment, profile, values, points, timed, prints, frozenset(finished), frozenset(failed))
+
+
+def _identity(parameters: Mapping[str, Any]) -> str:
+    return hash_of(identifying(parameters))
+
+
+def shown(point: Mapping[str, Any]) -> str:
+    """A point in words: "size=64, gammas=10.0"."""
+    return ", ".join(f"{name}={_plain(value)}" for name, value in point.items())
+
+
+def _plain(value: Any) -> Any:
+    """A value that fits a cell: a list of one as what it holds, others as JSON; no folder of this machine."""
+    value = portable(value)
+    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list):
+        return value[0]
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def collect(sweep: Sweep) -> pd.DataFrame:
+    """The metrics of all finished points, one under another: run, the grid's parameters, then the declared columns.
+
+    A parameter that has a column's name is called "NAME (parameter)". A damaged point is named in a `ResultsWarning`
+    and left out.
+    """
+    declared = sweep.experiment.columns
+    frames = []
+    for point, job, print_ in zip(sweep.points, sweep.jobs, sweep.prints, strict=True):
+        folder = records.runs_root() / sweep.experiment.name / job.task.name
+        record = done_record(folder, print_.digest)
+        if record is None:  # what older code gave must not stand beside what this one does
+            continue
+        try:
+            frame = tables.read(folder / "metrics.csv", record["columns"]["metrics"])
+        except ResultsError as error:
+            warnings.warn(f"{job.point}: {error}", ResultsWarning, stacklevel=2)
+            continue
+        front = {f"{name} (parameter)" if name in declared else name: _plain(value) for name, value in point.items()}
+        for position, (name, value) in enumerate({"run": job.task.name, **front}.items()):
+            frame.insert(position, name, value)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["run", *sweep.grid, *declared])
+
+
+def table_path(sweep: Sweep) -> Path:
+    """Where the sweep's table is kept: `results/runs/EXPERIMENT/sweep-PROFILE-HASH.csv`, by the grid."""
+    digest = hash_of({name: portable(list(values)) for name, values in sweep.grid.items()})[:8]
+    return records.runs_root() / sweep.experiment.name / f"sweep-{sweep.profile}-{digest}.csv"

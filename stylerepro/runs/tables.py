@@ -1,0 +1,123 @@
+"""Tables as the sidecar declares them: refused when a column is missing, extra or of another type; exact on disk."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stylerepro.errors import ResultsError
+from stylerepro.files import atomic_path
+from stylerepro.runs.experiments import Column, portable
+
+_DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "str"}
+_NULLABLE = _DTYPES | {"int": "Int64", "bool": "boolean"}
+
+
+def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.DataFrame:
+    """`table` with exactly the declared columns, in their order and types.
+
+    Integers are taken for floats, and whole floats for integers, which pandas makes of them where a table is joined to
+    an empty one or has gaps; nothing else is converted. Raises `ResultsError` that lists everything that does not fit.
+    """
+    import pandera.pandas as pa
+
+    if not isinstance(table, pd.DataFrame):
+        raise ResultsError(f"{where} must be a pandas DataFrame, not a {type(table).__name__}.")
+    if table.empty:
+        raise ResultsError(f"{where} has no rows. A run without results is not kept.")
+    schema = pa.DataFrameSchema(
+        {name: pa.Column(_dtype(column), nullable=column.nullable) for name, column in columns.items()}, strict=True
+    )
+    shaped = {name: _shape(table[name], columns[name]) if name in columns else table[name] for name in table.columns}
+    for name, column in columns.items():
+        # A picture given by its path is known by its name: no folder of this machine in a table.
+        if column.type == "str" and name in shaped:
+            shaped[name] = shaped[name].map(portable, na_action="ignore")
+    order = [*(name for name in columns if name in shaped), *(name for name in shaped if name not in columns)]
+    try:
+        return schema.validate(pd.DataFrame(shaped).reset_index(drop=True)[order], lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise ResultsError(f"{where} is not as declared: {_in_words(error.failure_cases, columns)}.") from error
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, numbers in the shortest form that reads back exactly."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
+    """Read what `write` wrote. types: column name to str, int, float or bool, with "?" behind it where it has gaps.
+
+    Raises `ResultsError` when the file is not such a table.
+    """
+    where = f"{path.name} of run {path.parent.name}"
+    try:
+        # Every row that `write` wrote ends its line; a number cut short would still be a number.
+        if not path.read_bytes().endswith(b"\n"):
+            raise ResultsError(f"{where} ends in the middle of a row.")
+        # As text first: how exactly pandas reads a float depends on its version, `float` does not.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if list(table.columns) != list(types):
+            raise ResultsError(f"{where} has other columns than its run.json says.")
+        return pd.DataFrame({name: _parse(table[name], Column.parse(text)) for name, text in types.items()})
+    except (OSError, ValueError, KeyError) as error:
+        raise ResultsError(f"{where} cannot be read: {error}") from error
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": {"True": True, "False": False}.__getitem__,
+    "str": str,
+}
+
+
+def _parse(texts: pd.Series, column: Column) -> pd.Series:
+    read_one, gap = _READERS[column.type], np.nan if column.type == "float" else None
+    empty = "" if column.type == "str" and not column.nullable else gap
+    values = [empty if text == "" else read_one(text) for text in texts.tolist()]
+    return pd.Series(values, dtype=_dtype(column))
+
+
+def _dtype(column: Column) -> str:
+    return (_NULLABLE if column.nullable else _DTYPES)[column.type]
+
+
+def _shape(series: pd.Series, column: Column) -> pd.Series:
+    """The series in the declared type where that loses nothing, else as it is, for the schema to refuse."""
+    values = series.dropna()
+    kinds = {type(value) for value in values.tolist()}
+    if series.isna().any() and not column.nullable:
+        return series
+    if column.type == "float" and kinds <= {int, float}:
+        return pd.Series([np.nan if pd.isna(one) else float(one) for one in series], dtype="float64")
+    whole = kinds <= {int, float} and all(map(_is_whole, values))
+    fits = {"int": whole, "bool": kinds <= {bool}, "str": kinds <= {str}}
+    if not fits.get(column.type):
+        return series
+    return series.reset_index(drop=True).astype(_dtype(column))  # type: ignore[call-overload, no-any-return, unused-ignore]
+
+
+def _is_whole(value: float) -> bool:
+    return float(value).is_integer()
+
+
+def _in_words(cases: pd.DataFrame, columns: Mapping[str, Column]) -> str:
+    words = []
+    for case in cases.to_dict("records"):
+        check, name, value = str(case["check"]), case["column"], case["failure_case"]
+        if check == "column_in_schema":
+            words.append(f"column {value!r} is not declared")
+        elif check == "column_in_dataframe":
+            words.append(f"column {value!r} is missing")
+        elif check == "not_nullable":
+            words.append(f"column {name!r} has a gap (row {case['index']})")
+        elif name in columns:
+            words.append(f"column {name!r} must be {columns[name].type}, not {value}")
+        else:
+            words.append(f"{check}: {value}")
+    shown = list(dict.fromkeys(words))
+    return "; ".join(shown[:8]) + ("; …" if len(shown) > 8 else "")

@@ -1,0 +1,170 @@
+"""What a training of a feed-forward network consists of: every setting, with its default stated once."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from stylerepro.errors import TransferError
+from stylerepro.networks.feed_forward import Architecture, architecture
+from stylerepro.networks.loss_network import LossNetwork, layer_names
+from stylerepro.networks.specs import DEFAULT_NETWORK
+from stylerepro.training.photographs import CROPS
+from stylerepro.transfer.objective import CONTENT_LAYERS, STYLE_LAYERS, TERMS, Conventions, build_objective, conventions
+
+OPTIMISERS = ("adam", "sgd")
+RATES = ("constant", "cosine")
+PRECISIONS = ("no", "bf16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training, as document 003 (section 4, "Fast Style Transfer") has it where nothing else is said.
+
+    architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture`.
+    loss_network, content_layers, style_layers: as of `transfer.transfer`; a sequence of style layers shares a weight of
+    1 equally (the document: 0.2 each), content layers weigh 1 each.
+    content_weight, style_weight, tv_weight: λ_c, λ_s, λ_TV.
+    convention: how the terms are written. Feature loss and Gram are divided by CHW and the style loss is the squared
+    Frobenius norm, as section 3.3 has them. What the document leaves open is our reading: the total variation of
+    section 3.3 has no formula, and section 4's sum over all pixels would outweigh the other two terms ten thousandfold
+    at λ_TV = 200, so that a mean stands here, of squared differences as in Johnson et al. 2016; `scale="unit"` makes
+    the weights mean the same on every loss network.
+    size, crop: of the training pictures (`photographs.Photographs`); the document resizes to 256×256, crop="stretch".
+    photographs: where they are from; "embedded" needs no download. leave_out: names never learned from.
+    batch: pictures a step over all processes together. accumulation: parts that a process's share of it is computed
+    in, to fit memory. steps: updates of the network; two epochs of COCO's 82,783 pictures.
+    optimiser: "adam" with `betas`, or "sgd", plain (document 004 names both, and betas of 0.999 and 0.99).
+    rate: "constant", or "cosine", which lets the learning rate fall to zero at the last step.
+    precision: "no" is float32; "bf16" computes network and loss network in bfloat16 where that is safe.
+    seed: of the initial weights and of the order of the pictures.
+
+    Raises `TransferError` or `NetworkError` for a value that a field does not have.
+    """
+
+    architecture: str | Architecture = "johnson"
+    loss_network: str = DEFAULT_NETWORK
+    content_layers: Sequence[str] | Mapping[str, float] = CONTENT_LAYERS
+    style_layers: Sequence[str] | Mapping[str, float] = STYLE_LAYERS
+    content_weight: float = 2.0
+    style_weight: float = 40.0
+    tv_weight: float = 200.0
+    convention: str | Conventions = field(
+        default_factory=lambda: conventions("johnson/unit", tv_norm="squared", tv_reduction="mean")
+    )
+    photographs: str = "embedded"
+    leave_out: Sequence[str] = ()
+    size: int = 256
+    crop: str = "random"
+    batch: int = 8
+    accumulation: int = 1
+    steps: int = 20_696
+    optimiser: str = "adam"
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    rate: str = "constant"
+    precision: str = "no"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "architecture", architecture(self.architecture))
+        object.__setattr__(self, "convention", conventions(self.convention))
+        object.__setattr__(self, "betas", tuple(self.betas))
+        choices = {"optimiser": OPTIMISERS, "rate": RATES, "precision": PRECISIONS, "crop": CROPS}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise TransferError(f"Unknown {name} {getattr(self, name)!r}; expected one of {', '.join(allowed)}.")
+        for name in ("size", "batch", "accumulation", "steps"):
+            if getattr(self, name) < 1:
+                raise TransferError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise TransferError(f"{name} must be finite and not negative, got {getattr(self, name)}.")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise TransferError(f"learning_rate must be finite and above 0, got {self.learning_rate}.")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise TransferError(f"betas are two numbers from 0 up to but not 1, got {self.betas}.")
+
+    @property
+    def layer_weights(self) -> dict[str, dict[str, float]]:
+        """Weights by layer of the loss network, for "content" and "style"; rectified where the convention says so."""
+        rectified = conventions(self.convention).rectified
+        found = {}
+        for term, layers, total in (("content", self.content_layers, None), ("style", self.style_layers, 1.0)):
+            given = layers
+            if not isinstance(given, Mapping):
+                given = dict.fromkeys(given, 1.0 if total is None else total / max(len(given), 1))
+            found[term] = dict(zip(layer_names(list(given), rectified), given.values(), strict=True))
+        return found
+
+    def described(self) -> dict[str, Any]:
+        """Every setting in plain values, for a file or a table; of a folder of photographs, its name alone."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(replace(self, leave_out=list(self.leave_out)))))
+        return plain | {"photographs": Path(self.photographs).name}
+
+    def settings(self) -> dict[str, str]:
+        """What must be the same for a training to go on from a checkpoint.
+
+        More steps at a constant rate are the same training gone further; how a batch is divided is arithmetic's order.
+        """
+        free = {"accumulation"} | ({"steps"} if self.rate == "constant" else set())
+        return {name: json.dumps(value) for name, value in self.described().items() if name not in free}
+
+
+class Criterion:
+    """The three terms of document 003, section 3.3, against one style and whatever photographs come.
+
+    style: (1, 3, h, w), of any size; its Gram matrices are computed once, here.
+    The loss network is cut off behind the deepest layer that is needed, and earlier still for the photographs, whose
+    features need no style layer and no gradient.
+    """
+
+    def __init__(self, style: Tensor, recipe: Recipe, device: str | torch.device = "cpu") -> None:
+        how, layers = conventions(recipe.convention), recipe.layer_weights
+        dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+
+        def network(names: Sequence[str]) -> LossNetwork:
+            return LossNetwork(
+                recipe.loss_network, names, pooling=how.pooling, scale=how.scale, device=device, dtype=dtype
+            )
+
+        wanted = [name for term in ("content", "style") for name in layers[term]]
+        whole = network(list(dict.fromkeys(wanted)))
+        self._of_photographs = network(list(layers["content"])) if layers["content"] else None
+        weights = {
+            name: torch.tensor([getattr(recipe, f"{name}_weight")], dtype=torch.float32, device=device)
+            for name in TERMS
+        }
+        style = style.to(device)
+        self._objective = build_objective(whole, how, style, [style], weights, {}, layers["style"])
+        self._objective.layer_weights["content"] = layers["content"]
+
+    def __call__(self, made: Tensor, photographs: Tensor) -> dict[str, Tensor]:
+        """content, style, tv (unweighted) and total (weighted) of the pictures `made` from `photographs`, each (N,)."""
+        if self._of_photographs is not None:
+            with torch.no_grad():
+                self._objective.content_targets = self._of_photographs(photographs)
+        terms = self._objective.terms(made)
+        return terms | {"total": self._objective.total(terms)}
+
+
+@torch.no_grad()
+def evaluate(
+    made: Mapping[str, Tensor], style: Tensor, recipe: Recipe, photographs: Mapping[str, Tensor]
+) -> pd.DataFrame:
+    """The loss of the pictures `made` from `photographs` (1, 3, H, W), by name; they may differ in size.
+
+    One row a picture. Columns: content (the name), content_loss, style_loss, tv_loss (unweighted), total (weighted).
+    """
+    criterion, rows = Criterion(style, recipe), []
+    for name, picture in made.items():
+        terms = {term: float(value) for term, value in criterion(picture, photographs[name]).items()}
+        losses = {f"{term}_loss": terms[term] for term in TERMS}
+        rows.append({"content": name, **losses, "total": terms["total"]})
+    return pd.DataFrame(rows)

@@ -1,0 +1,331 @@
+"""Training a feed-forward network on a style: the network is the parameter, photographs come and go.
+
+    trained = train(images.read("swirls", 256), Recipe("johnson-in", steps=500), checkpoint="swirls.pt", progress=True)
+    trained.save("swirls.safetensors")
+
+Killed at any step and called again, `train` goes on from its checkpoint as if nothing had happened. Under
+`accelerate launch` the processes share each batch. The loop reads from top to bottom in `train`.
+"""
+
+import hashlib
+import math
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from stylerepro.errors import TransferError
+from stylerepro.files import atomic_path
+from stylerepro.networks import checkpoints
+from stylerepro.networks.feed_forward import Transformer
+from stylerepro.training.photographs import Photographs, ahead
+from stylerepro.training.recipe import Criterion, Recipe
+from stylerepro.transfer.objective import TERMS
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Progress", "Recipe", "Snapshots", "Trained", "picture_digest", "train"]
+
+_COLUMNS = [*TERMS, "total", "learning_rate", "seconds"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Handed to the callback after every step, in the main process.
+
+    step: updates so far; steps: planned; losses: content, style, tv (unweighted) and total (weighted), means over the
+    batch before this update; stylise: the network as it is now, pictures (N, 3, H, W) in, the same out, on the CPU.
+    """
+
+    step: int
+    steps: int
+    losses: Mapping[str, float]
+    stylise: Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Snapshots:
+    """A callback that keeps what becomes of one `picture` (1, 3, H, W) every so many steps: `kept`, step → picture."""
+
+    picture: Tensor
+    every: int
+    kept: dict[int, Tensor] = field(default_factory=dict)
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.step % self.every == 0:
+            self.kept[progress.step] = progress.stylise(self.picture)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training made.
+
+    network: on the CPU, in eval mode. history: one row a step, the steps before a resumption too. Columns: step (from
+    1), content, style, tv (unweighted) and total (weighted), means over the batch before the step's update,
+    learning_rate, seconds (of the step, waiting for its pictures included, callback and checkpoint not). skipped: files
+    that could not be read, and why, in all processes. finished: false where `until` came before the recipe's last step.
+    """
+
+    network: Transformer
+    recipe: Recipe
+    history: pd.DataFrame
+    skipped: Mapping[str, str]
+    finished: bool
+
+    def save(self, path: str | Path, style: str = "", *, half: bool = False, **more: Any) -> Path:
+        """Write the network as `transformer_files.save` does, with recipe, style's name, last losses and `more`."""
+        last = {name: float(self.history[name].iloc[-1]) for name in (*TERMS, "total")}
+        trained = {"style": style, "step": int(self.history["step"].iloc[-1]), "last": last, **more}
+        return checkpoints.save(self.network, path, trained | {"recipe": self.recipe.described()}, half=half)
+
+
+def train(
+    style: Tensor,
+    recipe: Recipe,
+    *,
+    checkpoint: str | Path | None = None,
+    save_every: int = 100,
+    until: int | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    progress: bool = False,
+    device: str = "auto",
+    accelerator: "Accelerator | None" = None,
+) -> Trained:
+    """Train a network of `recipe` on one style picture (1, 3, h, w), sRGB in [0, 1] (document 003, section 3).
+
+    checkpoint: a file written every `save_every` steps and at the end; where it exists already, training goes on from
+    it, if it is of the same recipe, style and photographs. On one CPU an interrupted training ends with the same
+    weights, bit for bit, as one that was not.
+    until: stop (with a checkpoint) after so many steps, counted from the start of training.
+    callback: called with a `Progress` after every step; progress: show a bar. Both in the main process alone.
+    device: "auto" is accelerate's choice, or "cpu". accelerator: one of your own, whose settings then hold.
+
+    Several processes (`accelerate launch`) share each batch and give, for networks with instance norm, the losses that
+    one process gives; a batch norm sees only its own process's pictures.
+
+    Raises `TransferError` for a batch that cannot be shared out, a checkpoint of another training, and a loss that
+    leaves the finite numbers: the error carries the `history` and the `step`, the last checkpoint stays as it was.
+    """
+    if style.ndim != 4 or len(style) != 1:
+        raise TransferError(f"style must be one picture (1, 3, H, W) in [0, 1], got shape {tuple(style.shape)}.")
+    pictures = Photographs(
+        recipe.photographs, size=recipe.size, crop=recipe.crop, seed=recipe.seed, leave_out=recipe.leave_out
+    )
+    runner = accelerator or _accelerator(recipe.precision, device)
+    shares = _shares(recipe, runner.num_processes, runner.process_index)
+
+    network = Transformer(recipe.architecture, recipe.seed).to(memory_format=torch.channels_last)
+    method, scheduler = _optimiser(network, recipe)
+    settings = {**recipe.settings(), "pictures": pictures.identity, "style picture": picture_digest(style)}
+    done, rows = 0, []
+    if checkpoint is not None and Path(checkpoint).is_file():
+        found = read(checkpoint, settings)
+        network.load_state_dict(found.network)
+        method.load_state_dict(dict(found.optimiser))
+        scheduler.load_state_dict(dict(found.scheduler))
+        restore_random(found.random)
+        done, rows = found.step, found.history.tolist()
+    prepared, optimiser = runner.prepare(network, method)
+    criterion = Criterion(style, recipe, runner.device)
+    last = min(recipe.steps, recipe.steps if until is None else until)
+    main = runner.is_main_process
+
+    def stylise(inputs: Tensor) -> Tensor:
+        network.eval()
+        with torch.no_grad():
+            made = network(inputs.to(runner.device))
+        network.train()
+        return made.float().cpu()
+
+    def keep() -> None:
+        if checkpoint is not None and main:
+            state = Checkpoint(
+                settings, len(rows), network.state_dict(), method.state_dict(), scheduler.state_dict(),
+                random_states(), torch.tensor(rows, dtype=torch.float64),
+            )  # fmt: skip
+            write(state, checkpoint)
+
+    def draw(step: int) -> list[Tensor]:
+        return [pictures.draw([step * recipe.batch + place for place in share]) for share in shares]
+
+    bar = tqdm(total=last, initial=done, disable=not (progress and main), desc="training", leave=False)
+    network.train()
+    clock = time.perf_counter()
+    with bar:
+        for step, parts in zip(range(done, last), ahead(draw, range(done, last)), strict=True):
+            sums: list[Tensor] = []
+            for place, part in enumerate(parts):
+                photographs = part.to(runner.device, memory_format=torch.channels_last)
+                # Processes exchange gradients once a step, not once a part.
+                with nullcontext() if place == len(parts) - 1 else runner.no_sync(prepared):
+                    terms = criterion(prepared(photographs), photographs)
+                    runner.backward(terms["total"].mean() / len(parts))
+                sums.append(torch.stack([terms[name].detach().mean() for name in (*TERMS, "total")]))
+            values = runner.reduce(torch.stack(sums).mean(0), "mean").tolist()
+            rows.append([*values, float(method.param_groups[0]["lr"]), math.nan])
+            if not math.isfinite(values[-1]):
+                raise _lost(step, recipe, rows)
+            optimiser.step()
+            optimiser.zero_grad()
+            scheduler.step()
+            rows[-1][-1] = time.perf_counter() - clock
+            bar.update()
+            bar.set_postfix(total=f"{values[-1]:.3g}", refresh=False)
+            if callback is not None and main:
+                callback(Progress(step + 1, recipe.steps, dict(zip((*TERMS, "total"), values, strict=True)), stylise))
+            if (step + 1) % save_every == 0 or step + 1 == last:
+                keep()
+            clock = time.perf_counter()
+    runner.wait_for_everyone()
+    result = Transformer(recipe.architecture).eval()
+    result.load_state_dict({name: one.detach().cpu() for name, one in network.state_dict().items()})
+    return Trained(result, recipe, _table(rows), _all_skipped(runner, pictures), len(rows) >= recipe.steps)
+
+
+def _accelerator(precision: str, device: str) -> "Accelerator":
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, PartialState
+
+    # accelerate keeps one state a process and refuses another precision or device; a training is on its own here.
+    if not PartialState._shared_state or PartialState().num_processes == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    if device not in ("auto", "cpu"):
+        raise TransferError(f"Unknown device {device!r}; expected 'auto' or 'cpu', or hand over an accelerator.")
+    return Accelerator(cpu=device == "cpu", mixed_precision=precision)
+
+
+def _shares(recipe: Recipe, processes: int, process: int) -> list[range]:
+    """Places in the batch that this process computes, part by part; together the processes' first parts come first."""
+    each, left = divmod(recipe.batch, processes * recipe.accumulation)
+    if left:
+        raise TransferError(
+            f"A batch of {recipe.batch} cannot be shared by {processes} processes in {recipe.accumulation} parts each. "
+            f"Give a batch that is a multiple of {processes * recipe.accumulation}."
+        )
+    starts = [(part * processes + process) * each for part in range(recipe.accumulation)]
+    return [range(start, start + each) for start in starts]
+
+
+def _optimiser(
+    network: nn.Module, recipe: Recipe
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    method: torch.optim.Optimizer
+    if recipe.optimiser == "adam":
+        method = torch.optim.Adam(network.parameters(), recipe.learning_rate, recipe.betas, fused=True)
+    else:
+        method = torch.optim.SGD(network.parameters(), recipe.learning_rate, fused=True)
+
+    def factor(step: int) -> float:
+        return 1.0 if recipe.rate == "constant" else (1 + math.cos(math.pi * step / recipe.steps)) / 2
+
+    return method, torch.optim.lr_scheduler.LambdaLR(method, factor)
+
+
+def picture_digest(picture: Tensor) -> str:
+    """16 hex digits that tell this picture from any other."""
+    return hashlib.sha256(picture.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def _table(rows: list[list[float]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    table.insert(0, "step", range(1, len(rows) + 1))
+    return table
+
+
+def _lost(step: int, recipe: Recipe, rows: list[list[float]]) -> TransferError:
+    named = ", ".join(f"{name} {value:.4g}" for name, value in zip((*TERMS, "total"), rows[-1], strict=False))
+    error = TransferError(
+        f"The loss left the finite numbers at step {step + 1} of {recipe.steps}: {named}. The learning rate "
+        f"{recipe.learning_rate:g} of {recipe.optimiser} may be too large; lower it, or a weight. The history is on "
+        "this error as `.history`; the last checkpoint, if there is one, is as it was."
+    )
+    error.history, error.step = _table(rows), step
+    return error
+
+
+def _all_skipped(runner: Any, pictures: Photographs) -> dict[str, str]:
+    from accelerate.utils import gather_object
+
+    found = gather_object(list(pictures.skipped.items())) if runner.num_processes > 1 else pictures.skipped.items()
+    return dict(sorted(found))
+
+
+FORMAT = "stylerepro.training.train/1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after `step` steps.
+
+    settings: what the training was, name → value; only a training with the same settings may go on from here.
+    network, optimiser, scheduler: their state dictionaries. random: states of the random generators.
+    history: (step, columns), float64. The position in the data needs no entry: it follows from `step`.
+    """
+
+    settings: Mapping[str, str]
+    step: int
+    network: Mapping[str, Tensor]
+    optimiser: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    random: Mapping[str, Any]
+    history: Tensor
+
+
+def write(checkpoint: Checkpoint, path: str | Path) -> None:
+    """Write `checkpoint` under a temporary name, then rename it: a kill leaves the previous one in place."""
+    with atomic_path(path) as temporary:
+        torch.save({"format": FORMAT, **vars(checkpoint)}, temporary)
+
+
+def read(path: str | Path, settings: Mapping[str, str]) -> Checkpoint:
+    """The checkpoint at `path`, its tensors on the CPU.
+
+    Raises `TransferError` for a file that is damaged, is something else, or belongs to a training with other settings;
+    the message names those that differ.
+    """
+    name = Path(path).name
+    advice = "Give the name of another file, or remove it to start anew."
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TransferError(f"{name} cannot be read as a checkpoint ({reason}). {advice}") from error
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise TransferError(f"{name} is not a checkpoint of a training. {advice}")
+    try:
+        found = Checkpoint(**content)
+    except TypeError as error:
+        raise TransferError(f"{name} is not a whole checkpoint ({error}). {advice}") from error
+    different = [
+        f"{key} ({found.settings.get(key)} there, {settings.get(key)} now)"
+        for key in sorted(found.settings.keys() | settings.keys())
+        if found.settings.get(key) != settings.get(key)
+    ]
+    if different:
+        raise TransferError(
+            f"{name} is of a training with other settings: {', '.join(different)}. Train with those of the "
+            f"checkpoint to go on. {advice}"
+        )
+    return found
+
+
+def random_states() -> dict[str, Any]:
+    """States of PyTorch's random generators, of the CPU and of every GPU."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_random(states: Mapping[str, Any]) -> None:
+    """Set the random generators as `random_states` found them, as far as this machine has the same GPUs."""
+    torch.set_rng_state(states["cpu"])
+    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])

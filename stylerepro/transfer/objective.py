@@ -1,0 +1,218 @@
+"""What a transfer minimises: conventions made explicit, targets computed once, terms one value an image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stylerepro.errors import TransferError
+from stylerepro.networks.loss_network import LossNetwork
+from stylerepro.transfer import losses
+
+CONTENT_LAYERS = ("conv4_2",)
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+TERMS = ("content", "style", "tv")
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """How the loss terms are written. A weight means nothing without them, so every table shows them.
+
+    content, style, gram: kinds of `stylerepro.transfer.losses`. style_factor: divide the style loss by 4N²M².
+    tv_norm, tv_reduction: of the total variation. epsilon: Charbonnier's ε.
+    rectified: read `conv4_2` as `relu4_2`. pooling, scale: of the loss network.
+    """
+
+    content: str = "half_sum"
+    style: str = "squared"
+    gram: str = "none"
+    style_factor: bool = True
+    tv_norm: str = "l1"
+    tv_reduction: str = "sum"
+    epsilon: float = 1e-3
+    rectified: bool = True
+    pooling: str = "max"
+    scale: str = "native"
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "content": losses.CONTENT_KINDS,
+            "style": losses.STYLE_KINDS,
+            "gram": losses.GRAM_NORMALISATIONS,
+            "tv_norm": ("l1", "squared"),
+            "tv_reduction": ("sum", "mean"),
+            "pooling": ("max", "average"),
+            "scale": ("native", "unit"),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise TransferError(
+                    f"Unknown {name} {getattr(self, name)!r} among the conventions; expected one of "
+                    f"{', '.join(values)}."
+                )
+
+
+CONVENTIONS: Mapping[str, Conventions] = MappingProxyType(
+    {
+        # Documents 002 and 003 (section 2); Gatys et al. 2016: ½Σ for content, Σ/(4N²M²) for style.
+        "gatys": Conventions(),
+        # Document 003, section 3.3; Johnson et al. 2016: everything divided by CHW.
+        "johnson": Conventions(content="mean", gram="all", style_factor=False),
+        # All terms as means: what most PyTorch implementations do with `mse_loss`.
+        "means": Conventions(content="mean", style="mean", gram="all", style_factor=False, tv_reduction="mean"),
+        # Document 004, equations 3 and 5: norms, not squares.
+        "norms": Conventions(content="norm", style="norm", style_factor=False),
+        # Document 001, as written: sums of differences without a square.
+        "signed": Conventions(content="signed_sum", style="signed_sum", style_factor=False),
+    }
+)
+
+_SHORT: Mapping[str, dict[str, str | bool]] = MappingProxyType(
+    {
+        "native": {"scale": "native"},
+        "unit": {"scale": "unit"},
+        "conv": {"rectified": False},
+        "average": {"pooling": "average"},
+    }
+)
+
+
+def conventions(name: str | Conventions, **changes: str | float | bool) -> Conventions:
+    """A named set of conventions, with `changes`; an unknown name or field is a `TransferError`.
+
+    Short forms, for notebook parameters: `gatys/unit` is `conventions("gatys", scale="unit")`, `gatys/conv` reads
+    the features before the ReLU, `gatys/average` pools by averages; they can be joined: `gatys/unit/conv`.
+    """
+    if isinstance(name, str):
+        name, *short = name.split("/")
+        for one in short:
+            if one not in _SHORT:
+                raise TransferError(f"Unknown convention {one!r} behind {name!r}; expected one of {', '.join(_SHORT)}.")
+            changes = {**_SHORT[one], **changes}
+        if name not in CONVENTIONS:
+            raise TransferError(f"Unknown conventions {name!r}; expected one of {', '.join(CONVENTIONS)}.")
+        name = CONVENTIONS[name]
+    unknown = set(changes) - {one.name for one in fields(Conventions)}
+    if unknown:
+        raise TransferError(f"Conventions have no {', '.join(sorted(unknown))}; they have {', '.join(asdict(name))}.")
+    return replace(name, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class Objective:
+    """α·content + β·style + γ·TV over a batch of B settings.
+
+    content_targets: layer → features (B or 1, C, h, w). style_targets: layer → Gram (B or 1, C, C).
+    weights: term → (B,). layer_weights: content or style → layer → number. used: term → (B,) booleans on the CPU,
+    whether its weight is above zero.
+    """
+
+    network: LossNetwork
+    conventions: Conventions
+    content_targets: dict[str, Tensor]
+    style_targets: dict[str, Tensor]
+    weights: dict[str, Tensor]
+    layer_weights: dict[str, dict[str, float]]
+    used: dict[str, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Kept on the CPU: asking a GPU whether a weight is zero would wait for it at every evaluation.
+        self.used = {name: (weight > 0).cpu() for name, weight in self.weights.items()}
+
+    def terms(self, image: Tensor, settings: slice = slice(None)) -> dict[str, Tensor]:
+        """Unweighted content, style and tv of the images of `settings`, each of shape (images,)."""
+        how = self.conventions
+        features = self.network(image) if self.network.layers else {}
+        zero = image.new_zeros(len(image))
+        content = zero
+        for layer, weight in self.layer_weights["content"].items():
+            target = _rows(self.content_targets[layer], settings)
+            content = content + weight * losses.content_loss(features[layer], target, how.content, how.epsilon)
+        style = zero
+        for layer, weight in self.layer_weights["style"].items():
+            found = features[layer]
+            positions = found.shape[-2] * found.shape[-1] if how.style_factor else None
+            target = _rows(self.style_targets[layer], settings)
+            style = style + weight * losses.style_loss(
+                losses.gram(found, how.gram), target, how.style, positions, how.epsilon
+            )
+        # Where nothing asks for total variation it is still recorded, but costs no gradient.
+        if bool(self.used["tv"][settings].any()):
+            tv = losses.total_variation(image, how.tv_norm, how.tv_reduction)
+        else:
+            tv = losses.total_variation(image.detach(), how.tv_norm, how.tv_reduction)
+        return {"content": content, "style": style, "tv": tv.to(content.dtype)}
+
+    def total(self, terms: Mapping[str, Tensor], settings: slice = slice(None)) -> Tensor:
+        """Weighted sum of the terms, shape (images,)."""
+        # A weight of zero times a term that overflowed would be NaN: such a term is left out instead.
+        total = torch.zeros_like(terms["content"])
+        for name in TERMS:
+            if bool(self.used[name][settings].any()):
+                total = total + self.weights[name][settings] * terms[name]
+        return total
+
+
+def build_objective(
+    network: LossNetwork,
+    how: Conventions,
+    content: Tensor,
+    styles: Sequence[Tensor],
+    weights: dict[str, Tensor],
+    content_layers: Mapping[str, float],
+    style_layers: Mapping[str, float],
+    content_target: str = "content",
+) -> Objective:
+    """Compute the targets once.
+
+    content: (B or 1, 3, H, W); styles: one or B tensors (1, 3, h, w), of any size.
+    content_target: "content", or "style" for the slip of documents 000 and 001, whose content loss compares with the
+    *style* image (brought to the content's size, since features are compared position by position).
+    """
+    if content_target not in ("content", "style"):
+        raise TransferError(f"Unknown content_target {content_target!r}; expected 'content' or 'style'.")
+    if how.gram == "none" and any(style.shape[-2:] != content.shape[-2:] for style in styles):
+        raise TransferError(
+            f"With gram='none' the Gram matrices of a style of {_sizes(styles)} px and of a content of "
+            f"{_sizes([content])} px cannot be compared, since each sums over its own positions. "
+            "Give both the same size, or use gram='positions' or 'all'."
+        )
+    target_image = content
+    if content_target == "style":
+        size = content.shape[-2:]
+        target_image = torch.cat(
+            [functional.interpolate(s, size, mode="bicubic", antialias=True).clamp(0, 1) for s in styles]
+        )
+    missing = [layer for layer in [*content_layers, *style_layers] if layer not in network.layers]
+    if missing:
+        raise TransferError(
+            f"The loss network was made with layers {', '.join(network.layers)}, but the losses need "
+            f"{', '.join(missing)} too. Make it with all of them, or pass its name instead."
+        )
+    with torch.no_grad():
+        content_targets: dict[str, Tensor] = {}
+        if content_layers:
+            found = [network(picture[None]) for picture in target_image]
+            content_targets = {layer: torch.cat([f[layer] for f in found]) for layer in content_layers}
+        style_targets: dict[str, Tensor] = {}
+        if style_layers:
+            described = [network(style) for style in styles]
+            style_targets = {
+                layer: torch.cat([losses.gram(features[layer], how.gram) for features in described])
+                for layer in style_layers
+            }
+    return Objective(
+        network, how, content_targets, style_targets, weights,
+        {"content": dict(content_layers), "style": dict(style_layers)},
+    )  # fmt: skip
+
+
+def _rows(targets: Tensor, settings: slice) -> Tensor:
+    return targets if len(targets) == 1 else targets[settings]
+
+
+def _sizes(pictures: Sequence[Tensor]) -> str:
+    return ", ".join(f"{p.shape[-1]}×{p.shape[-2]}" for p in pictures)

@@ -1,0 +1,203 @@
+"""Style transfer by optimising the image itself: gradient descent, Adam, L-BFGS; one setting or a batch of settings.
+
+    from stylerepro.transfer import transfer
+    result = transfer(images.read("astronaut", 256), images.read("swirls", 256), iterations=200)
+    images.write(result.image, "out.png")
+
+The algorithm reads from top to bottom in `transfer`; `optimisers.py` holds the three ways of taking a step.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from stylerepro.errors import TransferError
+from stylerepro.networks.loss_network import LossNetwork, layer_names, pick_device
+from stylerepro.transfer.history import Progress
+from stylerepro.transfer.objective import CONTENT_LAYERS, STYLE_LAYERS, TERMS, Conventions, build_objective, conventions
+from stylerepro.transfer.optimisers import LEARNING_RATES, Descent, minimise
+
+__all__ = ["Progress", "Result", "transfer"]
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a transfer made.
+
+    image: (B, 3, H, W), on the CPU, one image a setting.
+    history: one row a setting and step. Columns: setting, step, evaluations (of the loss, so far), content, style, tv
+    (unweighted), total (weighted), seconds (of this step, over all settings of the batch), share_content,
+    share_style, share_tv: each weighted term's share of the gradient norm, ‖g_i‖ / Σ_j ‖g_j‖, at the first, middle
+    and last row of a setting, empty elsewhere. Row `step` k describes the image after k steps; the last row describes
+    `image` itself.
+    stopped: why, one entry a setting. evaluations: of the loss with its gradient, for the whole batch.
+    seconds: of optimisation, targets and shares left out.
+    """
+
+    image: Tensor
+    history: pd.DataFrame
+    stopped: tuple[str, ...]
+    evaluations: int
+    seconds: float
+
+
+def transfer(
+    content: Tensor,
+    style: Tensor | Sequence[Tensor],
+    *,
+    network: str | LossNetwork = "default",
+    content_weight: float | Sequence[float] = 1.0,
+    style_weight: float | Sequence[float] = 30.0,
+    tv_weight: float | Sequence[float] = 0.0,
+    content_layers: Sequence[str] | Mapping[str, float] = CONTENT_LAYERS,
+    style_layers: Sequence[str] | Mapping[str, float] = STYLE_LAYERS,
+    convention: str | Conventions = "johnson/unit",
+    content_target: str = "content",
+    start: str | Tensor = "content",
+    optimiser: str = "adam",
+    learning_rate: float | None = None,
+    iterations: int = 300,
+    clamp: str = "end",
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "float32",
+    chunk: int | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    progress: bool = False,
+) -> Result:
+    """Give `content` the style of `style` (Gatys et al. 2016; documents 000 to 004).
+
+    content: (B or 1, 3, H, W), sRGB in [0, 1]. style: the same, or a list of (1, 3, h, w) of any sizes.
+    Pictures and weights with B entries make a *batch of settings*: B independent problems solved as one, with the
+    results that separate runs give. Everything of length 1 is shared.
+
+    content_weight, style_weight, tv_weight: α, β, γ, on the terms as `convention` writes them.
+    content_layers, style_layers: names as in the documents (`conv4_2`), read as rectified features where the
+    convention says so; a mapping gives each layer its weight. A sequence weighs layers equally: content layers 1 each,
+    style layers so that they add up to 1 (document 003: 0.2 each of five).
+    convention: a name of `stylerepro.transfer.objective.CONVENTIONS`, alone or with the features' scale (`gatys/unit`),
+    or a `Conventions`. The default weighs terms alike on every network. Where `network` is a ready
+    `LossNetwork`, its own pooling and scale hold.
+    content_target: "content", or "style" (the slip of documents 000 and 001).
+    start: "content", "style", "noise" (uniform in [0, 1], from `seed`) or images (B or 1, 3, H, W).
+    optimiser: "gradient_descent", "adam" or "lbfgs"; learning_rate: None takes `LEARNING_RATES`, which has none for
+    gradient descent, whose step scales with the loss. L-BFGS takes the settings of a batch in turn, each with its own
+    history and line search.
+    iterations: steps for gradient descent and Adam, evaluations of the loss for L-BFGS.
+    clamp: to [0, 1], "never", each "step" (for L-BFGS each evaluation, which bends the line that its search goes along:
+    it may stall, and `stopped` then says "converged") or at the "end".
+    device: "auto", "cpu", "cuda", "mps"; dtype: "float32", "float64", or "bfloat16" for the network alone.
+    chunk: settings evaluated at once, to fit memory or cache; None chooses. It does not change the result.
+    callback: called with a `Progress` after every evaluation; progress: show a bar.
+
+    Raises `TransferError` for settings that do not fit together, and when a loss leaves the finite numbers: the error
+    says at which step and with which losses, and carries the last good `image` and the `history` so far.
+    """
+    how = conventions(convention)
+    place, number = pick_device(device), _dtype(dtype)
+    work = torch.float32 if number == torch.bfloat16 else number
+    styles = [style[i : i + 1] for i in range(len(style))] if isinstance(style, Tensor) else list(style)
+    styles = [one.to(place, work) for one in styles]
+    content = content.to(place, work)
+    settings = _count_settings(content, styles, start, (content_weight, style_weight, tv_weight))
+
+    content_map = _layer_weights(content_layers, how.rectified, each=1.0)
+    style_map = _layer_weights(style_layers, how.rectified, each=1.0 / max(len(style_layers), 1))
+    if isinstance(network, str):
+        asked = list(dict.fromkeys([*content_map, *style_map]))
+        network = LossNetwork(
+            network, asked, pooling=how.pooling, scale=how.scale, device=place, dtype=number
+        )  # fmt: skip
+    weights = {
+        name: _weights(name, given, settings, content)
+        for name, given in zip(TERMS, (content_weight, style_weight, tv_weight), strict=True)
+    }
+    objective = build_objective(network, how, content, styles, weights, content_map, style_map, content_target)
+    image = _starting_image(start, content, styles, settings, seed)
+    descent = Descent(
+        optimiser=optimiser,
+        learning_rate=LEARNING_RATES.get(optimiser, math.nan) if learning_rate is None else learning_rate,
+        iterations=iterations,
+        clamp=clamp,
+        chunk=chunk,
+    )
+    outcome = minimise(objective, image, descent, callback=callback, progress=progress)
+    return Result(
+        image=outcome.image.cpu(),
+        history=outcome.history,
+        stopped=outcome.stopped,
+        evaluations=outcome.evaluations,
+        seconds=outcome.seconds,
+    )
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise TransferError(f"Unknown dtype {name!r}; expected one of {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
+def _count_settings(
+    content: Tensor, styles: Sequence[Tensor], start: str | Tensor, weights: Sequence[float | Sequence[float]]
+) -> int:
+    """B, the number of settings: every length is 1 or B."""
+    lengths = {
+        "content": len(content),
+        "style": len(styles),
+        "start": len(start) if isinstance(start, Tensor) else 1,
+        **{f"{name}_weight": len(w) if isinstance(w, Sequence) else 1 for name, w in zip(TERMS, weights, strict=True)},
+    }
+    for name, picture in [("content", content), *(("style", s) for s in styles)]:
+        if picture.ndim != 4 or picture.shape[1] != 3:
+            raise TransferError(f"{name} must be (N, 3, H, W) in [0, 1], got shape {tuple(picture.shape)}.")
+    settings = max(lengths.values())
+    odd = {name: length for name, length in lengths.items() if length not in (1, settings)}
+    if odd or 0 in lengths.values():
+        raise TransferError(
+            f"A batch of settings needs lengths of 1 or {settings}; got "
+            + ", ".join(f"{name}: {length}" for name, length in lengths.items())
+            + "."
+        )
+    return settings
+
+
+def _layer_weights(layers: Sequence[str] | Mapping[str, float], rectified: bool, each: float) -> dict[str, float]:
+    given = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, each)
+    return dict(zip(layer_names(list(given), rectified), given.values(), strict=True))
+
+
+def _weights(name: str, given: float | Sequence[float], settings: int, like: Tensor) -> Tensor:
+    weights = torch.as_tensor(given, device=like.device, dtype=like.dtype).reshape(-1).expand(settings)
+    if not bool(torch.isfinite(weights).all()) or bool((weights < 0).any()):
+        raise TransferError(f"{name}_weight must be finite and not negative, got {given}.")
+    return weights
+
+
+def _starting_image(start: str | Tensor, content: Tensor, styles: Sequence[Tensor], settings: int, seed: int) -> Tensor:
+    if isinstance(start, Tensor):
+        image = start.to(content)
+    elif start == "content":
+        image = content
+    elif start == "style":
+        size = content.shape[-2:]
+        image = torch.cat(
+            [torch.nn.functional.interpolate(s, size, mode="bicubic", antialias=True).clamp(0, 1) for s in styles]
+        )
+    elif start == "noise":
+        # Drawn on the CPU in float32, so that a seed means the same image on every device and dtype.
+        shape = (1, *content.shape[1:])
+        image = torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(content)
+    else:
+        raise TransferError(f"Unknown start {start!r}; expected 'content', 'style', 'noise' or an image tensor.")
+    if image.shape[1:] != content.shape[1:]:
+        raise TransferError(
+            f"The starting image is {tuple(image.shape)}, the content {tuple(content.shape)}: they need the same "
+            "channels, height and width."
+        )
+    return image.expand(settings, *content.shape[1:]).clone(memory_format=torch.contiguous_format)

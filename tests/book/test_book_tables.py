@@ -1,0 +1,152 @@
+"""What a build does to tables, figures and formulas before a browser sees them: a script of a module, cells, words."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import itables
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from docutils import nodes
+
+from stylerepro.book import alternatives
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def extension(name):
+    """A module of the book's `_ext`, which Sphinx alone imports by name."""
+    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return extension("tables")
+
+
+@pytest.mark.parametrize("formula", [r"\tfrac12\sum x", r"\tfrac 1 2 \sum x", r"\tfrac{1}{2}\sum x"])
+def test_a_fraction_takes_one_digit_each_as_tex_has_it(formula):
+    """Docutils alone reads the first as twelve over a sum."""
+    made = extension("mathml").translate(nodes.math("", formula), as_block=False)
+    assert re.sub(r"\s", "", made.split("<mfrac")[1].split("</mfrac>")[0]).endswith("<mn>1</mn><mn>2</mn>")
+
+
+def texts(html):
+    """The rows of a table: a list of (text, class names) a row, heads first."""
+    soup = BeautifulSoup(html, "html.parser")
+    return [[cell.get_text().strip() for cell in row.find_all(["th", "td"])] for row in soup.find_all("tr")]
+
+
+def test_a_module_becomes_a_script_and_keeps_its_text(tables):
+    script = tables.as_script("var a=1,b=2;export{a as One,b as default};\n// end", "Two")
+    assert "export" not in script
+    assert script.startswith("(function () {")
+    assert "var a=1,b=2;" in script
+    assert "window.Two = b;" in script
+
+
+def test_the_installed_bundle_is_one_that_can_be_loaded(tables):
+    bundle = Path(itables.__file__).parent / "html" / "dt_bundle.js"
+    script = tables.as_script(bundle.read_text(encoding="utf-8"), "DataTable")
+    assert re.search(r"window\.DataTable = [\w$]+;", script)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["var a=1;", "export{a as One};", "export{a as default};export{b as B};", 'import{x}from"y";export{x as default}'],
+)  # fmt: skip
+def test_another_kind_of_module_is_refused(tables, module):
+    with pytest.raises(ValueError, match="expected"):
+        tables.as_script(module, "Two")
+
+
+def test_labels_of_rows_are_repeated_and_blank_header_cells_gone(tables):
+    index = pd.MultiIndex.from_product([["b", "a"], [1, 2]], names=["group", "n"])
+    frame = pd.DataFrame({"x": [1, 2, 3, 4], "y": [5, 6, 7, 8]}, index=index)
+    for html in (frame.style.to_html(), frame.to_html()):
+        tidied = tables.tidied(html)
+        assert texts(tidied)[0] == ["group", "n", "x", "y"]
+        assert [row[:2] for row in texts(tidied)[1:]] == [["b", "1"], ["b", "2"], ["a", "1"], ["a", "2"]]
+        assert "rowspan" not in tidied
+        assert tidied.count("repeated") == 2
+        assert texts(tables.tidied(tidied)) == texts(tidied)
+
+
+def test_a_header_of_two_levels_keeps_the_label_above_several_columns(tables):
+    columns = pd.MultiIndex.from_tuples([("error", "mean"), ("error", "max"), ("time", "")], names=["", ""])
+    frame = pd.DataFrame([[1, 2, 3]], index=pd.Index(["r"], name="reading"), columns=columns)
+    soup = BeautifulSoup(tables.tidied(frame.style.to_html()), "html.parser")
+    heads = [[(th.get_text().strip(), th.get("colspan"), th.get("rowspan")) for th in row.find_all("th")]
+             for row in soup.thead.find_all("tr")]  # fmt: skip
+    assert heads == [
+        [("reading", None, "2"), ("error", "2", None), ("time", None, "2")],
+        [("mean", None, None), ("max", None, None)],
+    ]
+
+
+def test_ids_stay_unique_and_colours_of_cells_with_their_cell(tables):
+    index = pd.MultiIndex.from_product([["b"], [1, 2]])
+    styled = pd.DataFrame({"x": [1, 2]}, index=index).style.map(lambda x: "background: #fff" if x == 2 else None)
+    soup = BeautifulSoup(tables.tidied(styled.to_html()), "html.parser")
+    ids = [one["id"] for one in soup.find_all(id=True)]
+    assert len(ids) == len(set(ids))
+    coloured = re.search(r"#(\S+) \{\s*background: #fff", soup.style.get_text())[1]
+    assert soup.find(id=coloured).get_text() == "2"
+
+
+def test_a_table_that_does_not_add_up_stays_as_it_is(tables):
+    uneven = "<table><tbody><tr><td rowspan='2'>a</td><td>b</td></tr><tr></tr></tbody></table>"
+    assert texts(tables.tidied(uneven)) == [["a", "b"], []]
+    assert 'rowspan="2"' in tables.tidied(uneven)
+
+
+def cell(kind, source, *figures):
+    outputs = [
+        {"output_type": "display_data", "data": {"image/jpeg": "", "text/plain": f"<Figure with {axes} Axes>"}}
+        for axes in figures
+    ]
+    return {"cell_type": kind, "source": source, "metadata": {}} | ({"outputs": outputs} if kind == "code" else {})
+
+
+def words(*cells):
+    """What the pictures of the last cell say."""
+    alternatives.describe(cells)
+    return cells[-1]["metadata"].get("alternatives")
+
+
+def test_a_figure_is_described_by_its_heading_its_text_and_its_labels():
+    text = cell(
+        "markdown", "# Title\n\n## How *fast*\n\nOne line a [pair](x.md), with $\\gamma$. The rest is not said."
+    )
+    code = """figure, axes = plt.subplots(1, 2)
+labels = {"mse": "error", "ssim": "likeness"}
+for axis, (column, label) in zip(axes, labels.items(), strict=True):
+    axis.set(xlabel=f"size, {unit}", ylabel=label, title=f"{unknown} px")
+figure.suptitle("On compact")"""
+    (said,) = words(cell("code", 'unit: str = "px"'), text, cell("code", code, 2))
+    assert said.startswith("How fast: figure, 2 panels. One line a pair, with gamma. On compact. ")
+    assert said.endswith(" Across: size, px. Upwards: error; likeness.")
+
+
+def test_figures_of_one_cell_have_each_their_own_words():
+    code = """curve, axis = plt.subplots()
+axis.set(xlabel="step")
+grid = plots.picture_grid(rows, ["photograph", *more], ["coffee"])"""
+    first, second = words(cell("markdown", "## To the eye"), cell("code", code, 1, 3))
+    assert first == "To the eye: figure 1 of 2. Across: step."
+    assert second == "To the eye: figure 2 of 2, 3 panels. Columns: photograph; …. Rows: coffee."
+
+
+def test_what_is_no_figure_is_left_alone_and_what_cannot_be_parsed_has_its_heading():
+    assert words(cell("markdown", "# One"), cell("code", "plt.title('x')")) is None
+    assert words(cell("markdown", "# One"), cell("code", "not python (", 1)) == ["One: figure."]
+
+
+def test_a_long_text_is_cut_at_a_word():
+    (text,) = words(cell("markdown", "# One\n\n" + "word " * 300), cell("code", "1", 1))
+    assert len(text) < 420
+    assert text.endswith("word …")

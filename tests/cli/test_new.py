@@ -1,0 +1,205 @@
+"""`stylerepro new`: two files that run, and stand in list, ledger and book; and the claims that they declare."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+import toy
+import yaml
+from small_book import copy_book
+
+from stylerepro.cli import new
+from stylerepro.errors import ClaimError, RunError
+from stylerepro.ledger import claims, standing
+from stylerepro.ledger.selection import NOT_TESTED, TREND_ONLY
+from stylerepro.runs import experiments
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN_CLAIM = {
+    "id": "mine.1", "quote": "It is so.", "place": "a guess", "statement": "The value is small.", "why": "A bound.",
+    "tolerance": {"absolute": 0.1},
+    "rule": {"kind": "threshold", "name": "value", "column": "value", "at_most": 5.0, "units": ["name"]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of the real notebooks, without runs."""
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    (tmp_path / "stylerepro").symlink_to(ROOT / "stylerepro")
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", experiments.names())
+def test_every_experiment_can_be_begun_from(project, source):
+    before = {path: path.read_bytes() for path in (project / "notebooks").iterdir()}
+    made = new.begin("mine", source)
+    assert {path: path.read_bytes() for path in before} == before, "no other file is touched"
+    assert {path.name for path in (project / "notebooks").iterdir()} - {path.name for path in before} == {
+        "mine.ipynb", "mine.yaml"
+    }  # fmt: skip
+    original = experiments.load(source)
+    assert (made.document, made.claims) == ("own", ("mine.1",))
+    for same in ("parameters", "columns", "history_columns", "profiles", "explore", "hardware"):
+        assert getattr(made, same) == getattr(original, same), same
+    claim = claims.load_ledger().claim("mine.1")
+    assert (claim.experiment, claim.document) == ("mine", "own")
+    told = nbformat.read(made.notebook, as_version=4).cells
+    assert told[0].source.startswith(f"# {made.title}\n")
+    assert not [cell for cell in told if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
+
+
+def test_a_copy_has_no_outputs(project):
+    odd = toy.add(project, "odd")
+    notebook = nbformat.read(odd, as_version=4)
+    notebook.cells[1].outputs, notebook.cells[1].execution_count = [nbformat.v4.new_output("stream", text="x")], 3
+    nbformat.write(notebook, odd)
+    copied = nbformat.read(new.begin("mine", "odd").notebook, as_version=4)
+    assert [cell for cell in notebook.cells if cell.get("outputs")]
+    assert not [cell for cell in copied.cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+def test_a_new_ablation_keeps_the_rule_it_began_with(project):
+    new.begin("mine", "tv_sweep", 'Smooth: "very"')
+    ledger = claims.load_ledger()
+    mine, was = ledger.claim("mine.1").rule, ledger.claim("003.1").rule
+    assert repr(mine).replace("'experiment': 'mine'", "'experiment': 'tv_sweep'") == repr(was)
+    assert experiments.load("mine").title == 'Smooth: "very"'
+    assert "# " in (project / "notebooks/mine.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "message"),
+    [
+        ("Mine", "tv_sweep", "cannot name an experiment"),
+        ("2nd", "tv_sweep", "cannot name an experiment"),
+        ("../mine", "tv_sweep", "cannot name an experiment"),
+        ("pooling", "tv_sweep", "is an experiment pooling already"),
+        ("mine", "tv_swep", "Did you mean 'tv_sweep'"),
+        ("mine", "odd", "one cell with results.begin"),
+    ],
+)
+def test_what_cannot_be_begun_leaves_nothing(project, name, source, message):
+    odd = toy.add(project, "odd")
+    odd.write_text(odd.read_text(encoding="utf-8").replace("results.begin('odd'", "results.begin(NAME"))
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=message):
+        new.begin(name, source)
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("the disk is full")])
+def test_what_is_interrupted_leaves_nothing(project, monkeypatch, error):
+    def interrupted(name):
+        assert (project / "notebooks/mine.ipynb").exists()
+        raise error
+
+    before = {path for path in project.rglob("*") if path.is_file()}
+    monkeypatch.setattr(new, "_sidecar", lambda *words: interrupted("mine"))
+    with pytest.raises(error if isinstance(error, type) else type(error)):
+        new.begin("mine", "tv_sweep")
+    assert {path for path in project.rglob("*") if path.is_file()} == before
+
+
+def own(project, *contents):
+    """The toy experiment `mine`, which declares claims of its own."""
+    sidecar = yaml.safe_load(toy.SIDECAR) | {"document": "own", "claims": list(contents)}
+    toy.add(project, "mine", sidecar=yaml.safe_dump(sidecar))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": "mine.2"}, "'mine.2' stands where 'mine.1' should"),
+        ({"quote": ""}, "mine.1 needs quote"),
+        ({"verdict": "reproduced"}, "computed from tables and never typed"),
+        ({"rule": {**OWN_CLAIM["rule"], "column": "valeu"}}, "Did you mean 'value'"),
+        ({"tolerance": None}, "mine.1"),
+    ],
+)
+def test_an_own_claim_is_checked_like_a_documents(project, change, message):
+    own(project, OWN_CLAIM | change)
+    with pytest.raises(ClaimError, match=message):
+        claims.load_ledger()
+
+
+@pytest.mark.parametrize(
+    ("document", "listed"), [("003", [OWN_CLAIM]), ("own", ["003.1"]), ("methods", [OWN_CLAIM]), ("ours", [])]
+)
+def test_a_document_and_its_claims_belong_together(project, document, listed):
+    sidecar = yaml.safe_load(toy.SIDECAR) | {"document": document, "claims": listed}
+    toy.add(project, "mine", sidecar=yaml.safe_dump(sidecar))
+    with pytest.raises(RunError, match=r"mine\.yaml"):
+        experiments.load("mine")
+
+
+def test_own_claims_are_judged_and_not_counted_among_those_of_the_documents(project):
+    own(project, OWN_CLAIM, {**OWN_CLAIM, "id": "mine.2"})
+    ledger = claims.load_ledger()
+    table = standing.judged(ledger, resamples=10, root=project / "nowhere")
+    mine = table[table["experiment"] == "mine"]
+    assert mine["id"].tolist() == ["mine.1", "mine.2"]
+    assert set(mine["verdict"]) == {NOT_TESTED}
+    all_ = re.search(r"\| \*\*all\*\* \|(.*)\|", standing.counts(ledger, table))[1]
+    assert sum(map(int, all_.split("|"))) == 32
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Root of the real notebooks' project and what `new` made of it, changed, run in `smoke`, and its book."""
+    root = tmp_path_factory.mktemp("new")
+    shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    (root / "stylerepro").symlink_to(ROOT / "stylerepro")
+    copy_book(root)
+    environment = {**os.environ, "STYLEREPRO_ROOT": str(root), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+
+    def command(*words, code=0):
+        line = [sys.executable, "-m", "stylerepro.cli.main", *words]
+        done = subprocess.run(line, env=environment, cwd=root, capture_output=True, text=True, check=False, timeout=400)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    told = command("new", "mine", "--from", "tv_sweep", "--title", "Smoother still")
+    sidecar = root / "notebooks/mine.yaml"
+    text = sidecar.read_text(encoding="utf-8")
+    sidecar.write_text(text.replace("    iterations: 4\n", "    iterations: 6\n    gammas: [0.0, 33.0, 66.0]\n"))
+    command("run", "mine", "--profile", "smoke")
+    return root, told, command
+
+
+def test_a_new_ablation_runs_with_a_changed_parameter_and_is_listed(made):
+    root, told, command = made
+    assert "notebooks/mine.yaml" in told
+    assert "Smoother still" in command("list")
+    [run] = (root / "results/runs/mine").glob("smoke-*")
+    assert "33.0" in (run / "metrics.csv").read_text(encoding="utf-8")
+
+
+def test_a_new_ablation_is_in_the_ledger(made):
+    root, _, command = made
+    command("claims", "--profile", "smoke", "-o", "ledger.csv", code=1)  # the other experiments have not been run
+    row = pd.read_csv(root / "ledger.csv").set_index("id").loc["mine.1"]
+    assert (row["document"], row["experiment"]) == ("own", "mine")
+    assert row["verdict"] == TREND_ONLY, "one pair of pictures"
+    assert "gamma 10" in row["reason"], "the values that the rule asks for are not those of the sweep"
+
+
+def test_a_new_ablation_is_in_the_book(made):
+    root, _, command = made
+    command("book", "--profile", "smoke")
+    html = root / "book/_build/html"
+    page = (html / "experiments/mine.html").read_text(encoding="utf-8")
+    assert "Smoother still" in page
+    assert "66" in page
+    chapter = (html / "documents/own.html").read_text(encoding="utf-8")
+    assert 'id="claim-mine-1"' in chapter
+    assert "experiments/mine.html" in chapter
+    assert "documents/own.html#claim-mine-1" in (html / "ledger.html").read_text(encoding="utf-8")
+    assert "Smoother still" in (html / "index.html").read_text(encoding="utf-8")

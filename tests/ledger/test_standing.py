@@ -1,0 +1,213 @@
+"""How the claims stand: own runs beside the committed ones, what is missing, the summary and the README's block."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+import yaml
+from rich.console import Console
+
+from stylerepro.cli import display
+from stylerepro.errors import ClaimError
+from stylerepro.ledger import claims, standing
+from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
+
+RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean", "within": [0.4, 0.6]}
+RULE |= {"where": {"n": 1}, "loosely": [0.2, 0.8]}
+CLAIM = {
+    "quote": "It is 0.5.",
+    "place": "p. 1",
+    "number": 0.5,
+    "unit": "px",
+    "statement": "It is a half.",
+    "why": "So.",
+}
+CLAIM |= {"experiment": "ran", "tolerance": {"absolute": 0.1}}
+LEDGER = {
+    "document": {"id": "000", "title": "A title", "authors": [], "institution": None, "year": None, "link": None},
+    "finding": {"claim": "000.1", "written_for": REPRODUCED, "text": "Stated: {number}; measured: {value}."},
+    "claims": [
+        {**CLAIM, "id": "000.1", "rule": RULE},
+        {**CLAIM, "id": "000.2", "rule": {**RULE, "where": {"n": 2}}},
+        {**CLAIM, "id": "000.3", "rule": {**RULE, "where": {"n": 3}}, "tolerance": {"relative": 0.5}},
+    ],
+}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    keep(tmp_path / "results/reference/ran", "reference", {1: 0.5, 2: 0.9})
+    return tmp_path
+
+
+@pytest.fixture
+def ledger(project):
+    (project / "ledger").mkdir()
+    (project / "ledger/000.yaml").write_text(yaml.safe_dump(LEDGER, sort_keys=False))
+    return claims.load_ledger(project / "ledger", {"ran": ["n", "error"]})
+
+
+def keep(folder, profile, errors, start="2026-11-21T10:00:00+00:00"):
+    """A run's folder with a table of n and error."""
+    folder.mkdir(parents=True)
+    lines = [f"{n},{error}" for n, error in errors.items()]
+    (folder / "metrics.csv").write_text("\n".join(["n,error", *lines, ""]))
+    record = {"experiment": "ran", "profile": profile, "status": "completed", "start": start, "seconds": 12.0}
+    record |= {
+        "columns": {"metrics": {"n": "int", "error": "float"}, "history": {}},
+        "parameters": {"profile": profile},
+    }
+    record |= {"fingerprint": {"digest": "c0ffee" * 10, "components": {}}, "networks": {"compact": "ab"}}
+    record |= {"commit": {"sha": "0123456789", "dirty": True}}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def column(table, name):
+    return [row[name] for row in standing.rows(table)]
+
+
+def test_committed_runs_are_judged_with_the_record_behind_each(ledger):
+    table = standing.judged(ledger)
+    assert list(table.columns) == [*claims.COLUMNS, "profile"]
+    assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
+    assert column(table, "runs")[0] == [
+        {
+            "experiment": "ran", "profile": "reference", "run": "ran", "folder": "results/reference/ran",
+            "networks": ["compact"], "commit": "0123456789", "dirty": True, "start": "2026-11-21T10:00:00+00:00",
+            "seconds": 12.0,
+        }
+    ]  # fmt: skip
+    assert column(table, "runs")[2] == []
+    assert column(table, "n") == [1, 1, None]
+    assert column(table, "value") == [0.5, 0.9, None]
+    with pytest.raises(ClaimError, match="Did you mean 'laptop'"):
+        standing.judged(ledger, "labtop")
+
+
+def test_what_reference_runs_leave_untested_is_judged_on_runs_of_paper(ledger, project):
+    keep(project / "results/reference/ran-paper", "paper", {1: 9.0, 3: 0.5})
+    table = standing.judged(ledger)
+    assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, REPRODUCED]
+    assert column(table, "profile") == ["reference", "reference", "paper"]
+    assert column(table, "runs")[2][0]["run"] == "ran-paper"
+    assert column(standing.judged(ledger, "laptop"), "verdict") == [NOT_TESTED] * 3
+
+
+def test_yours_stands_beside_the_reference_and_is_marked_beyond_the_tolerance(ledger, project):
+    keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45, 2: 0.75, 3: 0.5})
+    table = standing.compare(ledger, "laptop")
+    assert column(table, "reference") == [0.5, 0.9, None]
+    assert column(table, "yours") == [0.45, 0.75, 0.5]
+    assert column(table, "agrees") == [True, False, None], "nothing to compare the third with"
+    assert column(table, "verdict") == [REPRODUCED, TREND_ONLY, REPRODUCED]
+    assert column(table, "reference_verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
+    assert [run["folder"] for runs in column(table, "runs") for run in runs] == ["results/runs/ran/laptop-1"] * 3
+    assert standing.disagreements(table) == ["000.2: 0.75 is not within ±0.1 of 0.9"]
+    assert standing.missing(table) == []
+
+
+def test_the_newest_own_run_counts(ledger, project):
+    keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45}, "2026-11-22T10:00:00+00:00")
+    keep(project / "results/runs/ran/laptop-2", "laptop", {1: 0.55}, "2026-11-23T10:00:00+00:00")
+    assert column(standing.compare(ledger, "laptop"), "yours") == [0.55, None, None]
+
+
+def test_without_own_runs_the_committed_ones_stand_and_yours_is_empty(ledger):
+    table = standing.compare(ledger)
+    assert column(table, "yours") == column(table, "agrees") == [None, None, None]
+    assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
+    assert standing.missing(table) == ["000.3: no rows of ran with n 3"]
+    laptop = standing.compare(ledger, "laptop")
+    assert column(laptop, "reference") == [0.5, 0.9, None]
+    assert standing.missing(laptop) == ["000.1, 000.2, 000.3: ran has not been run"]
+
+
+def test_own_reference_runs_stand_before_the_committed_ones_where_they_test_the_claim(ledger, project):
+    keep(project / "results/runs/ran/reference-1", "reference", {1: 0.7})
+    table = standing.compare(ledger)
+    assert column(table, "value") == [0.7, 0.9, None]
+    assert column(table, "agrees") == [False, None, None]
+    assert column(table, "verdict") == [TREND_ONLY, NOT_REPRODUCED, NOT_TESTED]
+
+
+def test_the_table_fits_a_terminal_and_shows_the_mark(ledger, project):
+    keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45, 2: 0.75})
+    rows = standing.rows(standing.compare(ledger, "laptop"))
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(display.verdicts_table(rows))
+    lines = console.export_text().splitlines()
+    heads = ("document", "reference", "yours", "effect", "interval", "runs", "n", "network", "profile", "verdict")
+    assert " ".join(lines[0].split()) == f"id {' '.join(heads)} claim"
+    assert " ".join(lines[1].split()) == "000.1 0.5 px 0.5 0.45 1 1 laptop reproduced It is a half."
+    assert " ".join(lines[2].split()) == "000.2 0.5 px 0.9 ≠ 0.75 1 1 laptop trend only It is a half."
+    assert max(map(len, lines)) <= 120
+    console.print(display.verdicts_table(rows, long=True))
+    assert "0.75, 0.75 to 0.75 over 1 rows" in console.export_text()
+
+
+def test_effects_intervals_networks_and_ranges_have_cells_of_their_own(ledger):
+    first = standing.rows(standing.compare(ledger))[0]
+    pairs = {
+        "kind": "difference",
+        "low": -0.0224,
+        "high": 1234.5,
+        "effect": float("-inf"),
+        "n": 8,
+        "number": (1.5, 2.0),
+    }
+    row = first | pairs | {"networks": {"compact": REPRODUCED, "vgg16": NOT_TESTED, "vgg19-16x": TREND_ONLY}}
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(display.verdicts_table([row, first | {"low": 0.25, "high": 0.75}]))
+    text = " ".join(console.export_text().split())
+    for shown in ("1.5 and 2 px", "[−0.0224, 1234]", "−∞", " 8 compact", "vgg19-16x", "0.25 … 0.75"):
+        assert shown in text
+    assert "vgg16" not in text.replace("vgg19-16x", ""), "it did not test the claim"
+
+
+def test_the_csv_holds_everything_and_nested_cells_are_json(ledger):
+    table = standing.plain(standing.compare(ledger))
+    assert json.loads(table.loc[0, "runs"])[0]["folder"] == "results/reference/ran"
+    assert json.loads(table.loc[0, "parts"])[0]["name"] == "error"
+    endless = pd.DataFrame({"parts": [[{"effect": float("-inf"), "n": 3}]]})
+    assert json.loads(standing.plain(endless).loc[0, "parts"], parse_constant=pytest.fail) == [
+        {"effect": "-inf", "n": 3}
+    ]
+
+
+def test_the_summary_counts_and_tells_what_surprises(ledger):
+    text = standing.summary(ledger, standing.judged(ledger), link=lambda id: f"[{id}](ledger.md)")
+    assert text.splitlines() == [
+        "| document | reproduced | trend only | not reproduced | not tested |",
+        "|---|---|---|---|---|",
+        "| 000: A title | 1 | 0 | 1 | 1 |",
+        "| **all** | 1 | 0 | 1 | 1 |",
+        "",
+        "- **[000.1](ledger.md)**, *reproduced*: Stated: 0.5; measured: 0.5.",
+    ]
+
+
+def test_the_summary_refuses_words_that_the_verdict_has_left_behind(ledger, project):
+    keep(project / "results/reference/newer", "reference", {1: 0.3}, "2026-11-25T10:00:00+00:00")
+    with pytest.raises(ClaimError, match=r"Claim 000.1: its finding was written for 'reproduced', but .* 'trend only'"):
+        standing.summary(ledger, standing.judged(ledger))
+
+
+def test_the_readme_is_brought_up_to_date_between_its_two_comments(ledger, project):
+    target = project / "README.md"
+    target.write_text("# T\n\n<!-- standing: how -->\nold\n<!-- /standing -->\n\nMore \\1.\n")
+    assert standing.write_readme(ledger) == target
+    expected = standing.summary(ledger, standing.judged(ledger))
+    assert target.read_text() == f"# T\n\n<!-- standing: how -->\n{expected}\n<!-- /standing -->\n\nMore \\1.\n"
+    standing.write_readme(ledger)
+    assert expected in target.read_text(), "twice is as once"
+
+
+@pytest.mark.parametrize("text", [None, "# T\n", "<!-- standing: a -->\n<!-- /standing -->\n" * 2])
+def test_a_readme_without_one_place_for_it_is_refused_and_kept(ledger, project, text):
+    if text is not None:
+        (project / "README.md").write_text(text)
+    with pytest.raises(ClaimError, match=r"README\.md"):
+        standing.write_readme(ledger)
+    assert (project / "README.md").read_text() == text if text is not None else not (project / "README.md").exists()

@@ -1,0 +1,207 @@
+"""Measures against known answers: the same picture, a known shift, a blur, a pure wave, edges counted by hand."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage, stats
+from skimage import data, filters
+
+from stylerepro.errors import ImageError
+from stylerepro.measures import image_metrics
+
+FACE = (178, 66, 275, 188)
+EDGE_MEASURES = [image_metrics.edge_ssim, image_metrics.gradient_correlation, image_metrics.pratt_fom]
+
+
+def as_picture(array):
+    """(H, W) or (H, W, 3) as (1, 3, H, W)."""
+    array = np.asarray(array, float)
+    array = array[..., None].repeat(3, 2) if array.ndim == 2 else array
+    return array.transpose(2, 0, 1)[None]
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    return as_picture(data.astronaut() / 255)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return as_picture(data.astronaut()[::4, ::4] / 255)
+
+
+def blurred(picture, sigma):
+    return ndimage.gaussian_filter(picture, (0, 0, sigma, sigma))
+
+
+def wave(frequency, size=64, axis=1):
+    line = 0.5 + 0.4 * np.cos(2 * np.pi * frequency * np.arange(size))
+    return as_picture(np.broadcast_to(line if axis == 1 else line[:, None], (size, size)))
+
+
+@pytest.mark.parametrize("measure", [*EDGE_MEASURES, image_metrics.ssim])
+@pytest.mark.parametrize("box", [None, FACE])
+def test_a_picture_keeps_all_of_itself(astronaut, measure, box):
+    assert measure(astronaut, astronaut, box) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("measure", EDGE_MEASURES)
+def test_the_more_blur_the_fewer_edges_are_kept(astronaut, measure):
+    kept = [measure(blurred(astronaut, sigma), astronaut, FACE) for sigma in (1, 2, 4, 8)]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[0] - kept[-1] > 0.2
+
+
+@pytest.mark.parametrize("measure", EDGE_MEASURES)
+def test_a_shifted_picture_keeps_fewer_edges(astronaut, measure):
+    shifted = np.roll(astronaut, 4, axis=3)
+    assert measure(shifted, astronaut, FACE) < 0.75
+
+
+def test_tensors_and_arrays_are_measured_alike(small):
+    other = blurred(small, 1)
+    tensors = torch.from_numpy(other), torch.from_numpy(small)
+    for measure in [*EDGE_MEASURES, image_metrics.ssim, image_metrics.mse, image_metrics.sliced_wasserstein]:
+        assert measure(*tensors) == pytest.approx(measure(other, small), rel=1e-6)
+
+
+def test_only_what_lies_in_the_box_counts(astronaut):
+    other = astronaut.copy()
+    other[..., 300:, :] = 0.5
+    assert image_metrics.edge_ssim(other, astronaut, FACE) == pytest.approx(1)
+    assert image_metrics.edge_ssim(other, astronaut) < 0.8
+
+
+def test_gradient_correlation_knows_contrast_from_negative(small):
+    assert image_metrics.gradient_correlation(0.3 * small + 0.2, small) == pytest.approx(1)
+    assert image_metrics.gradient_correlation(1 - small, small) == pytest.approx(-1)
+    assert image_metrics.gradient_correlation(np.full_like(small, 0.5), small) == pytest.approx(0)
+    stripes = wave(0.1)
+    assert image_metrics.gradient_correlation(stripes, stripes) == pytest.approx(1)
+
+
+def test_gradient_correlation_against_numpy(small):
+    other = blurred(small, 2)
+    grey = [np.tensordot([0.2125, 0.7154, 0.0721], x[0], 1) for x in (other, small)]
+    expected = np.mean([np.corrcoef(*(f(g).ravel() for g in grey))[0, 1] for f in (filters.sobel_h, filters.sobel_v)])
+    assert image_metrics.gradient_correlation(other, small) == pytest.approx(expected)
+
+
+def test_pratt_by_hand():
+    wanted, found = np.zeros((2, 5, 9), bool)
+    wanted[:, 4] = True
+    found[:3, 4] = True  # three in place
+    found[3, 7] = True  # one three pixels off: 1 / (1 + 9/9)
+    assert image_metrics.figure_of_merit(found, wanted) == pytest.approx((3 + 0.5) / 5)
+    found[:, :2] = True  # ten invented ones, four and three pixels off
+    assert image_metrics.figure_of_merit(found, wanted) == pytest.approx((3 + 0.5 + 5 / (1 + 16 / 9) + 5 * 0.5) / 14)
+    assert image_metrics.figure_of_merit(np.zeros_like(found), wanted) == 0
+
+
+def test_pratt_of_a_shifted_edge():
+    step = np.zeros((32, 32))
+    step[:, 16], step[:, 17:] = 0.5, 1  # the middle column settles where the edge is
+    moved = np.roll(step, 3, axis=1)
+    moved[:, :3] = 0
+    assert image_metrics.pratt_fom(as_picture(moved), as_picture(step)) == pytest.approx(0.5, abs=0.02)
+
+
+def test_mse_psnr_and_total_variation_by_hand():
+    flat, ramp = np.zeros((1, 3, 4, 5)), np.broadcast_to(np.arange(5) / 10, (1, 3, 4, 5))
+    assert image_metrics.mse(flat, ramp) == pytest.approx((0 + 1 + 4 + 9 + 16) / 500)
+    assert image_metrics.psnr(flat, ramp) == pytest.approx(-10 * np.log10(0.06))
+    assert image_metrics.psnr(flat, flat) == float("inf")
+    # Per channel 4·4 horizontal pairs of 0.1 and 3·5 vertical pairs of 0.
+    assert image_metrics.total_variation(ramp) == pytest.approx(0.1 * 16 / 31)
+    assert image_metrics.total_variation(np.zeros((1, 3, 1, 1))) == 0
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("frequency", [4 / 64, 10 / 64, 24 / 64])
+@pytest.mark.parametrize("window", [True, False])
+def test_a_pure_wave_stands_at_its_radius(axis, frequency, window):
+    picture = wave(frequency, axis=axis)
+    profile = image_metrics.radial_profile(picture, window)
+    # The window spreads a line over its neighbours, and the inner rings are the shorter ones.
+    assert profile.frequency[profile.amplitude.idxmax()] == pytest.approx(frequency, abs=window / 64 + 1e-9)
+    share = image_metrics.high_frequency_share(picture, 0.25, window)
+    assert share == pytest.approx(float(frequency > 0.25), abs=0.02)
+    spectrum = image_metrics.amplitude_spectrum(picture, window)
+    peak = np.unravel_index(spectrum.argmax(), spectrum.shape)
+    assert abs(peak[axis] - 32) == frequency * 64
+    assert peak[1 - axis] == 32
+
+
+def test_the_spectrum_is_the_logarithm_of_the_amplitude(small):
+    grey = np.tensordot([0.2125, 0.7154, 0.0721], small[0], 1)
+    expected = np.log1p(np.abs(np.fft.fftshift(np.fft.fft2(grey - grey.mean()))))
+    np.testing.assert_allclose(image_metrics.amplitude_spectrum(small, window=False), expected, atol=1e-9)
+
+
+def test_profile_of_an_oblong_picture_ends_at_one_half():
+    profile = image_metrics.radial_profile(np.random.default_rng(0).random((1, 3, 40, 90)))
+    assert profile.frequency.is_monotonic_increasing
+    assert (profile.frequency.iloc[0], profile.frequency.iloc[-1]) == (1 / 40, 0.5)
+    assert np.isfinite(profile.amplitude).all()
+
+
+def test_blur_lowers_what_is_high(small):
+    shares = [image_metrics.high_frequency_share(blurred(small, sigma)) for sigma in (0, 0.5, 1, 2)]
+    assert shares == sorted(shares, reverse=True)
+    assert image_metrics.high_frequency_share(np.full((1, 3, 16, 16), 0.5)) == 0
+
+
+def test_sliced_wasserstein_is_the_mean_of_scipys_distances(small):
+    """One scale, patches of one pixel: random directions in colour space."""
+    other = blurred(small, 3)[..., ::-1, :-20]
+    directions = torch.randn(8, 3, 1, 1, generator=torch.Generator().manual_seed(5)).numpy()[..., 0, 0]
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    projected = [directions @ x[0].reshape(3, -1) for x in (other, small)]
+    spread = projected[1].std(axis=1, ddof=1).mean()
+    expected = np.mean([stats.wasserstein_distance(*pair) for pair in zip(*projected, strict=True)]) / spread
+    measured = image_metrics.sliced_wasserstein(other, small, patch=1, projections=8, scales=1, seed=5)
+    assert measured == pytest.approx(expected, rel=0.01)
+
+
+def test_sliced_wasserstein_sees_style_and_not_place():
+    generator = np.random.default_rng(1)
+    noise = ndimage.gaussian_filter(generator.random((1, 3, 128, 128)), (0, 0, 1, 1), mode="wrap")
+    style = 0.5 + (noise - 0.5) * 3
+    assert image_metrics.sliced_wasserstein(style, style) == 0
+    moved = image_metrics.sliced_wasserstein(np.roll(style, (40, 17), (2, 3)), style)
+    mixtures = [image_metrics.sliced_wasserstein(0.5 + (style - 0.5) * keep, style) for keep in (0.75, 0.5, 0.25, 0)]
+    assert moved < 0.5 * mixtures[0]
+    assert mixtures == sorted(mixtures)
+    redder = style + np.array([0.3, 0, -0.3])[None, :, None, None]
+    assert image_metrics.sliced_wasserstein(redder, style) > 5 * moved
+
+
+def test_sliced_wasserstein_is_decided_by_its_seed(small):
+    a, b = blurred(small, 1), small
+    assert image_metrics.sliced_wasserstein(a, b, seed=1) == image_metrics.sliced_wasserstein(a, b, seed=1)
+    assert image_metrics.sliced_wasserstein(a, b, seed=1) != image_metrics.sliced_wasserstein(a, b, seed=2)
+
+
+def test_a_flat_style_gives_a_finite_distance(small):
+    assert 1 < image_metrics.sliced_wasserstein(small, np.full_like(small, 0.5)) < 1000
+
+
+FLAT = np.full((1, 3, 32, 32), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: image_metrics.mse(FLAT, FLAT[..., :8]), "one size.*32×32 and 8×32"),
+        (lambda: image_metrics.ssim(FLAT[0], FLAT[0]), r"must be \(1, 3, H, W\)"),
+        (lambda: image_metrics.ssim(FLAT, FLAT, (0, 0, 4, 4)), "7×7"),
+        (lambda: image_metrics.ssim(FLAT, FLAT, (0, 0, 40, 20)), "does not lie inside a picture of 32×32"),
+        (lambda: image_metrics.edge_ssim(FLAT, FLAT), "no edge"),
+        (lambda: image_metrics.gradient_correlation(FLAT, FLAT), "no edge"),
+        (lambda: image_metrics.pratt_fom(FLAT, FLAT), "no edge"),
+        (lambda: image_metrics.sliced_wasserstein(FLAT, FLAT), "32 px is too small.*least size is 56"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(call, words):
+    with pytest.raises(ImageError, match=words):
+        call()

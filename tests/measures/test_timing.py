@@ -1,0 +1,85 @@
+"""The protocol with a clock that the test holds in its hand; no test depends on how fast this machine is."""
+
+import platform
+
+import pytest
+
+from stylerepro.errors import ParameterError
+from stylerepro.measures import timing
+from stylerepro.measures.timing import Timing, compare, hardware, measure
+
+
+class Clock:
+    """Time that passes only when a timed function says so."""
+
+    now = 0.0
+
+    def spend(self, *seconds):
+        left = list(seconds)
+
+        def function():
+            self.now += left.pop(0)
+
+        return function
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def test_warm_up_is_not_counted(clock):
+    assert measure(clock.spend(100, 1, 2, 3, 4, 5), repeats=5) == Timing(3, 2, 4, 5)
+
+
+def test_pairs_alternate_and_give_the_median_ratio(clock):
+    called = []
+
+    def noting(name, function):
+        return lambda: (called.append(name), function())
+
+    first = noting("a", clock.spend(9, 1, 2, 4))
+    second = noting("b", clock.spend(9, 2, 6, 4))
+    comparison = compare(first, second, repeats=3)
+    assert called == ["a", "b", "a", "b", "b", "a", "a", "b"]
+    assert comparison.ratio == 2  # of 2/1, 6/2, 4/4
+    assert comparison.first.median == 2
+    assert comparison.second.median == 4
+    assert (comparison.lower, comparison.upper) == (1.5, 2.5)
+
+
+def test_the_device_is_synchronised_before_every_look_at_the_clock(monkeypatch):
+    events = []
+    monkeypatch.setattr(timing, "synchronise", lambda device: events.append(str(device)))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: float(events.append("clock") or len(events)))
+    measure(lambda: events.append("call"), warmup=0, repeats=1, device="cuda")
+    assert events == ["cuda", "clock", "call", "cuda", "clock"]
+
+
+def test_synchronising_asks_the_device_that_is_meant(monkeypatch):
+    asked = []
+    monkeypatch.setattr(timing.torch.cuda, "synchronize", asked.append)
+    monkeypatch.setattr(timing.torch.mps, "synchronize", lambda: asked.append("mps"))
+    for device in ("cpu", "cuda:1", "mps"):
+        timing.synchronise(device)
+    assert asked == ["cuda:1", "mps"]
+
+
+def test_no_repeat_is_refused():
+    with pytest.raises(ParameterError, match="at least 1 repeat"):
+        measure(lambda: None, repeats=0)
+    with pytest.raises(ParameterError, match="at least 1 repeat"):
+        compare(lambda: None, lambda: None, warmup=-1)
+
+
+def test_hardware_says_what_matters_and_not_whose_it_is():
+    record = hardware()
+    assert record["cpu"]
+    assert record["cores"] >= 1
+    assert record["threads"] >= 1
+    assert record["python"] == platform.python_version()
+    assert record["memory_gib"] is None or record["memory_gib"] > 0
+    assert not any(platform.node() in str(value) for value in record.values() if platform.node())
+    assert not any("/" in str(value) and str(value).startswith("/") for value in record.values())

@@ -1,0 +1,118 @@
+"""The loss network that comes with the package: its file, its scale, and how near it is to its teacher."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from stylerepro.errors import NetworkError
+from stylerepro.networks import weights
+from stylerepro.networks.loss_network import LossNetwork
+from stylerepro.networks.specs import CARD, DEFAULT_NETWORK, NETWORKS, resolve, substitutes
+from stylerepro.pictures import assets, images
+from stylerepro.runs.record import reference_root
+from stylerepro.studies import distillation
+from stylerepro.studies.distillation import card
+
+SPEC = NETWORKS["compact"]
+RECTIFIED = [layer for layer in SPEC.layers if layer.startswith("relu")]
+STYLE = list(distillation.RECTIFIED_STYLE_LAYERS)
+NEEDS_TEACHER = pytest.mark.skipif(
+    not assets.available("vgg19_16x"), reason="needs vgg19_16x: set STYLEREPRO_MIRROR or fetch it"
+)
+
+
+def test_it_is_the_default():
+    assert resolve("default") == DEFAULT_NETWORK == "compact"
+
+
+def test_the_file_is_small_half_precision_and_says_what_it_is():
+    assert SPEC.file.stat().st_size <= 4e6
+    said = weights.describe(SPEC.file)
+    assert said["teacher"].startswith("vgg19-16x")
+    assert tuple(map(int, said["widths"].split())) == SPEC.widths != NETWORKS["vgg19-16x"].widths
+    distillation.Recipe(**json.loads(said["recipe"]))  # the recipe that the notebook can run again
+    convolutions = [layer for layer in SPEC.layers if layer.startswith("conv")]
+    read = weights.read_safetensors(SPEC.file)
+    assert set(read) == {f"{layer}.{what}" for layer in convolutions for what in ("weight", "bias")}
+    assert all(torch.equal(tensor, tensor.half().float()) for tensor in read.values())
+
+
+def test_topology_is_vgg19s_up_to_conv5_1():
+    vgg = NETWORKS["vgg19"].layers
+    assert vgg[: len(SPEC.layers)] == SPEC.layers
+    assert SPEC.layers[-2:] == ("conv5_1", "relu5_1")
+
+
+def test_every_layer_has_unit_mean_square_over_the_embedded_photographs():
+    """So scale "unit" changes nothing for it; half precision costs the fourth digit."""
+    sizes = LossNetwork("compact", RECTIFIED).root_mean_squares()
+    assert list(sizes.values()) == pytest.approx([1] * len(RECTIFIED), rel=1e-3)
+
+
+@NEEDS_TEACHER
+def test_it_explains_its_teacher_on_pictures_it_has_not_seen():
+    asked = {"relu1_1": 0.95, "relu2_1": 0.95, "relu3_1": 0.92, "relu4_1": 0.92, "relu4_2": 0.85, "relu5_1": 0.85}
+    student, teacher = (LossNetwork(name, list(asked)) for name in ("compact", "vgg19-16x"))
+    names = ("astronaut", "chelsea", "coffee", "rocket", "grace_hopper", "china", "flower", "motorcycle")
+    shown = distillation.squares([distillation.pictures.as_bytes(images.read(name, 160)) for name in names], 160)
+    found = distillation.explained_variance(student, teacher, shown[:5], shown[5:]).set_index("layer")["explained"]
+    # Five photographs are too few to fit 145 × 128 numbers as well as the reference run does.
+    assert all(found[layer] > value - 0.03 for layer, value in asked.items()), found
+
+
+@NEEDS_TEACHER
+def test_a_picture_made_with_it_satisfies_its_teacher():
+    judge = LossNetwork("vgg19-16x", STYLE)
+    content, style = (images.centre_crop(images.read(name, 96), 96, 96) for name in ("chelsea", "stained_glass"))
+    found = distillation.style_removed(
+        "compact", "vgg19-16x", judge, content, style, optimiser="lbfgs", iterations=60
+    )  # fmt: skip
+    assert found["removed"] > 0.93
+    assert found["style_student"] < found["style_content"] / 4
+
+
+def test_a_layer_that_is_missing_is_lent_by_its_block():
+    assert substitutes("compact", ["conv1_2", "conv3_3", "conv5_3"]) == {
+        "conv1_2": "conv1_2", "conv3_3": "conv3_3", "conv5_3": "conv5_1",
+    }  # fmt: skip
+    assert substitutes("vgg16", ["relu3_4", "relu5_3"]) == {"relu3_4": "relu3_3", "relu5_3": "relu5_3"}
+    for wrong in ("conv6_1", "conv5_9", "fc7", "conv5"):
+        with pytest.raises(NetworkError, match=f"stand for layer {wrong!r}"):
+            substitutes("compact", [wrong])
+
+
+def test_a_damaged_file_is_refused_by_name(tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(SPEC.file.read_bytes()[:5000])
+    for read in (weights.read_safetensors, weights.describe):
+        with pytest.raises(NetworkError, match=r"broken\.safetensors cannot be read"):
+            read(broken)
+
+
+def test_saved_weights_come_back(tmp_path):
+    state = {"conv1_1.weight": torch.rand(2, 3, 3, 3).half(), "conv1_1.bias": torch.rand(2).half()}
+    path = weights.save(state, tmp_path / "own.safetensors", {"teacher": "none"})
+    assert weights.describe(path) == {"teacher": "none"}
+    assert all(torch.equal(tensor, state[name].float()) for name, tensor in weights.read_safetensors(path).items())
+
+
+def test_the_cards_figures_are_those_of_the_committed_run():
+    """To mend: put what `card.figures` gives between the two marks of stylerepro/networks/weights/compact.md."""
+    table = pd.read_csv(reference_root() / "compact_network" / "metrics.csv")
+    text = CARD.read_text(encoding="utf-8")
+    between = text.split("tests/test_compact.py -->\n")[1].split("<!-- /figures -->")[0]
+    assert between.strip() == card.figures(table)
+    assert set(table["network"]) == {"compact"}
+    assert set(table["teacher"]) == {"vgg19-16x"}
+
+
+def test_the_card_says_what_the_file_says():
+    text = " ".join(CARD.read_text(encoding="utf-8").split())
+    said = weights.describe(SPEC.file)
+    learned_from, held_out = (number for number in said["photographs"].split() if number.isdigit())
+    assert f"{int(learned_from):,} photographs" in text
+    assert f"{held_out} photographs, every tenth" in text
+    assert "14, 36, 72, 144 and 144 channels" in text
+    assert SPEC.widths == (14, 36, 72, 144, 144)

@@ -1,0 +1,174 @@
+"""Networks made ready for inference: the same pictures by every way, and what is said where a way is not there."""
+
+import pytest
+import torch
+from small import SMALL, kinds, pictures, small
+from torch import nn
+
+from stylerepro.errors import NetworkError, ParameterError
+from stylerepro.measures import timing
+from stylerepro.networks import inference
+from stylerepro.networks.feed_forward import ARCHITECTURES, Transformer, architecture, count
+from stylerepro.networks.inference import Winograd, fast, has_winograd
+from stylerepro.studies import roofline
+
+NAMES = list(ARCHITECTURES)
+needs_winograd = pytest.mark.skipif(not has_winograd(), reason="this build of PyTorch has no NNPACK")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_fast_path_gives_the_same_pictures(name):
+    network, picture = Transformer(architecture(name, **SMALL)), pictures(22, 33)
+    network(pictures(16, 16, 4))  # statistics that are not the initial ones
+    network.eval()
+    before = {key: one.clone() for key, one in network.state_dict().items()}
+    quick, coarse = fast(network), fast(network, bfloat16=True)
+    with torch.no_grad():
+        expected = network(picture)
+    torch.testing.assert_close(quick(picture), expected, rtol=0, atol=1e-5)
+    assert quick.path == "channels-last, float32"
+    assert kinds(quick.network, nn.BatchNorm2d) == []
+    assert coarse(picture).dtype == torch.float32
+    assert (coarse(picture) - expected).norm() / expected.norm() < 3e-2
+    assert all(torch.equal(one, before[key]) for key, one in network.state_dict().items())
+
+
+def test_without_a_compiler_the_fast_path_goes_on_and_says_so(monkeypatch):
+    def broken(network):
+        def call(x):
+            raise RuntimeError("No working C++ compiler found\nand much more")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    network, picture = small("depsep-nn"), pictures(8, 8)
+    quick = fast(network, compiled=True)
+    assert quick.path.endswith("compiled")
+    with pytest.warns(RuntimeWarning, match=r"could not be compiled \(No working C\+\+ compiler found\)"):
+        made = quick(picture)
+    assert quick.path == "channels-last, float32, not compiled"
+    with torch.no_grad():
+        torch.testing.assert_close(made, network(picture), rtol=0, atol=1e-5)
+    assert quick(picture).shape == picture.shape  # without a second warning
+
+
+@needs_winograd
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
+@pytest.mark.parametrize(("kernel", "height", "width"), [(3, 16, 16), (3, 17, 30), (9, 12, 33), (5, 9, 8)])
+def test_winograd_is_the_same_convolution(kernel, height, width, mode):
+    convolution = nn.Conv2d(5, 7, kernel, padding=kernel // 2, padding_mode=mode)
+    x = torch.randn(1, 5, height, width, generator=torch.Generator().manual_seed(1))
+    assert Winograd.fits(convolution)
+    with torch.no_grad():
+        expected = convolution(x)
+        torch.testing.assert_close(Winograd(convolution)(x), expected, rtol=0, atol=2e-5)
+        last = x.to(memory_format=torch.channels_last)
+        torch.testing.assert_close(Winograd(convolution)(last), expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Conv2d(4, 4, 1),
+        nn.Conv2d(4, 4, 3, padding=0),
+        nn.Conv2d(4, 4, 3, 2, 1),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4),
+        nn.Conv2d(4, 4, 3, padding=2, dilation=2),
+        nn.ConvTranspose2d(4, 4, 3, padding=1),
+        nn.ReLU(),
+    ],
+    ids=["pointwise", "no border", "stride", "depthwise", "dilated", "transposed", "no convolution"],
+)
+def test_what_winograd_cannot_do_is_left_as_it_is(module):
+    assert not Winograd.fits(module)
+
+
+@needs_winograd
+@pytest.mark.parametrize("name", ["johnson", "johnson-in"])
+def test_a_network_with_winograd_gives_the_same_pictures(name):
+    network, picture = small(name), pictures(37, 50)
+    quick = fast(network, winograd=True)
+    assert quick.path == "channels-last, float32, Winograd"
+    # Both ends, two convolutions of the residual block; those of stride 2 stay.
+    assert len(kinds(quick.network, Winograd)) == 4
+    with torch.no_grad():
+        torch.testing.assert_close(quick(picture), network(picture), rtol=0, atol=1e-5)
+
+
+def test_winograd_computes_in_float32_alone():
+    with pytest.raises(NetworkError, match="float32 on the CPU alone"):
+        fast(small("johnson"), winograd=True, bfloat16=True)
+
+
+def test_without_nnpack_the_network_goes_on_and_says_so(monkeypatch):
+    monkeypatch.setattr(inference, "has_winograd", lambda: False)
+    with pytest.warns(RuntimeWarning, match="has no NNPACK"):
+        quick = fast(small("johnson-in"), winograd=True)
+    assert quick.path == "channels-last, float32"
+    assert kinds(quick.network, Winograd) == []
+
+
+def test_every_offered_way_gives_the_eager_picture(tmp_path):
+    network, picture = small("depsep-nn", residual_blocks=0), pictures(40, 36)
+    ways = inference.offered(network, tmp_path, onnx=True)
+    assert {"eager", "channels-last", "ONNX Runtime"} <= set(ways)
+    eager = ways["eager"](picture)
+    for name, call in ways.items():
+        assert (call(picture) - eager).norm() / eager.norm() < 1e-3, name
+    assert "ONNX Runtime" not in inference.offered(network, tmp_path, onnx=False)
+
+
+def test_networks_take_turns_and_the_first_round_does_not_count(monkeypatch):
+    calls = []
+    # A clock that a call moves on: the first round is slow, later ones are not.
+    clock = {"now": 0.0}
+    monkeypatch.setattr(inference.timing.time, "perf_counter", lambda: clock["now"])
+
+    def one(name, seconds):
+        def call():
+            clock["now"] += 100.0 if name not in calls else seconds
+            calls.append(name)
+
+        return call
+
+    found = inference.in_turn({"slow": one("slow", 3.0), "quick": one("quick", 1.0)}, repeats=3)
+    assert calls == ["slow", "quick", "quick", "slow"] * 2
+    assert found["seconds"].to_dict() == {"slow": 3.0, "quick": 1.0}
+    assert (found["lower"] == found["upper"]).all()
+    assert set(found["repeats"]) == {3}
+    with pytest.raises(ParameterError, match="at least 1 repeat"):
+        inference.in_turn({"slow": one("slow", 3.0)}, repeats=0)
+
+
+# ---- what a network asks of a machine
+
+
+def test_demand_counts_every_layers_pictures_and_weights():
+    """An architecture without residual blocks, each layer by hand: pictures in and out, weights and biases."""
+    side, (first, second, third) = 16, SMALL["widths"]
+    demand = roofline.demand(architecture("johnson-in", widths=SMALL["widths"], residual_blocks=0), side, side)
+
+    def layer(before, after, kernel, at, to, norm=True):
+        # In a layer that reflects, the border is a part of the convolution.
+        convolution = before * at**2 + after * to**2 + before * after * kernel**2 + (0 if norm else after)
+        behind = (2 * after * to**2 + 2 * after) + 2 * after * to**2 if norm else 0
+        return convolution + behind
+
+    numbers = layer(3, first, 9, 16, 16) + layer(first, second, 3, 16, 8) + layer(second, third, 3, 8, 4)
+    numbers += layer(third, second, 3, 4, 8) + layer(second, first, 3, 8, 16) + layer(first, 3, 9, 16, 16, norm=False)
+    assert demand.bytes == 4 * numbers
+    what = architecture("johnson-in", widths=SMALL["widths"], residual_blocks=0)
+    assert demand.multiply_adds == count(what, side, side).multiply_adds
+
+
+def test_ceilings_are_rates_and_turn_into_the_least_times(monkeypatch):
+    found = roofline.measure(repeats=1)
+    assert found.multiply_adds > 1e8
+    assert found.bytes > 1e8
+    # A product of two 1024×1024 matrices, and 256 MiB read and as many written, each in half a second.
+    half = timing.Timing(0.7, 0.5, 0.9, 7)
+    monkeypatch.setattr(roofline.timing, "measure", lambda function, **settings: half)
+    found = roofline.measure()
+    assert (found.multiply_adds, found.bytes) == (2 * 1024**3, 2 * 2 * 256 * 2**20)
+    machine = roofline.Ceilings(multiply_adds=1e9, bytes=2e9, threads=1)
+    assert machine.seconds(roofline.Demand(multiply_adds=500_000_000, bytes=500_000_000)) == (0.5, 0.25)

@@ -1,0 +1,234 @@
+"""Loss networks: the right layer under the right name, cut off, frozen, and clear about what it cannot do."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch.nn import functional
+
+from stylerepro.errors import NetworkError
+from stylerepro.networks import loss_network, weights
+from stylerepro.networks.loss_network import LossNetwork
+from stylerepro.networks.specs import NETWORKS, NetworkSpec
+from stylerepro.pictures import assets
+from stylerepro.transfer.transfer import transfer
+
+PICTURES = torch.rand(2, 3, 33, 40, generator=torch.Generator().manual_seed(0))
+
+
+def test_features_by_name_in_the_order_asked_for():
+    found = LossNetwork("tiny", layers=["relu2_1", "conv1_1", "pool1"])(PICTURES)
+    assert list(found) == ["relu2_1", "conv1_1", "pool1"]
+    assert {name: tuple(f.shape) for name, f in found.items()} == {
+        "relu2_1": (2, 8, 16, 20),
+        "conv1_1": (2, 8, 33, 40),
+        "pool1": (2, 8, 16, 20),
+    }
+
+
+def test_relu_never_turns_a_convolution_into_its_rectified_self():
+    """An in-place ReLU would: the convolution's features keep their negative values, whatever else is asked for."""
+    alone = LossNetwork("tiny", layers=["conv2_2"])(PICTURES)["conv2_2"]
+    both = LossNetwork("tiny", layers=["conv2_2", "relu2_2", "relu3_1"])(PICTURES)
+    assert float(both["conv2_2"].min()) < 0
+    assert torch.equal(both["conv2_2"], alone)
+    assert torch.equal(both["relu2_2"], both["conv2_2"].clamp_min(0))
+
+
+def test_cut_off_behind_the_deepest_layer():
+    shallow = LossNetwork("tiny", layers=["conv1_2", "relu1_1"])
+    assert list(shallow.convolutions) == ["conv1_1", "conv1_2"]
+    assert list(LossNetwork("tiny", layers=["conv1_2", "conv3_1"]).convolutions)[-1] == "conv3_1"
+
+
+def test_frozen_but_the_picture_gets_a_gradient():
+    network = LossNetwork("tiny", layers=["relu3_2"])
+    assert not any(p.requires_grad for p in network.parameters())
+    picture = PICTURES.clone().requires_grad_()
+    network(picture)["relu3_2"].sum().backward()
+    assert picture.grad.abs().sum() > 0
+
+
+def test_a_batch_gives_what_pictures_alone_give():
+    network = LossNetwork("tiny", layers=["relu3_2"], dtype=torch.float64)
+    together = network(PICTURES)["relu3_2"]
+    alone = torch.cat([network(p[None])["relu3_2"] for p in PICTURES])
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_a_network_of_ones_own_needs_a_specification_and_weights():
+    """As the book's page on a new experiment shows it."""
+    spec = NetworkSpec("mine", (2, 2), (4, 6), None, "layers", "reflect", "as trained", "my own training")
+    generator = torch.Generator().manual_seed(0)
+    weights, channels = {}, 3
+    for layer, width in (("conv1_1", 4), ("conv1_2", 4), ("conv2_1", 6), ("conv2_2", 6)):
+        weights[f"{layer}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) / 5
+        weights[f"{layer}.bias"] = torch.zeros(width)
+        channels = width
+    vgg = LossNetwork(spec, ["relu1_1", "relu2_2"], state=weights)
+    content, style = torch.rand(2, 1, 3, 16, 16, generator=generator)
+    layers = {"content_layers": ["relu2_2"], "style_layers": ["relu1_1", "relu2_2"]}
+    losses = transfer(content, style, network=vgg, iterations=20, **layers).history["total"]
+    assert losses.iloc[-1] < 0.9 * losses.iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda weights: weights.pop("conv1_1.weight"), "no tensor 'conv1_1.weight'; there are conv1_1.bias"),
+        (lambda weights: weights.clear(), "there are none"),
+        (lambda weights: weights.update({"conv1_1.bias": torch.zeros(5)}), r"\(4, 3, 3, 3\) and \(5,\); expected"),
+    ],
+)
+def test_weights_of_ones_own_that_lack_a_tensor_or_its_shape_are_named(change, words):
+    spec = NetworkSpec("mine", (1,), (4,), None, "layers", "reflect", "as trained", "my own training")
+    weights = {"conv1_1.weight": torch.zeros(4, 3, 3, 3), "conv1_1.bias": torch.zeros(4)}
+    LossNetwork(spec, ["relu1_1"], state=weights)
+    change(weights)
+    with pytest.raises(NetworkError, match=words):
+        LossNetwork(spec, ["relu1_1"], state=weights)
+
+
+def test_average_pooling_is_the_average():
+    network = LossNetwork("tiny", layers=["relu1_2", "pool1"], pooling="average")
+    found = network(PICTURES)
+    torch.testing.assert_close(found["pool1"], functional.avg_pool2d(found["relu1_2"], 2))
+    assert not torch.allclose(found["pool1"], LossNetwork("tiny", layers=["pool1"])(PICTURES)["pool1"])
+
+
+def test_unit_scale_has_unit_mean_square_over_the_embedded_photographs():
+    layers = ["conv1_2", "relu2_1", "relu3_1"]
+    assert list(LossNetwork("tiny", layers, scale="unit").root_mean_squares().values()) == pytest.approx(
+        [1, 1, 1], rel=1e-4
+    )
+    assert LossNetwork("tiny", layers).root_mean_squares()["relu2_1"] != pytest.approx(1, rel=1e-2)
+
+
+def test_bfloat16_stays_within_two_hundredths():
+    """The error bfloat16 brings to the features, relative to their size: stated here, and kept."""
+    exact = LossNetwork("tiny", layers=["relu3_2"])(PICTURES)["relu3_2"]
+    rough = LossNetwork("tiny", layers=["relu3_2"], dtype=torch.bfloat16)(PICTURES)["relu3_2"]
+    assert rough.dtype == torch.float32
+    assert float((rough - exact).norm() / exact.norm()) < 0.02
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_torchvision_weights_give_torchvisions_features(name, monkeypatch, tmp_path):
+    """The real loading code on a file of the same format: a quarter of the network, with random weights."""
+    torch.manual_seed(0)
+    cfg = {"vgg16": "D", "vgg19": "E"}[name]
+    reference = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs[cfg]).eval()
+    url = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
+    path = tmp_path / Path(url).name
+    torch.save({f"features.{key}": value for key, value in reference.state_dict().items()}, path)
+    monkeypatch.setattr(assets, "fetch", lambda asset, **_: {name: path}[asset])
+    monkeypatch.setattr(assets, "available", lambda asset: True)
+    found = LossNetwork(name, layers=["conv1_1", "relu3_3", "conv5_3"])(PICTURES)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x = (PICTURES - mean.reshape(3, 1, 1)) / std.reshape(3, 1, 1)
+    positions = {"conv1_1": 0, "relu3_3": NETWORKS[name].layers.index("relu3_3"), "conv5_3": None}
+    positions["conv5_3"] = NETWORKS[name].layers.index("conv5_3")
+    # torchvision rectifies in place, so each layer is computed by a pass that stops right behind it.
+    for layer, position in positions.items():
+        torch.testing.assert_close(found[layer], reference[: position + 1](x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not assets.available("vgg19_16x"), reason="needs vgg19_16x: set STYLEREPRO_MIRROR or fetch it")
+def test_distilled_network_against_its_definition():
+    """Caffe's BGR·255 − mean, reflection padding, ReLU: the first two convolutions, written out by hand."""
+    state = torch.load(assets.fetch("vgg19_16x"), map_location="cpu", weights_only=True)["model"]
+    caffe = functional.conv2d(PICTURES, state["conv0.weight"], state["conv0.bias"])
+    # The file's own conv0 was trained along, and stays within two grey levels (of 255) of Caffe's.
+    by_hand = PICTURES.flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).reshape(3, 1, 1)
+    torch.testing.assert_close(caffe, by_hand, rtol=0, atol=2)
+    first = functional.conv2d(
+        functional.pad(caffe, (1, 1, 1, 1), "reflect"), state["conv11.weight"], state["conv11.bias"]
+    )
+    second = functional.conv2d(
+        functional.pad(first.relu(), (1, 1, 1, 1), "reflect"), state["conv12.weight"], state["conv12.bias"]
+    )
+    found = LossNetwork("vgg19-16x", layers=["conv1_1", "conv1_2", "relu5_1"])(PICTURES)
+    torch.testing.assert_close(found["conv1_1"], first, rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(found["conv1_2"], second, rtol=1e-4, atol=1e-2)
+    assert found["relu5_1"].shape == (2, 128, 2, 2)
+
+
+@pytest.mark.parametrize(("padding", "least"), [("zeros", 4), ("reflect", 8)])
+def test_too_small_a_picture_names_the_least_size(padding, least):
+    """On a network of one's own: a spec works wherever a name does."""
+    spec = NetworkSpec("small", (1, 1, 1), (4, 4, 4), None, "random", padding, "", "")
+    network = LossNetwork(spec, layers=["relu3_1"])
+    assert network(torch.rand(1, 3, least, least))["relu3_1"].isfinite().all()
+    with pytest.raises(NetworkError, match=f"least size is {least}×{least} px"):
+        network(torch.rand(1, 3, least - 1, 50))
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 1, 32, 32), (1, 32, 32, 3)])
+def test_wrong_shape_says_what_is_expected(shape):
+    with pytest.raises(NetworkError, match=r"\(N, 3, H, W\)"):
+        LossNetwork("tiny", layers=["relu1_1"])(torch.rand(shape))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"name": "vgg91", "layers": ["conv1_1"]}, "vgg19"),
+        ({"name": "tiny", "layers": ["conv4_2"]}, "no layer 'conv4_2'"),
+        ({"name": "tiny", "layers": []}, "at least one layer"),
+        ({"name": "tiny", "layers": ["conv1_1"], "pooling": "min"}, "average"),
+        ({"name": "tiny", "layers": ["conv1_1"], "scale": "big"}, "unit"),
+    ],
+)
+def test_what_it_does_not_have_is_named(arguments, named):
+    with pytest.raises(NetworkError, match=named):
+        LossNetwork(**arguments)
+
+
+def test_weights_that_cannot_be_had(monkeypatch, tmp_path):
+    """Names the file, its address, the mirror variable and the networks that work now."""
+    monkeypatch.setenv("STYLEREPRO_MIRROR", str(tmp_path / "nothing-here"))
+    monkeypatch.setenv("STYLEREPRO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(NetworkError) as caught:
+        LossNetwork("vgg19", layers=["relu1_1"])
+    for part in ("vgg19-dcbb9e9d.pth", "https://", "STYLEREPRO_MIRROR", "work now: compact, tiny"):
+        assert part in str(caught.value)
+
+
+class _Trap:
+    def __reduce__(self):
+        return (Path("trapped").write_text, ("the pickle ran",))
+
+
+@pytest.mark.parametrize("damage", ["pickle", "torch", "text", "empty"])
+def test_weights_that_are_no_weights(damage, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "weights.pth"
+    if damage == "pickle":
+        path.write_bytes(pickle.dumps(_Trap(), protocol=2))
+    elif damage == "torch":
+        torch.save({"model": _Trap()}, path)
+    elif damage == "text":
+        path.write_text("not weights at all, but a page that says: not found")
+    else:
+        path.touch()
+    with pytest.raises(NetworkError, match=r"weights\.pth"):
+        weights.read_weights(path)
+    assert not Path("trapped").exists()
+
+
+def test_layer_names_read_the_documents_both_ways():
+    assert loss_network.layer_names(["conv4_2"], rectified=True) == ["relu4_2"]
+    assert loss_network.layer_names(["conv4_2"], rectified=False) == ["conv4_2"]
+
+
+def test_tiny_weights_are_the_same_on_every_machine():
+    found = LossNetwork("tiny", layers=["conv1_1"])(torch.zeros(1, 3, 8, 8))["conv1_1"][0, :, 4, 4]
+    again = LossNetwork("tiny", layers=["conv1_1"])(torch.zeros(1, 3, 8, 8))["conv1_1"][0, :, 4, 4]
+    np.testing.assert_array_equal(found, again)
+    assert len(set(found.tolist())) == 8

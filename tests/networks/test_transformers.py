@@ -1,0 +1,288 @@
+"""Feed-forward networks: what the documents say of them, counted by hand; any size; files; ONNX."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from small import SMALL, kinds, pictures, small
+from torch import nn
+
+from stylerepro.errors import NetworkError
+from stylerepro.networks import checkpoints
+from stylerepro.networks.feed_forward import (
+    ARCHITECTURES,
+    LEAST_SIZE,
+    Architecture,
+    InstanceNorm,
+    Transformer,
+    Upsample,
+    architecture,
+    count,
+    one_pass,
+)
+
+NAMES = list(ARCHITECTURES)
+
+
+def test_johnson_has_the_parameters_of_the_document():
+    """Two 9×9 ends, two convolutions down and two up, ten of 128 → 128; two numbers a channel of each norm."""
+    convolutions = 81 * 3 * 32 + 9 * (32 * 64 + 64 * 128) + 10 * 9 * 128 * 128 + 9 * (128 * 64 + 64 * 32) + 81 * 32 * 3
+    norms = 2 * (32 + 64 + 128 + 10 * 128 + 64 + 32)
+    bias_of_the_last = 3
+    assert count("johnson").parameters == convolutions + norms + bias_of_the_last == 1_677_635
+    assert count("johnson-in").parameters == 1_677_635
+    built = sum(one.numel() for one in Transformer("johnson").parameters())
+    assert built == 1_677_635
+
+
+@pytest.mark.parametrize("multiplier", [1, 4])
+def test_a_multiplier_changes_the_parameters_as_by_hand(multiplier):
+    def separable(before, after, kernel=3):
+        return multiplier * before * (kernel**2 + after)
+
+    norms = 2 * (32 + 64 + 128 + 10 * 128 + 64 + 32)
+    shared = separable(3, 32, 9) + separable(32, 64) + separable(64, 128) + 10 * separable(128, 128)
+    shared += separable(32, 3, 9) + 3 + norms
+    up = separable(128, 64) + separable(64, 32)
+    expected = {"depsep": up, "depsep-nn": up, "depsep-nn-bil": 2 * up}
+    for name, of_up in expected.items():
+        assert count(architecture(name, multiplier=multiplier)).parameters == shared + of_up
+
+
+def test_the_open_fields_change_what_they_say():
+    def parameters(**changes):
+        return count(architecture("depsep", **SMALL, **changes)).parameters
+
+    literal = parameters()
+    full_ends = 81 * (3 * 4 + 4 * 3) - 4 * (3 * (81 + 4) + 4 * (81 + 3))
+    assert parameters(separable_ends=False) - literal == full_ends
+    assert literal - parameters(multiplier_at="inner") == 3 * (3 * (81 + 4) + 4 * (81 + 3))
+    assert parameters(transposed="full") - literal == 9 * (8 * 6 + 6 * 4) - 4 * (8 * (9 + 6) + 6 * (9 + 4))
+    middles = 4 * (3 + 4 + 6 + 2 * 8 + 8 + 6 + 4)
+    assert parameters(norm_between=True) - literal == 2 * middles
+    # A norm behind the last convolution takes the place of its bias.
+    assert parameters(norm_last=True) - literal == 2 * 3 - 3
+    # With the activation in between, a bias is no longer taken out again.
+    assert parameters(order="activation-norm") - literal == 4 + 6 + 8 + 8 + 6 + 4
+
+
+def test_the_order_of_norm_and_activation_is_a_choice():
+    usual, other = small("johnson"), small("johnson", order="activation-norm")
+    assert [type(one) for one in usual.body[0]] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert [type(one) for one in other.body[0]] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_architecture_is_made_of_its_kinds_of_layers(name):
+    network = Transformer(name)
+    transposed, convolutions = kinds(network, nn.ConvTranspose2d), kinds(network, nn.Conv2d)
+    assert len(transposed) == (0 if "-nn" in name else 2)
+    assert len(kinds(network, Upsample)) == (2 if "-nn" in name else 0)
+    assert all(one.bilinear == (name == "depsep-nn-bil") for one in kinds(network, Upsample))
+    assert len(kinds(network, nn.BatchNorm2d)) == (15 if name == "johnson" else 0)
+    assert len(kinds(network, InstanceNorm)) == (0 if name == "johnson" else 15)
+    assert len(kinds(network, nn.ReLU)) == 10
+    spatial = [one for one in [*convolutions, *transposed] if one.kernel_size != (1, 1)]
+    assert len(spatial) == 16
+    assert sorted(one.kernel_size[0] for one in spatial) == [3] * 14 + [9] * 2
+    assert sum(one.stride == (2, 2) for one in convolutions) == 2
+    assert {one.padding_mode for one in convolutions if one.kernel_size != (1, 1)} == {"reflect"}
+    if name.startswith("depsep"):
+        assert all(one.groups == one.in_channels and one.out_channels == 4 * one.in_channels for one in spatial)
+        assert len([one for one in convolutions if one.kernel_size == (1, 1)]) == 16
+    else:
+        assert {one.groups for one in spatial} == {1}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_size_gives_the_same_size_in_range(name):
+    network = small(name)
+    for height, width in [(LEAST_SIZE, LEAST_SIZE), (6, 37), (32, 32), (33, 31), (18, 7), (21, 64)]:
+        with torch.no_grad():
+            made = network(pictures(height, width, 2) * 20 - 10)  # far out of range too
+        assert made.shape == (2, 3, height, width)
+        assert made.min() >= 0
+        assert made.max() <= 1
+
+
+def test_what_is_cut_off_is_only_what_was_reflected():
+    """Padding by hand to a multiple of 4, at the bottom and the right, changes nothing."""
+    network, picture = small("depsep-nn-bil"), pictures(30, 33)
+    by_hand = nn.functional.pad(picture, (0, 3, 0, 2), mode="reflect")
+    with torch.no_grad():
+        assert torch.equal(network(picture), network(by_hand)[..., :30, :33])
+
+
+def test_instance_norm_is_pytorchs():
+    norm, theirs = InstanceNorm(5), nn.InstanceNorm2d(5, affine=True)
+    with torch.no_grad():
+        for one in (norm, theirs):
+            one.weight.copy_(torch.linspace(0.5, 2, 5))
+            one.bias.copy_(torch.linspace(-1, 1, 5))
+    x = torch.randn(3, 5, 9, 7, generator=torch.Generator().manual_seed(0))
+    slope = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    found = []
+    for layer, memory in [(theirs, "contiguous_format"), (norm, "contiguous_format"), (norm, "channels_last")]:
+        one = x.clone(memory_format=getattr(torch, memory)).requires_grad_()
+        layer.zero_grad()
+        made = layer(one)
+        made.backward(slope)
+        found.append((made, one.grad, layer.weight.grad, layer.bias.grad))
+    for ours in found[1:]:
+        torch.testing.assert_close(ours, found[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_seed_gives_the_weights_and_leaves_the_global_random_state():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one, same, other = (Transformer(architecture("depsep", **SMALL), seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(one.body[0][0].weight, same.body[0][0].weight)
+    assert not torch.equal(one.body[0][0].weight, other.body[0][0].weight)
+
+
+@pytest.mark.parametrize(
+    ("shape", "named"), [((1, 3, 4, 30), "least size is 5×5"), ((3, 30, 30), r"\(N, 3, H, W\)"), ((1, 1, 9, 9), "3")]
+)
+def test_pictures_that_do_not_fit_are_refused(shape, named):
+    with pytest.raises(NetworkError, match=named):
+        small("johnson")(torch.rand(shape))
+
+
+def test_multiply_adds_are_those_of_a_hand_count():
+    """At 8×12 px: the ends at full size, one layer at a half, the rest at a quarter of height and width."""
+    full, half, quarter = 8 * 12, 4 * 6, 2 * 3
+    by_hand = full * 81 * (3 * 4 + 4 * 3) + half * 9 * 4 * 6 + quarter * 9 * 6 * 8 + 2 * quarter * 9 * 8 * 8
+    # A transposed convolution multiplies each of its *input's* positions by the whole kernel.
+    by_hand += quarter * 9 * 8 * 6 + half * 9 * 6 * 4
+    assert count(architecture("johnson", **SMALL), 8, 12).multiply_adds == by_hand
+    ends = full * (3 * (81 + 4) + 4 * (81 + 3))
+    middle = half * 4 * (9 + 6) + quarter * 6 * (9 + 8) + 2 * quarter * 8 * (9 + 8)
+    up = half * 8 * (9 + 6) + full * 6 * (9 + 4)
+    assert count(architecture("depsep-nn", multiplier=1, **SMALL), 8, 12).multiply_adds == ends + middle + up
+
+
+def test_documents_order_of_size():
+    """Document 004 promises fewer parameters; a multiplier of 4 gives about half of Johnson's."""
+    parameters = {name: count(name).parameters for name in NAMES}
+    assert 1.9 < parameters["johnson-in"] / parameters["depsep"] < 2.2
+
+
+def test_architectures_say_what_is_wrong():
+    with pytest.raises(NetworkError, match="Did you mean 'depsep-nn'"):
+        architecture("depsep-n")
+    with pytest.raises(NetworkError, match="norm 'layer'; expected one of batch, instance"):
+        architecture("johnson", norm="layer")
+    with pytest.raises(NetworkError, match="no multiply"):
+        architecture("depsep", multiply=1)
+    for changes in ({"multiplier": 0}, {"widths": (1, 2)}, {"residual_blocks": 10**9}, {"norm_last": 1}):
+        with pytest.raises(NetworkError, match=next(iter(changes))):
+            architecture("depsep", **changes)
+    assert architecture("depsep-nn", multiplier=1).label == "depsep-nn, multiplier=1"
+    assert architecture("johnson", multiplier=1).label == "johnson"
+    assert architecture(Architecture(), norm="instance") == ARCHITECTURES["johnson-in"]
+
+
+@pytest.mark.parametrize("name", ["johnson", "depsep-nn-bil"])
+def test_saved_networks_come_back_bit_for_bit(name, tmp_path):
+    network = Transformer(architecture(name, **SMALL), seed=4)
+    network(pictures(16, 16, 2))  # moves the running statistics of batch norm
+    trained = {"style": "swirls:3", "steps": 12, "λ_s": 40.0}
+    path = checkpoints.save(network, tmp_path / "deep" / "net.safetensors", trained)
+    found = checkpoints.load(path)
+    assert checkpoints.describe(path).trained == trained
+    assert found.architecture == network.architecture
+    assert not found.training
+    assert all(one.requires_grad for one in found.parameters())
+    for key, value in network.state_dict().items():
+        assert torch.equal(found.state_dict()[key], value), key
+    assert checkpoints.file_size(network, trained) == path.stat().st_size
+    assert [one.name for one in path.parent.iterdir()] == ["net.safetensors"]
+
+
+def test_float16_halves_the_file_and_changes_little(tmp_path):
+    network, picture = small("depsep-nn"), pictures(24, 24)
+    path = checkpoints.save(network, tmp_path / "half.safetensors", half=True)
+    found = checkpoints.load(path)
+    assert {one.dtype for one in found.parameters()} == {torch.float32}
+    assert checkpoints.file_size(network, half=True) == path.stat().st_size
+    whole = count(architecture("depsep-nn", **SMALL)).parameters
+    assert checkpoints.file_size(network) - path.stat().st_size == pytest.approx(2 * whole, rel=0.05)
+    with torch.no_grad():
+        torch.testing.assert_close(found(picture), network(picture), rtol=0, atol=5e-3)
+
+
+def test_weights_that_are_lost_are_not_saved(tmp_path):
+    network = small("johnson")
+    with torch.no_grad():
+        network.body[0][0].weight[0, 0, 0, 0] = 1e30
+    checkpoints.save(network, tmp_path / "whole.safetensors")
+    with pytest.raises(NetworkError, match="in float16 it would have NaN or infinite"):
+        checkpoints.save(network, tmp_path / "half.safetensors", half=True)
+    assert not (tmp_path / "half.safetensors").exists()
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path):
+    good = checkpoints.save(small("johnson"), tmp_path / "good.safetensors")
+    foreign = {"text": b"no network at all", "cut": good.read_bytes()[:-100], "empty": b""}
+    for name, content in foreign.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(NetworkError, match=f"{name} cannot be read as safetensors"):
+            checkpoints.load(tmp_path / name)
+    with pytest.raises(NetworkError, match="cannot be read"):
+        checkpoints.load(tmp_path / "missing")
+    torch.save(small("johnson"), tmp_path / "pickle")
+    with pytest.raises(NetworkError, match="cannot be read as safetensors"):
+        checkpoints.load(tmp_path / "pickle")
+
+
+def test_files_that_are_not_what_they_say_are_refused(tmp_path):
+    path, network = tmp_path / "odd.safetensors", small("johnson")
+    tensors = {name: one.contiguous() for name, one in network.state_dict().items()}
+    right = {"format": checkpoints.FORMAT, "trained": "{}"}
+
+    def refused(tensors, metadata, named):
+        save_file(tensors, path, metadata)
+        with pytest.raises(NetworkError, match=named):
+            checkpoints.load(path)
+
+    described = json.dumps(SMALL)
+    refused(tensors, {"teacher": "vgg"}, "not of a feed-forward network")
+    refused(tensors, right | {"architecture": "{"}, "cannot be read")
+    refused(tensors, right, "cannot be read")
+    refused(tensors, right | {"architecture": '{"widths": [4, 6, 100000]}'}, "widths")
+    refused(tensors, right | {"architecture": "{}"}, "does not hold the weights of the johnson")
+    refused({"a": torch.zeros(1)}, right | {"architecture": described}, "does not hold the weights")
+    lost = tensors | {"body.0.0.weight": torch.full_like(tensors["body.0.0.weight"], torch.nan)}
+    refused(lost, right | {"architecture": described}, "NaN or infinite weights, in body.0.0.weight")
+
+
+@pytest.mark.parametrize("name", ["johnson", "depsep-nn-bil"])
+def test_onnx_gives_what_torch_gives_at_any_size(name, tmp_path):
+    """Between them these two have every kind of layer; each layer takes the export its time."""
+    network = small(name, residual_blocks=0)
+    path = checkpoints.export_onnx(network, tmp_path / "net.onnx")
+    assert [one.name for one in tmp_path.iterdir()] == ["net.onnx"]
+    exported = checkpoints.OnnxNetwork(path, threads=1)
+    for shape in [(40, 32, 1), (37, 51, 2), (LEAST_SIZE, 6, 1)]:
+        with torch.no_grad():
+            torch.testing.assert_close(exported(pictures(*shape)), network(pictures(*shape)), rtol=0, atol=1e-3)
+
+
+def test_what_is_no_onnx_graph_is_refused(tmp_path):
+    (tmp_path / "net.onnx").write_text("no graph")
+    with pytest.raises(NetworkError, match=r"net\.onnx cannot be read as an ONNX graph"):
+        checkpoints.OnnxNetwork(tmp_path / "net.onnx")
+
+
+def test_one_pass_is_ready_to_be_timed():
+    assert one_pass(architecture("depsep", **SMALL), 9, 12)().shape == (1, 3, 9, 12)
+
+
+def test_no_name_stands_for_two_architectures():
+    assert len(set(ARCHITECTURES.values())) == len(ARCHITECTURES)
+    assert all(one.label == name for name, one in ARCHITECTURES.items())
+    assert replace(ARCHITECTURES["depsep"], multiplier=1).label == "depsep, multiplier=1"

@@ -1,0 +1,165 @@
+"""Document 001's losses and what a step with them costs, and what must hold of the smoke run's table of its layers."""
+
+import pytest
+import torch
+
+from stylerepro.errors import ParameterError
+from stylerepro.ledger.selection import matches
+from stylerepro.networks.specs import NETWORKS, NetworkSpec
+from stylerepro.runs import experiments, results
+from stylerepro.studies import costs
+from stylerepro.transfer.objective import Conventions
+from stylerepro.transfer.transfer import transfer
+
+LAYERS = ["conv1_2", "conv3_2"]
+GENERATOR = torch.Generator().manual_seed(1)
+CONTENT, STYLE, OTHER = torch.rand(3, 3, 24, 24, generator=GENERATOR).split(1)
+
+
+def step(style, kind_content, kind_style):
+    how = Conventions(content=kind_content, style=kind_style, gram="all", style_factor=False)
+    return transfer(
+        CONTENT, style, network="tiny", convention=how, content_target="style", content_layers=LAYERS,
+        style_layers=LAYERS, style_weight=10.0, optimiser="gradient_descent", learning_rate=1e-6, iterations=3,
+        clamp="never", device="cpu",
+    ).image  # fmt: skip
+
+
+def test_signed_sums_lead_to_one_picture_for_every_style():
+    assert torch.equal(step(STYLE, "signed_sum", "signed_sum"), step(OTHER, "signed_sum", "signed_sum"))
+    for kinds in (("mean", "squared"), ("absolute", "absolute")):
+        assert not torch.equal(step(STYLE, *kinds), step(OTHER, *kinds))
+
+
+def convolution_multiply_adds(spec: NetworkSpec, size: int, deepest: str) -> int:
+    """Those of one pass through the convolutions, 3×3, and the 1×1 one that normalises the picture."""
+    count, before = 9 * size**2, 3
+    for layer in spec.layers[: spec.layers.index(deepest) + 1]:
+        if layer.startswith("conv"):
+            width = spec.widths[int(layer[4]) - 1]
+            count, before = count + 9 * before * width * size**2, width
+        size = size // 2 if layer.startswith("pool") else size
+    return count
+
+
+def test_multiply_adds_are_those_of_the_convolutions_there_and_back():
+    size, layer = 16, "conv2_1"
+    found = costs.multiply_adds(costs.evaluation("tiny", size, [layer]))
+    # A Gram matrix of C channels over M positions, and its gradient, twice for its two factors.
+    gram = 3 * 8 * 8 * (size // 2) ** 2
+    assert found == 2 * convolution_multiply_adds(NETWORKS["tiny"], size, layer) + gram
+
+
+def test_a_step_costs_no_more_than_its_layers_ask_for():
+    deep, shallow, both = (
+        costs.multiply_adds(costs.evaluation("tiny", 16, layers))
+        for layers in (["conv3_2"], ["conv1_1"], ["conv1_1", "conv3_2"])
+    )
+    assert shallow < deep < both < shallow + deep
+
+
+def test_functions_are_timed_in_turn():
+    called = []
+    found = costs.in_turn({"one": lambda: called.append(1), "two": lambda: called.append(2)}, repeats=3)
+    assert called == [1, 2, 2, 1, 1, 2, 2, 1]
+    assert set(found) == {"one", "two"}
+    assert min(found.values()) > 0
+    with pytest.raises(ParameterError, match="at least 1"):
+        costs.in_turn({}, repeats=0)
+
+
+def test_the_weights_count_as_memory(monkeypatch):
+    monkeypatch.setattr(costs, "peak_memory", lambda *_, **__: 5)
+    weights = sum(one.numel() for one in costs._network("tiny", ("conv1_1",)).parameters())
+    assert costs.peak("tiny", 16, ["conv1_1"]) == 5 + 4 * weights
+
+
+def test_more_layers_need_more_memory():
+    """Pictures large enough that the features of a layer outweigh what a process's memory wavers by."""
+    one, two = (costs.peak("tiny", 256, layers) for layers in (["conv1_1"], ["conv1_1", "conv1_2", "conv2_1"]))
+    features = 4 * 8 * 256**2
+    assert one > features
+    assert two > one + features
+
+
+@pytest.fixture(scope="module")
+def table(offline):
+    return results.tables_of(offline[0] / "results" / "runs", "smoke")["layer_subsets"]
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    return experiments.resolve_parameters(experiments.load("layer_subsets"), "smoke")
+
+
+@pytest.fixture
+def quality(table):
+    return table[table["measured"] == "quality"]
+
+
+def select(table, **where):
+    for column, value in where.items():
+        table = table[matches(table[column], value)]
+    return table
+
+
+def test_every_subset_has_a_row_a_pair_and_checkpoint(quality, parameters):
+    pairs = len(parameters["contents"]) * len(parameters["styles"])
+    wanted = {"document", "all", "gatys", *parameters["threes"], *parameters["singles"]}
+    rows = select(quality, loss="squared", content_target="style", a=1.0, b=1000.0, budget="iterations")
+    assert set(rows["subset"]) == wanted
+    assert (rows.groupby(["subset", "iterations"]).size() == pairs).all()
+    assert len(rows) == len(wanted) * len(parameters["iterations"]) * pairs
+    assert not quality.duplicated(
+        ["content", "style", "subset", "loss", "content_target", "a", "b", "iterations", "budget"]
+    ).any()
+
+
+def test_equal_time_gives_no_subset_fewer_steps_than_all_layers(quality, parameters):
+    rows = select(quality, budget="time")
+    assert set(rows["subset"]) == set(parameters["timed_subsets"])
+    last = parameters["iterations"][-1]
+    assert set(rows["iterations"]) == {last}
+    assert rows["steps"].between(last, last * parameters["most_steps"]).all()
+    same = select(quality, subset="all", b=1000.0, iterations=last)
+    assert same.groupby("budget")["full_style_loss"].mean().nunique() == 1
+
+
+def test_squares_fall_and_what_is_a_share_is_one(quality, parameters):
+    rows = select(quality, loss="squared")
+    assert (rows["loss_fall"] > 0).all()
+    assert (quality["loss_fall"] >= -1).all()
+    assert quality["falling_share"].between(0, 1).all()
+    for point in ("start", "middle", "end"):
+        shares = quality[f"content_share_{point}"] + quality[f"style_share_{point}"]
+        assert shares.dropna().to_numpy() == pytest.approx(1)
+    # The start is 1, and a few steps towards the style cannot be far above it.
+    near = select(rows, subset=["document", "all"], b=1000.0)
+    assert near["full_style_loss"].between(0, 1).all()
+    assert near["sliced_wasserstein"].between(0, 1.01).all()
+
+
+def test_a_larger_weight_takes_a_larger_share_of_the_gradient(quality):
+    rows = select(quality, subset="document", loss="squared", content_target="style", a=1.0, budget="iterations")
+    shares = rows.groupby("b")["style_share_start"].mean()
+    assert len(shares) >= 2
+    assert shares.is_monotonic_increasing
+
+
+def test_the_layer_that_stands_in_for_conv5_3_is_named(quality):
+    assert set(select(quality, subset="document")["layers"]) == {"conv1_2, conv3_3, conv5_1 for conv5_3"}
+    assert set(select(quality, subset="document")["depth"]) == {"conv5_1"}
+
+
+def test_costs_are_vgg16s_and_belong_to_no_picture(table, parameters):
+    rows = select(table, measured="cost")
+    assert set(rows["network"]) == {"vgg16"}
+    for column in ("content", "style", "loss", "content_target", "a", "b", "full_style_loss"):
+        assert rows[column].isna().all()
+    assert len(rows) == len(parameters["cost_sizes"]) * len(parameters["cost_subsets"])
+    document, every = (select(rows, subset=name).set_index("size") for name in ("document", "all"))
+    assert (document["multiply_adds"] < every["multiply_adds"]).all()
+    # Without the losses of the layers left out, the pass itself is whole.
+    assert (document["multiply_adds"] > 0.5 * every["multiply_adds"]).all()
+    assert (rows["seconds_iteration"] > 0).all()
+    assert set(document["depth"]) == {"conv5_3"}

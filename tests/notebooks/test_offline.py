@@ -1,0 +1,28 @@
+"""The whole suite on a machine without network, mirror or cache: what a newcomer's first command finds."""
+
+from stylerepro.runs import experiments, record, results
+
+
+def test_every_experiment_completes_without_a_network(offline):
+    root, done, _ = offline
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    ran = {one["experiment"]: one for _, one in record.current_runs(root / "results" / "runs", "smoke")}
+    assert set(ran) == {one.name for one in experiments.discover()}
+    assert {network for one in ran.values() for network in one["networks"]} == {"compact", "vgg19-16x"}
+
+
+def test_only_the_chapter_on_the_network_asks_for_a_download_and_does_without(offline):
+    """It looks for its teacher; every other experiment rests on the packaged network alone.
+
+    Costs are those of other architectures too, whose time does not depend on their weights.
+    """
+    root, _, tried = offline
+    assert tried == {"raw.githubusercontent.com"}
+    tables = results.tables_of(root / "results" / "runs", "smoke")
+    for name, table in tables.items():
+        if name == "compact_network":
+            assert set(table["teacher"]) == {"compact"}
+        elif "network" in table:
+            table = table[table["measured"] != "cost"] if "measured" in table else table
+            assert set(table["network"].dropna()) == {"compact"}
+    assert len(tables["tv_sweep"]) > 0

@@ -1,0 +1,104 @@
+"""The smoke runs' tables: what must hold whatever the picture, the network and the number of steps."""
+
+import numpy as np
+import pytest
+
+from stylerepro.ledger.selection import matches
+from stylerepro.runs import experiments
+from stylerepro.transfer.objective import STYLE_LAYERS
+
+
+def chosen(name):
+    return experiments.resolve_parameters(experiments.load(name), "smoke")
+
+
+def test_numbers_are_finite_where_they_are_not_declared_missing(tables):
+    for name, table in tables.items():
+        declared = experiments.load(name).columns
+        numbers = [column for column, one in declared.items() if one.type in ("int", "float") and not one.nullable]
+        assert np.isfinite(table[numbers].to_numpy(float)).all(), name
+
+
+def test_total_variation_never_grows_with_its_weight(tables):
+    for _, one in tables["tv_sweep"].groupby(["convention", "content", "style"]):
+        values = one.sort_values("gamma")["total_variation"].to_numpy()
+        assert (np.diff(values) <= 1e-3 * values[0]).all()
+
+
+def test_shares_of_the_gradient_stand_in_every_optimisation_s_table_and_add_up(tables):
+    chapters = {"initialisation", "charbonnier", "vanilla_transfer", "tv_sweep", "compressed_transfer", "layer_subsets",
+                "lbfgs_512"}  # fmt: skip
+    for name in chapters:
+        for place in ("start", "middle", "end"):
+            shares = tables[name].filter(regex=f"^(content|style|tv)_share_{place}$").dropna()
+            assert not shares.empty, name
+            assert (shares >= 0).all(axis=None)
+            if "content" in shares.columns[0]:
+                np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6, err_msg=name)
+            else:
+                assert (shares <= 1).all(axis=None), name
+
+
+def test_every_start_and_optimiser_has_its_levels(tables, curves):
+    table, parameters = tables["initialisation"], chosen("initialisation")
+    assert set(table["start"]) == {"content", "style", "noise"}
+    assert set(table["optimiser"]) == set(parameters["optimisers"])
+    assert len(table) == 3 * 3 * len(parameters["levels"])
+    assert table["evaluations"].between(1, parameters["iterations"]).all()
+    assert (table.loc[table["reached"] == "no", "evaluations"] == parameters["iterations"]).all()
+    history = curves["initialisation"]
+    first = history[history["step"] == 0].set_index(["optimiser", "start"])["total_loss"]
+    # One picture has one loss, whatever the optimiser makes of it afterwards.
+    assert first.groupby("start").agg(np.ptp).max() <= 1e-4 * first.max()
+    last = history.groupby(["optimiser", "start"])["total_loss"].min()
+    assert (last < first.loc[last.index]).all()
+
+
+def test_the_missing_layer_is_named_in_the_table(tables):
+    assert set(tables["initialisation"]["layers"]) == {"conv1_2, conv3_3, conv5_1 for conv5_3"}
+
+
+def test_reconstructions_have_a_row_a_layer_and_come_nearer(tables):
+    table, parameters = tables["reconstructions"], chosen("reconstructions")
+    content, style = (table[table["target"] == target] for target in ("content", "style"))
+    assert list(content["layer"]) == parameters["content_layers"]
+    assert list(style["layer"]) == list(STYLE_LAYERS)
+    assert style["wasserstein_over_others"].notna().all()
+    assert content["wasserstein_over_others"].isna().all()
+    assert (table["loss_left"] < 1).all()
+    assert (table["layout_correlation_size"] == table["layout_correlation"].abs()).all()
+    assert table.loc[table["deepest"], "layer"].tolist() == [parameters["content_layers"][-1], STYLE_LAYERS[-1]]
+
+
+def test_charbonnier_compares_all_four_combinations_at_the_same_levels(tables):
+    table, parameters = tables["charbonnier"], chosen("charbonnier")
+    assert set(table["level"]) <= set(parameters["levels"])
+    assert set(zip(table["content_loss"], table["style_loss"], strict=True)) == {
+        (one, other) for one in ("mse", "charbonnier") for other in ("mse", "charbonnier")
+    }
+    assert table["ssim_content"].between(0, 1).all()
+
+
+def test_the_layers_contributions_add_up_to_the_style_loss(tables):
+    table = tables["vanilla_transfer"]
+    for _, one in table.groupby(["content", "style", "convention", "beta"]):
+        assert sorted(one["layer"]) == sorted(STYLE_LAYERS)
+        for column in ("style_contribution", "style_contribution_start"):
+            assert one[column].sum() == pytest.approx(1)
+
+
+def test_a_network_that_stands_in_for_its_teacher_meets_nothing(tables):
+    table = tables["compact_network"].set_index("measured")
+    # Deeper layers of so small pictures have fewer positions than channels.
+    shallow = table.loc["explained_variance"].set_index("layer").loc["relu1_1":"relu3_1", "value"]
+    assert (shallow > 0.999).all()
+    assert table.loc["style_removed_median", "value"] == pytest.approx(1)
+    fidelity = table[~table.index.str.contains("vgg19")]
+    assert fidelity["asked"].isna().all()
+    assert fidelity["met"].isna().all()
+
+
+def test_what_rules_select_is_in_the_tables(tables):
+    """A rule that selects by a value which the notebook never writes would wait forever."""
+    table = tables["reconstructions"]
+    assert (matches(table["deepest"], True) & matches(table["target"], "style")).sum() == 1

@@ -1,0 +1,479 @@
+"""Pictures in and out: every format and mode, what is written, and bad input."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
+from server import serve
+
+from stylerepro.errors import AssetError, ImageError, ResultsError
+from stylerepro.pictures import assets, images
+from stylerepro.pictures.paintings import PAINTINGS, paint
+from stylerepro.pictures.samples import CONTENTS
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with an empty cache and no mirror."""
+    monkeypatch.setenv("STYLEREPRO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("STYLEREPRO_MIRROR", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.fixture
+def colours() -> np.ndarray:
+    """A smooth uint8 picture (24, 32, 3) without symmetry, kind to JPEG."""
+    y, x = np.mgrid[0:24, 0:32] / 32
+    return (255 * np.stack([x, y, 0.5 * x + 0.3], axis=-1)).astype(np.uint8)
+
+
+def png(array: np.ndarray, size: tuple[int, int] | None = None) -> bytes:
+    """A PNG made by hand: (H, W, 1 to 4 channels), 8 or 16 bits, with another size claimed in its header if asked."""
+    height, width, channels = array.shape
+    claimed = size or (width, height)
+    bits = 8 * array.dtype.itemsize
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", *claimed, bits, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in array)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def as_bytes(picture: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, format=kind, **options)
+    return stream.getvalue()
+
+
+def read_bytes(content: bytes, name: str = "picture.png", **options: object) -> np.ndarray:
+    Path(name).write_bytes(content)
+    tensor = images.read(name, **options)
+    assert tensor.dtype == torch.float32
+    assert tensor.ndim == 4
+    assert tensor.shape[:2] == (1, 3)
+    assert tensor.is_contiguous()
+    assert 0 <= tensor.min() <= tensor.max() <= 1
+    return images.to_array(tensor)
+
+
+# Reading: formats and modes
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("JPEG", {"quality": 100, "subsampling": 0}, 4),
+        ("WEBP", {}, 25),
+    ],
+)
+@pytest.mark.parametrize("name", ["picture.png", "picture"])
+def test_formats_go_by_content_not_suffix(colours, kind, options, tolerance, name) -> None:
+    found = read_bytes(as_bytes(Image.fromarray(colours), kind, **options), name)
+    assert np.abs(found * 255 - colours).max() <= tolerance + 1e-4
+
+
+def test_grey_becomes_three_equal_channels(colours) -> None:
+    grey = Image.fromarray(colours).convert("L")
+    found = read_bytes(as_bytes(grey, "PNG"))
+    np.testing.assert_allclose(found, np.asarray(grey)[..., None].repeat(3, 2) / 255, atol=1e-7)
+    np.testing.assert_array_equal(read_bytes(as_bytes(grey.convert("1"), "PNG")).std(axis=-1), 0)
+
+
+def test_transparency_is_laid_over_white(colours) -> None:
+    alpha = np.linspace(0, 255, 24 * 32).astype(np.uint8).reshape(24, 32, 1)
+    expected = colours / 255 * (alpha / 255) + 1 - alpha / 255
+    for kind, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True})):
+        content = as_bytes(Image.fromarray(np.concatenate([colours, alpha], axis=2)), kind, **options)
+        np.testing.assert_allclose(read_bytes(content), expected, atol=1e-6)
+    grey = read_bytes(png(np.concatenate([colours[..., :1], alpha], axis=2)))
+    np.testing.assert_allclose(grey[..., 2], expected[..., 0], atol=1e-6)
+
+
+def test_palette_with_and_without_transparency(colours) -> None:
+    palette = Image.fromarray(colours).quantize(32)
+    opaque = read_bytes(as_bytes(palette, "PNG"))
+    np.testing.assert_allclose(opaque, np.asarray(palette.convert("RGB")) / 255, atol=1e-7)
+    clear = read_bytes(as_bytes(palette, "PNG", transparency=0))
+    chosen = np.asarray(palette) == 0
+    assert chosen.any()
+    np.testing.assert_array_equal(clear[chosen], 1)
+    np.testing.assert_array_equal(clear[~chosen], opaque[~chosen])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bits_keep_their_precision(channels) -> None:
+    array = np.random.default_rng(0).integers(0, 65536, (5, 7, channels)).astype(np.uint16)
+    scaled = array / 65535
+    if channels in (2, 4):
+        scaled = scaled[..., :-1] * scaled[..., -1:] + 1 - scaled[..., -1:]
+    np.testing.assert_allclose(read_bytes(png(array)), np.broadcast_to(scaled, (5, 7, 3)), atol=1e-6)
+
+
+def test_cmyk_becomes_rgb(colours) -> None:
+    found = read_bytes(as_bytes(Image.fromarray(colours).convert("CMYK"), "JPEG", quality=100, subsampling=0))
+    assert np.abs(found * 255 - colours).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(colours, orientation) -> None:
+    picture = Image.fromarray(colours)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = as_bytes(picture, "PNG", exif=exif)
+    with Image.open(io.BytesIO(content)) as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened)) / 255
+    np.testing.assert_allclose(read_bytes(content), expected, atol=1e-7)
+
+
+def test_broken_exif_does_not_hide_a_good_picture(colours) -> None:
+    content = as_bytes(Image.fromarray(colours), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f\x99")
+    np.testing.assert_allclose(read_bytes(content), colours / 255, atol=1e-7)
+
+
+def test_colour_profile_is_converted_to_srgb(colours) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    same = read_bytes(as_bytes(Image.fromarray(colours), "PNG", icc_profile=srgb.tobytes()))
+    np.testing.assert_allclose(same, colours / 255, atol=1e-7)
+    # The sRGB profile with red and blue primaries exchanged, and another name: what it calls red is blue.
+    swapped = srgb.tobytes().replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "odd ".encode("utf-16-be"))
+    found = read_bytes(as_bytes(Image.fromarray(colours), "PNG", icc_profile=swapped))
+    assert np.abs(found - colours[..., ::-1] / 255).max() < 0.03
+    useless = read_bytes(as_bytes(Image.fromarray(colours), "PNG", icc_profile=b"no profile at all"))
+    np.testing.assert_allclose(useless, colours / 255, atol=1e-7)
+
+
+def test_first_frame_of_an_animation(colours) -> None:
+    first, second = Image.fromarray(colours), Image.fromarray(255 - colours)
+    content = as_bytes(first, "PNG", save_all=True, append_images=[second])
+    np.testing.assert_allclose(read_bytes(content), colours / 255, atol=1e-7)
+
+
+# Reading: names, addresses
+
+
+def test_names_say_what_read_knows() -> None:
+    known = images.names()
+    assert known["sample"] == list(CONTENTS)
+    assert known["painting"] == list(PAINTINGS)
+    assert "starry_night" in known["style"]
+    assert "chicago" in known["content"]
+    assert not {"vgg16", "coco_train2014"} & {name for group in known.values() for name in group}
+
+
+def test_samples_by_name() -> None:
+    np.testing.assert_allclose(images.to_array(images.read("coffee")), CONTENTS["coffee"].load() / 255, atol=1e-7)
+    assert images.read("coffee", 100).shape == (1, 3, 100, 150)
+
+
+def test_paintings_by_name_seed_and_size() -> None:
+    name = next(iter(PAINTINGS))
+    third = images.read(f"{name}:3", 48)
+    np.testing.assert_array_equal(images.to_array(third), paint(name, size=(48, 48), seed=3).astype(np.float32))
+    assert torch.equal(third, images.read(name, 48, seed=3))
+    assert not torch.equal(third, images.read(name, 48))
+    assert images.read(name, (32, 48)).shape == (1, 3, 32, 48)
+    with pytest.raises(ImageError, match="whole number"):
+        images.read(f"{name}:x")
+
+
+def test_assets_by_name(colours, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "mirror" / assets.REGISTRY["wave"].path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(as_bytes(Image.fromarray(colours), "PNG"))
+    monkeypatch.setenv("STYLEREPRO_MIRROR", str(tmp_path / "mirror"))
+    with pytest.raises(AssetError, match="SHA-256"):
+        images.read("wave")
+    monkeypatch.setattr(assets, "fetch", lambda name: path)
+    np.testing.assert_allclose(images.to_array(images.read("wave")), colours / 255, atol=1e-7)
+
+
+def test_a_name_wins_over_a_file_unless_it_is_a_path(colours) -> None:
+    Path("coffee").write_bytes(as_bytes(Image.fromarray(colours), "PNG"))
+    assert images.read("coffee").shape[-2:] == (400, 600)
+    assert images.read("./coffee").shape[-2:] == (24, 32)
+    assert images.read(Path("coffee")).shape[-2:] == (24, 32)
+    assert images.read(Path("coffee").resolve().as_uri()).shape[-2:] == (24, 32)
+
+
+def test_addresses_are_downloaded_once_and_error_pages_forgotten(colours) -> None:
+    files = {"picture.png": as_bytes(Image.fromarray(colours), "PNG"), "page.png": b"<html>sorry</html>"}
+    with serve(files) as (base, asked):
+        for _ in range(2):
+            assert images.read(f"{base}/picture.png").shape == (1, 3, 24, 32)
+        for _ in range(2):
+            with pytest.raises(ImageError, match=r"page\.png is not a JPEG, PNG or WebP"):
+                images.read(f"{base}/page.png")
+        with pytest.raises(AssetError, match="answered 404"):
+            images.read(f"{base}/none.png")
+    assert asked == ["/picture.png", "/page.png", "/page.png", "/none.png"]
+
+
+# Reading: bad input
+
+
+def test_truncated_files(colours) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    for kind in ("JPEG", "PNG", "WEBP"):
+        content = as_bytes(noise, kind)
+        for share in (0.01, 0.3, 0.9, 0.99):
+            with pytest.raises(ImageError, match=r"damaged or cut short|is not a JPEG"):
+                read_bytes(content[: int(share * len(content))], f"cut.{kind.lower()}")
+    deep = png(np.random.default_rng(0).integers(0, 65536, (64, 64, 3)).astype(np.uint16))
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        read_bytes(deep[: len(deep) // 2])
+
+
+def test_text_and_other_formats_named_png(colours) -> None:
+    for content in (b"this is text, whatever its name says", as_bytes(Image.fromarray(colours), "TIFF")):
+        with pytest.raises(ImageError, match=r"picture\.png is not a JPEG, PNG or WebP picture\. Convert it"):
+            read_bytes(content)
+
+
+def test_empty_file() -> None:
+    with pytest.raises(ImageError, match=r"empty \(0 bytes\)"):
+        read_bytes(b"")
+
+
+def test_one_pixel_is_a_picture_but_cannot_be_enlarged() -> None:
+    content = png(np.array([[[255, 0, 51]]], dtype=np.uint8))
+    np.testing.assert_allclose(read_bytes(content), [[[1, 0, 0.2]]], atol=1e-7)
+    assert read_bytes(content, size=1).shape == (1, 1, 3)
+    with pytest.raises(ImageError, match="1 × 1 pixels cannot be enlarged to 256 × 256"):
+        read_bytes(content, size=256)
+
+
+@pytest.mark.parametrize("claimed", [(60_000, 60_000), (11_000, 10_000), (0x7FFFFFFF, 1)])
+def test_huge_header_is_refused_before_decoding(claimed, monkeypatch) -> None:
+    def decode(*args: object) -> None:
+        raise AssertionError("decoded all the same")
+
+    content = png(np.zeros((1, 1, 3), dtype=np.uint8), size=claimed)
+    monkeypatch.setattr(Image.Image, "load", decode)
+    with pytest.raises(ImageError, match=r"over the limit of 100,000,000; it was not decoded.*max_pixels"):
+        read_bytes(content)
+
+
+def test_limit_is_a_parameter(colours) -> None:
+    content = as_bytes(Image.fromarray(colours), "PNG")
+    assert read_bytes(content, max_pixels=24 * 32).shape == (24, 32, 3)
+    with pytest.raises(ImageError, match="32 × 24 pixels, over the limit of 767"):
+        read_bytes(content, max_pixels=24 * 32 - 1)
+
+
+def test_missing_paths_and_unknown_names(colours) -> None:
+    Path("holiday.jpg").write_bytes(as_bytes(Image.fromarray(colours), "JPEG"))
+    for wrong, suggestion in (
+        ("astronut", "Did you mean 'astronaut'"),
+        ("stary_night", "Did you mean 'starry_night'"),
+        ("hollyday.jpg", "Did you mean 'holiday.jpg'"),
+        ("nowhere/at/all.png", "Names are astronaut"),
+        ("x" * 5000, "Names are astronaut"),
+        ("", "Names are astronaut"),
+        ("a\0b", "Names are astronaut"),
+    ):
+        with pytest.raises(ImageError, match=suggestion):
+            images.read(wrong)
+
+
+def test_folder_and_unreadable_file(tmp_path) -> None:
+    with pytest.raises(ImageError, match="is a folder"):
+        images.read(tmp_path)
+    Path("dangling.png").symlink_to("nothing.png")
+    with pytest.raises(ImageError, match="cannot be read"):
+        images.read("dangling.png")
+
+
+# Writing
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.PNG", "new/folder/a.png"])
+def test_write_rounds_and_cuts(name) -> None:
+    values = torch.tensor([-0.5, 0.0, 0.4999 / 255, 0.5001 / 255, 127.6 / 255, 254.4 / 255, 254.6 / 255, 1.7])
+    image = values.expand(1, 3, 2, 8).clone().requires_grad_()
+    assert images.write(image, name) == Path(name)
+    np.testing.assert_array_equal(np.asarray(Image.open(name))[0, :, 0], [0, 0, 0, 1, 128, 254, 255, 255])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_eight_bits_survive_a_round_trip(colours, dtype) -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    image = images.from_array(levels / 255).to(dtype)
+    images.write(image[0], "a.png")
+    tolerance = 1 if dtype == torch.bfloat16 else 0  # it has 8 bits of precision in all
+    assert np.abs(np.asarray(Image.open("a.png")).astype(int) - levels).max() <= tolerance
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.jpg", "JPEG"), ("a.jpeg", "JPEG"), ("a.webp", "WEBP"), ("a.png", "PNG")]
+)
+def test_write_chooses_the_format_by_the_suffix(colours, name, kind) -> None:
+    image = images.from_array(colours / 255)
+    images.write(image, name)
+    with Image.open(name) as opened:
+        assert opened.format == kind
+        if kind == "JPEG":
+            assert JpegImagePlugin.get_sampling(opened) == 0  # colour at full resolution
+    assert (images.read(name) - image).abs().mean() < 0.02
+    sizes = [images.write(images.read("chelsea"), name, quality=q).stat().st_size for q in (20, 95)]
+    assert (sizes[0] < sizes[1]) == (kind != "PNG")
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "message"),
+    [
+        (torch.full((1, 3, 4, 4), torch.nan), "a.png", "48 of 48 values are NaN or infinite"),
+        (torch.full((1, 3, 4, 4), torch.inf), "a.png", "NaN or infinite"),
+        (torch.zeros(4, 4), "a.png", r"shape \(4, 4\)"),
+        (torch.zeros(1, 4, 4, 3), "a.png", r"\(N, 3, height, width\) is expected"),
+        (torch.zeros(1, 3, 0, 4), "a.png", "no picture"),
+        (torch.zeros(2, 3, 4, 4), "a.png", r"holds 2 pictures.*image\[i : i \+ 1\]"),
+        (torch.zeros(1, 3, 4, 4, dtype=torch.uint8), "a.png", "torch.uint8 is not in"),
+        (torch.zeros(1, 3, 4, 4), "a.tiff", r"unknown suffix '\.tiff'"),
+        (torch.zeros(1, 3, 4, 4), "a", "unknown suffix ''"),
+        (torch.zeros(1, 3, 4, 4), "folder.png", "is a folder"),
+        (torch.zeros(1, 3, 1, 70_000), "a.jpg", "cannot be written"),
+    ],
+)
+def test_bad_writes_leave_what_was_there(image, name, message) -> None:
+    Path("folder.png").mkdir()
+    Path("a.png").write_bytes(b"precious")
+    before = sorted(Path().iterdir())
+    with pytest.raises(ImageError, match=message):
+        images.write(image, name)
+    assert Path("a.png").read_bytes() == b"precious"
+    assert sorted(Path().iterdir()) == before
+
+
+def test_write_where_no_folder_can_be(colours) -> None:
+    Path("taken").write_bytes(b"precious")
+    with pytest.raises(ResultsError, match="is a file, but a folder is needed"):
+        images.write(images.from_array(colours / 255), "taken/a.png")
+    assert Path("taken").read_bytes() == b"precious"
+    with pytest.raises(ImageError, match="quality=0"):
+        images.write(images.from_array(colours / 255), "a.jpg", quality=0)
+
+
+# Resizing
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"),
+    [
+        (None, "short", (24, 32)),
+        (12, "short", (12, 16)),
+        (12, "long", (9, 12)),
+        (100, "long", (75, 100)),
+        (17, "short", (17, 23)),
+        (1, "long", (1, 1)),
+        (12, "both", (12, 12)),
+        ((10, 50), "short", (10, 50)),
+        ([10, 50], "both", (10, 50)),
+    ],
+)
+def test_sizes(colours, size, side, expected) -> None:
+    image = images.from_array(colours / 255)
+    assert images.resize(image, size, side=side).shape == (1, 3, *expected)
+    upright = images.resize(image.transpose(-1, -2), size[::-1] if isinstance(size, tuple | list) else size, side=side)
+    assert upright.shape == (1, 3, *expected[::-1])
+
+
+@pytest.mark.parametrize(
+    ("size", "side"), [(0, "short"), (-1, "long"), (2.5, "short"), (True, "short"), ((1, 2, 3), "both"), (8, "width")]
+)
+def test_bad_sizes(colours, size, side) -> None:
+    with pytest.raises(ImageError, match=r"size=|side="):
+        images.resize(images.from_array(colours / 255), size, side=side)
+
+
+def test_size_beyond_the_limit(colours) -> None:
+    for source in (
+        lambda: images.resize(images.from_array(colours / 255), 60_000),
+        lambda: images.read("swirls", 60_000),
+    ):
+        with pytest.raises(ImageError, match="over the limit"):
+            source()
+
+
+def lanczos(signal: np.ndarray, length: int) -> np.ndarray:
+    """Slow resampling of the first axis by the definition: a windowed sinc of three lobes, widened when shrinking."""
+    scale = len(signal) / length
+    width = max(scale, 1.0)
+    positions = np.arange(len(signal)) + 0.5
+    result = []
+    for i in range(length):
+        distance = (positions - (i + 0.5) * scale) / width
+        weights = np.sinc(distance) * np.sinc(distance / 3) * (np.abs(distance) < 3)
+        result.append(np.tensordot(weights / weights.sum(), signal, axes=1))
+    return np.array(result)
+
+
+@pytest.mark.parametrize("shape", [(9, 40), (40, 9), (50, 60), (24, 5)])
+def test_resize_is_lanczos_without_rounding(shape) -> None:
+    # From 0.3 to 0.7, so that ringing stays inside [0, 1] and nothing is cut.
+    array = 0.3 + 0.4 * np.random.default_rng(0).random((24, 32, 3))
+    expected = lanczos(lanczos(array, shape[0]).transpose(1, 0, 2), shape[1]).transpose(1, 0, 2)
+    found = images.to_array(images.resize(images.from_array(array), shape))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found * 255 - np.round(found * 255)).max() > 0.4
+
+
+def test_resize_cuts_ringing_and_keeps_type_and_batch() -> None:
+    edge = torch.zeros(2, 3, 8, 8, dtype=torch.float64)
+    edge[1, :, :, 4:] = 1
+    big = images.resize(edge, 32)
+    assert big.dtype == torch.float64
+    assert big.shape == (2, 3, 32, 32)
+    assert (big[0] == 0).all()
+    assert big[1].min() == 0
+    assert big[1].max() == 1
+
+
+def test_resize_and_crop_refuse_what_is_no_picture() -> None:
+    functions: list[Callable[[torch.Tensor], object]] = [
+        lambda t: images.resize(t, 8),
+        lambda t: images.centre_crop(t, 1, 1),
+        images.to_array,
+    ]
+    for function in functions:
+        with pytest.raises(ImageError, match="is no picture"):
+            function(torch.zeros(1, 1, 4, 4))
+        with pytest.raises(ImageError, match="not in"):
+            function(torch.zeros(1, 3, 4, 4, dtype=torch.int64))
+
+
+def test_centre_crop() -> None:
+    image = torch.arange(5 * 6.0).reshape(1, 1, 5, 6).expand(1, 3, 5, 6)
+    assert images.centre_crop(image, 3, 2)[0, 0].tolist() == [[8, 9], [14, 15], [20, 21]]
+    assert images.centre_crop(image, 5, 6).shape == image.shape
+    for size in ((6, 6), (5, 7), (0, 3)):
+        with pytest.raises(ImageError, match="does not fit"):
+            images.centre_crop(image, *size)
+
+
+def test_arrays_and_tensors() -> None:
+    array = np.random.default_rng(0).random((4, 5, 3))
+    tensor = images.from_array(array)
+    assert tensor.shape == (1, 3, 4, 5)
+    assert tensor[0, 2, 1, 3] == np.float32(array[1, 3, 2])
+    back = images.to_array(tensor)
+    assert back.dtype == np.float64
+    np.testing.assert_allclose(back, array, atol=1e-7)
+    back[:] = 0
+    assert tensor.any()
+    with pytest.raises(ImageError, match=r"\(height, width, 3\) is expected"):
+        images.from_array(array[..., 0])
+    with pytest.raises(ImageError, match="Divide by"):
+        images.from_array((array * 255).astype(np.uint8))

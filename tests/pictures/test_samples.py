@@ -1,0 +1,82 @@
+"""Samples are where their packages put them, need no network, and their faces are where the boxes say."""
+
+import socket
+
+import numpy as np
+import pytest
+from skimage.data import lbp_frontal_face_cascade_filename
+from skimage.feature import Cascade
+
+from stylerepro.errors import ImageError
+from stylerepro.pictures import samples
+from stylerepro.pictures.geometry import Box
+
+SHAPES = {
+    "astronaut": (512, 512, 3),
+    "grace_hopper": (600, 512, 3),
+    "coffee": (400, 600, 3),
+    "chelsea": (300, 451, 3),
+    "rocket": (427, 640, 3),
+    "motorcycle": (500, 741, 3),
+    "china": (427, 640, 3),
+    "flower": (427, 640, 3),
+}
+
+
+def test_samples_load_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError("a sample asked the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert list(samples.CONTENTS) == list(SHAPES)
+    for name, sample in samples.CONTENTS.items():
+        picture = sample.load()
+        assert picture.dtype == np.uint8
+        assert picture.shape == SHAPES[name]
+        assert picture.std() > 20
+        assert sample.licence
+        assert sample.source
+        assert sample.note
+
+
+def test_load_gives_a_copy() -> None:
+    first = samples.CONTENTS["china"].load()
+    first[:] = 0
+    assert samples.CONTENTS["china"].load().any()
+
+
+@pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
+def test_face_box_is_where_a_detector_sees_the_face(name: str) -> None:
+    box = samples.face_box(name)
+    assert box == samples.CONTENTS[name].face
+    found = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
+        img=samples.CONTENTS[name].load(), scale_factor=1.2, step_ratio=1, min_size=(60, 60), max_size=(300, 300)
+    )
+    assert len(found) == 1
+    seen = Box(found[0]["c"], found[0]["r"], found[0]["c"] + found[0]["width"], found[0]["r"] + found[0]["height"])
+    shared = (min(box.x1, seen.x1) - max(box.x0, seen.x0)) * (min(box.y1, seen.y1) - max(box.y0, seen.y0))
+    areas = [(b.x1 - b.x0) * (b.y1 - b.y0) for b in (box, seen)]
+    assert shared / (sum(areas) - shared) > 0.65  # intersection over union
+
+
+def test_face_box_follows_resize_and_crop() -> None:
+    x0, y0, x1, y1 = samples.face_box("grace_hopper")  # of 512 × 600
+    assert samples.face_box("grace_hopper", 256) == Box(x0 // 2, y0 // 2, x1 // 2, y1 // 2)
+    assert samples.face_box("grace_hopper", 300, side="long") == Box(x0 // 2, y0 // 2, x1 // 2, y1 // 2)
+    assert samples.face_box("grace_hopper", 512, crop=(512, 512)) == Box(x0, y0 - 44, x1, y1 - 44)
+    stretched = samples.face_box("grace_hopper", 512, side="both")
+    assert (stretched.x0, stretched.x1) == (x0, x1)
+    assert (stretched.y0, stretched.y1) == (round(y0 * 512 / 600), round(y1 * 512 / 600))
+    # A crop cuts the box at its border.
+    assert samples.face_box("astronaut", crop=(300, 200)).y0 == 0
+
+
+def test_face_box_of_what_has_none() -> None:
+    with pytest.raises(ImageError, match="astronaut and grace_hopper"):
+        samples.face_box("coffee")
+    with pytest.raises(ImageError, match="Did you mean 'grace_hopper'"):
+        samples.face_box("grace_hoper")
+    with pytest.raises(ImageError, match="Nothing is left"):
+        samples.face_box("astronaut", crop=(20, 20))
+    with pytest.raises(ImageError, match="does not fit"):
+        samples.face_box("astronaut", 64, crop=(100, 100))

@@ -1,0 +1,239 @@
+"""Runs beyond this process: a real Dask scheduler with workers that are killed, have other code, or a GPU."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psutil
+import pytest
+import toy
+from cluster import Cluster, wait_until
+
+from stylerepro.runs import engines, runner, sweeps
+
+pytest.importorskip("distributed", reason="the package distributed is not installed")
+
+# Each run says where it is; the one of size 6 waits, at the first try for ever.
+WAITING = """\
+where = os.environ["STYLEREPRO_ROOT"]
+with open(os.path.join(where, "ran.txt"), "a") as stream:
+    stream.write(f"{run.parameters['size']}\\n")
+while run.parameters["size"] == 6 and not os.path.exists(os.environ["GO"]):
+    time.sleep(0.1)
+""" + toy.BODY.replace('run.parameters["reading"]', 'os.path.basename(where) + " " + os.environ["OMP_NUM_THREADS"]')
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.stop()
+
+
+@contextmanager
+def asking(root):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEREPRO_ROOT", str(root))
+        yield
+
+
+def with_project(root):
+    toy.add(root, "toy", WAITING)
+    (root / "stylerepro").mkdir()
+    return root
+
+
+def ran(root):
+    return (root / "ran.txt").read_text().split() if (root / "ran.txt").exists() else []
+
+
+def test_runs_on_three_machines_one_of_which_dies_are_each_there_once(cluster):
+    mine, names = with_project(cluster.folder / "mine"), ["one", "two", "three"]
+    roots = [with_project(cluster.folder / name) for name in names]
+    for name in names:
+        cluster.worker(name, STYLEREPRO_ROOT=str(cluster.folder / name))
+    cluster.wait_for(*names)
+    events = []
+
+    class Report:
+        def started(self, job):
+            events.append(job.point)
+
+        def tick(self):
+            pass
+
+        def ended(self, job, outcome):
+            pass
+
+    with (
+        asking(mine),
+        engines.opened("dask", 6, address=cluster.address) as (executor, at_once),
+        ThreadPoolExecutor(1) as aside,
+    ):
+        planned = sweeps.plan("toy", "smoke", {"size": "4,5,6,7,8,9"})
+        going = aside.submit(runner.execute, planned.waiting, executor=executor, report=Report())
+        (busy,) = wait_until(lambda: [root for root in roots if "6" in ran(root)])
+        family = cluster.kill(busy.name)
+        (cluster.folder / "go").touch()
+        outcomes = going.result(timeout=300)
+        table = sweeps.collect(planned)
+    assert at_once == 3
+    assert [(one.status, one.error) for one in outcomes] == [("completed", "")] * 6
+    assert len(events) == 6
+    psutil.wait_procs(family, timeout=30)
+    assert table["run"].is_unique
+    assert sorted(table["size"]) == [4, 5, 6, 7, 8, 9]
+    assert len(list(mine.glob("results/runs/toy/*/run.json"))) == 6
+    assert len(list(mine.glob("results/runs/*/*/notebook.ipynb"))) == 6
+    # Nothing ran here, and what was killed ran again elsewhere, on one thread, as Dask has its workers.
+    assert ran(mine) == []
+    assert sum(ran(root).count("6") for root in roots) == 2
+    assert {name.split()[1] for name in table["name"]} == {"1"}
+    assert set(table[table["size"] == 6]["name"].str.split().str[0]) < set(names) - {busy.name}
+    assert [path for path in mine.glob("results/runs/.staging/*") if path.suffix != ".lock"] == []
+
+
+PARTS = """\
+def slow(i):
+    with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "calls.txt"), "a") as stream:
+        stream.write(f"{i}\\n")
+    while i == 2 and not os.path.exists(os.environ["GO"]):
+        time.sleep(0.1)
+    return {"value": i / 3}
+table = pd.DataFrame([run.part(f"part {i}", lambda i=i: slow(i)) for i in range(4)])
+run.save(metrics=table.assign(gamma=1.0, name="-"))"""
+
+
+def test_in_a_shared_folder_another_worker_goes_on_where_a_dead_one_was(cluster, monkeypatch, call):
+    """Only workers with a GPU take a run that wants one; without STYLEREPRO_ROOT they write where the command does."""
+    shared, go = cluster.folder / "shared", cluster.folder / "go"
+    toy.add(shared, "parts", PARTS)
+    go.unlink(missing_ok=True)
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(shared))
+    cluster.worker("plain")
+    cluster.wait_for("plain")
+    words = ("run", "parts", "--engine", "dask", "--address", cluster.address, "--gpus-per-run", "1")
+    status, _, said = call(*words)
+    assert status == 2
+    assert "has 1 GPU for a run: dask worker tcp://127.0.0.1:" in said
+    cluster.worker("first", "--resources", "GPU=1")
+    cluster.worker("second", "--resources", "GPU=1")
+    cluster.wait_for("first", "second")
+    with ThreadPoolExecutor(1) as aside:
+        going = aside.submit(
+            subprocess.run,
+            [sys.executable, "-m", "stylerepro.cli.main", *words],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        wait_until(
+            lambda: (shared / "calls.txt").exists() and (shared / "calls.txt").read_text().split() == ["0", "1", "2"]
+        )
+        (busy,) = (name for name in ("plain", "first", "second") if works(cluster.processes[name]))
+        assert busy != "plain"
+        cluster.kill(busy)
+        go.touch()
+        done = going.result(timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "parts (laptop): done in" in done.stdout
+    assert (shared / "calls.txt").read_text().split() == ["0", "1", "2", "2", "3"]
+    (table,) = shared.glob("results/runs/parts/*/metrics.csv")
+    assert len(table.read_text().splitlines()) == 5
+
+
+def works(process):
+    """Whether a worker has a run: its process, and a notebook's below that."""
+    names = [" ".join(one.cmdline()) for one in psutil.Process(process.pid).children(recursive=True)]
+    return any("ipykernel" in name for name in names)
+
+
+def test_a_worker_without_this_package_is_named_and_stays(cluster, monkeypatch):
+    """It cannot even read what it is sent; the run must not wait for ever."""
+    (cluster.folder / "site").mkdir()
+    (cluster.folder / "site" / "stylerepro.py").touch()
+    toy.add(cluster.folder / "asking", "toy")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(cluster.folder / "asking"))
+    cluster.worker("old", "--resources", "GPU=7", PYTHONPATH=str(cluster.folder / "site"))
+    cluster.wait_for("old")
+    for _ in range(2):
+        with engines.opened("dask", 1, address=cluster.address, gpus=7) as (executor, _):
+            (outcome,) = runner.execute(runner.plan(["toy"], "smoke"), executor=executor)
+        assert outcome.status == "failed"
+        assert "a worker has other code than this machine (No module named 'stylerepro.runs.engines'" in outcome.error
+
+
+@contextmanager
+def command(*words, **more):
+    """The command as in a terminal, which Ctrl-C reaches also where these tests are in the background of a shell."""
+    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    words = [sys.executable, "-m", "stylerepro.cli.main", *words]
+    process = subprocess.Popen(words, start_new_session=True, env=os.environ | more, **pipes, **heeding)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("what", ["the command", "the command by kill -9", "the scheduler"])
+def test_when_the_command_or_the_scheduler_ends_so_do_the_runs(tmp_path, monkeypatch, what):
+    cluster, root = Cluster(tmp_path), with_project(tmp_path / "mine")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    words = ("run", "toy", "--profile", "smoke", "-p", "size=6", "--engine", "dask", "--address", cluster.address)
+    try:
+        cluster.worker("one")
+        cluster.wait_for("one")
+        with command(*words) as process:
+            wait_until(lambda: ran(root))
+            worker = psutil.Process(cluster.processes["one"].pid)
+            kernels = [one for one in worker.children(recursive=True) if "ipykernel" in " ".join(one.cmdline())]
+            assert len(kernels) == 1
+            if what == "the scheduler":
+                cluster.kill("scheduler")
+            else:
+                os.killpg(process.pid, signal.SIGKILL if "kill" in what else signal.SIGINT)
+            said, _ = process.communicate(timeout=60)
+        assert psutil.wait_procs(kernels, timeout=60)[1] == []
+        assert "Traceback" not in said
+        if what == "the command":
+            assert (process.returncode, "interrupted; what is finished is kept" in said) == (130, True), said
+        elif what == "the scheduler":
+            assert (process.returncode, "Dask's scheduler was lost" in said) == (1, True), said
+        assert not list(root.glob("results/runs/toy/*"))
+        if "kill" in what:
+            (tmp_path / "go").touch()
+            with command(*words) as process:
+                said, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, said
+            assert len(list(root.glob("results/runs/toy/*/run.json"))) == 1
+    finally:
+        cluster.stop()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--engine", "dusk"], "Did you mean 'dask'"),
+        (["--engine", "dask"], "needs --address tcp://HOST:PORT"),
+        (["--engine", "dask", "--address", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"),
+        (["--address", "tcp://127.0.0.1:1"], "--engine local has none"),
+        (["--engine", "slurm", "--address", "tcp://127.0.0.1:1"], "--engine slurm has none"),
+        (["--gpus-per-run", "1"], "a notebook takes a GPU by itself"),
+        (["--sbatch", "--time=1:00"], "--sbatch is for --engine slurm"),
+        (["--engine", "slurm"], "log in to the cluster"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_runs(tmp_path, monkeypatch, call, words, message):
+    toy.add(tmp_path, "toy")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    monkeypatch.setattr(engines, "_CONNECT", "1s")
+    if words == ["--engine", "slurm"]:
+        monkeypatch.setattr(engines.shutil, "which", lambda name: None)
+    for first in (["run", "toy"], ["sweep", "toy", "-p", "size=4"]):
+        status, _, said = call(*first, *words)
+        assert status == 2
+        assert message in said
+    assert not list(tmp_path.glob("results/runs/toy"))

@@ -1,0 +1,167 @@
+"""Sidecars and parameters: read as declared, refused with the nearest name."""
+
+import papermill
+import pytest
+import toy
+
+from stylerepro.errors import ParameterError, RunError, StyleReproError
+from stylerepro.runs.experiments import Column, Explore, discover, load, portable, profile_of, resolve_parameters
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    toy.add(tmp_path, "toy")
+    return tmp_path
+
+
+def test_load_reads_the_sidecar_and_the_parameters_cell():
+    experiment = load("toy")
+    assert (experiment.title, experiment.document, experiment.claims) == ("A toy", "003", ("003.1",))
+    assert experiment.columns["gamma"] == Column("float", "1", "weight")
+    assert experiment.profiles["smoke"].expected == "1 s"
+    assert experiment.hardware == "two cores"
+    assert list(experiment.parameters) == ["gammas", "size", "reading", "rate", "strict", "seed"]
+    assert experiment.parameters["reading"].help == "how fine, in words"
+    assert experiment.parameters["gammas"].help == "weights of the term, total = content + gamma · tv"
+    assert [one.name for one in discover()] == ["toy"]
+
+
+def test_a_sidecar_says_how_its_gallery_is_looked_through(project):
+    assert load("toy").explore is None
+    toy.add(project, "toy", sidecar=toy.SIDECAR + "explore: {sliders: [gamma], choices: [name], shown: [value]}\n")
+    assert load("toy").explore == Explore(("gamma",), ("value",), ("name",), "metrics")
+
+
+def test_parameters_agree_with_papermill_where_it_can_read_them(project, monkeypatch):
+    simple = toy.PARAMETERS.replace("total = content", "total: content")
+    toy.add(project, "toy", parameters=simple)
+    theirs = papermill.inspect_notebook(project / "notebooks" / "toy.ipynb")
+    ours = load("toy").parameters
+    assert {**theirs, "rate": None}.keys() - {"out"} == ours.keys()
+    assert ours["size"].help == theirs["size"]["help"]
+    assert {name: ours[name].type for name in ("gammas", "size", "strict")} == {
+        name: theirs[name]["inferred_type_name"] for name in ("gammas", "size", "strict")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("gammas", "0,10,1e2", [0.0, 10.0, 100.0]),
+        ("gammas", "[0, 10]", [0.0, 10.0]),
+        ("gammas", "5", [5.0]),
+        ("size", "64", 64),
+        ("rate", "1e-3", 0.001),
+        ("rate", "none", None),
+        ("strict", "true", True),
+        ("reading", "no", "no"),
+    ],
+)
+def test_overrides_are_read_as_typed(name, text, value):
+    resolved = resolve_parameters(load("toy"), "laptop", {name: text})[name]
+    assert resolved == value
+    assert type(resolved) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("gamas", "1", "Did you mean 'gammas'"),
+        ("size", "big", "takes int, not 'big'"),
+        ("size", 2.0, "takes int, not 2.0"),
+        ("size", True, "takes int"),
+        ("gammas", "0,ten", r"takes list\[float\]"),
+        ("gammas", [True], r"takes list\[float\]"),
+        ("rate", "inf", "finite"),
+        ("strict", "maybe", "true or false"),
+        ("reading", 3, "quotes"),
+        ("out", "there", "set by the command"),
+    ],
+)
+def test_overrides_that_do_not_fit_are_refused(name, value, words):
+    with pytest.raises(ParameterError, match=words):
+        resolve_parameters(load("toy"), "laptop", {name: value})
+
+
+def test_profiles_and_experiments_have_to_exist():
+    with pytest.raises(ParameterError, match="Did you mean 'laptop'"):
+        resolve_parameters(load("toy"), "labtop")
+    with pytest.raises(RunError, match="Did you mean 'toy'"):
+        load("toys")
+
+
+def test_profile_of_names_the_profile_with_these_parameters():
+    experiment = load("toy")
+    assert profile_of(experiment, resolve_parameters(experiment, "smoke")) == "smoke"
+    assert profile_of(experiment, resolve_parameters(experiment, "laptop", {"size": 9})) == "custom"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("title: A toy", "titel: A toy", "Did you mean 'title'"),
+        ("title: A toy\n", "", "lacks title"),
+        ('"003"\n', "003\n", 'ids in quotes as in "003"'),
+        ('["003.1"]', "[003.1]", "ids in quotes"),
+        ('["003.1"]', '"003.1"', "list as claims"),
+        ("{type: str}", "{type: text}", "must be one of int, float, bool, str"),
+        ("{type: str}", "{typ: str}", "Did you mean 'type'"),
+        ("{type: str}", "{type: str, nullable: 3}", "true or false"),
+        ("  name: {", "  profile: {", "added when collecting"),
+        ("smoke: {gammas: [0], size: 4}", "smoke: {gama: [0]}", "Did you mean 'gammas'"),
+        ("smoke: {gammas: [0], size: 4}", "smoke: {size: large}", "takes int"),
+        ("smoke: {gammas: [0], size: 4}", "smoke: {out: here}", "lack|belongs to no profile"),
+        ("  smoke: {g", "  tiny: {g", "'tiny'"),
+        ("title: A toy", "title: [", "is not YAML"),
+        ("title: A toy", "- title", "YAML|names and values"),
+        ("title: A toy", "title: A toy\nexplore: {sliders: [gamm], shown: [value]}", "Did you mean 'gamma'"),
+        (
+            "title: A toy",
+            "title: A toy\nexplore: {sliders: gamma, shown: [value]}",
+            "list of columns as explore.sliders",
+        ),
+        ("title: A toy", "title: A toy\nexplore: {sliders: [gamma]}", "explore.sliders and as explore.shown"),
+        ("title: A toy", "title: A toy\nexplore: {slider: [gamma]}", "Did you mean 'sliders'"),
+        ("title: A toy", "title: A toy\nexplore: {table: curves}", "metrics or history"),
+        ("title: A toy", "title: A toy\nexplore: {table: history, sliders: [gamma], shown: [value]}", "no column"),
+    ],
+)
+def test_sidecars_with_a_slip_are_refused(project, old, new, words):
+    assert old in toy.SIDECAR
+    toy.add(project, "toy", sidecar=toy.SIDECAR.replace(old, new, 1))
+    with pytest.raises(StyleReproError, match=words):
+        load("toy")
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("size = 3", "has no type"),
+        ("size: int = 'big'", "takes int"),
+        ("size: int = 2 ** 3", "plain value"),
+        ("size: set[int] = [3]", "not one of int"),
+        ("size: int = = 3", "not Python"),
+    ],
+)
+def test_parameter_cells_with_a_slip_are_refused(project, cell, words):
+    toy.add(project, "toy", parameters=cell, sidecar=toy.SIDECAR.replace("{gammas: [0], size: 4}", "{}"))
+    with pytest.raises(ParameterError, match=words):
+        load("toy")
+
+
+def test_a_missing_or_damaged_notebook_is_named(project):
+    notebook = project / "notebooks" / "toy.ipynb"
+    notebook.write_text("no notebook", encoding="utf-8")
+    with pytest.raises(ParameterError, match=r"toy\.ipynb is not a readable notebook"):
+        load("toy")
+    notebook.unlink()
+    with pytest.raises(ParameterError, match=r"no notebook toy\.ipynb"):
+        load("toy")
+
+
+def test_portable_leaves_no_folder_of_this_machine(tmp_path):
+    assert portable({"a": [str(tmp_path / "x.png"), "swirls", 3], "b": "pictures/y.png"}) == {
+        "a": ["x.png", "swirls", 3],
+        "b": "pictures/y.png",
+    }

@@ -1,0 +1,408 @@
+"""Faults from outside: kills, a full disk, a notebook's process that dies or hangs, damaged records, two at once."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import kill_runs
+import nbformat
+import numpy as np
+import pytest
+import toy
+
+from stylerepro.errors import DiskFullError, ResultsError
+from stylerepro.files import atomic_path, full_disk_named, lock
+from stylerepro.runs import aside, execution, notebook, parts, record, results, runner
+from stylerepro.runs.tables import read
+
+NOTED = """\
+with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "calls.txt"), "a") as stream:
+    stream.write(run.experiment.name + "\\n")
+"""
+# Leaves not a byte, until there is a file `go`.
+FILLING = """\
+root = os.environ["STYLEREPRO_ROOT"]
+if not os.path.exists(os.path.join(root, "go")):
+    with open(os.path.join(root, "results", "filler"), "wb", buffering=0) as stream:
+        try:
+            while stream.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+run.part("numbers", lambda: {"table": pd.DataFrame({"x": range(1000)})})
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    root = tmp_path / "project"
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.chdir(tmp_path)
+    toy.add(root, "toy")
+    return root
+
+
+def save(**changes):
+    """A finished run by hand; its folder."""
+    run = results.begin("toy", toy.namespace(**changes))
+    exec(toy.BODY, {"pd": __import__("pandas"), "run": run})
+    return record.runs_root() / "toy" / record.run_name(record.MANUAL, run.parameters)
+
+
+def first_cell(path, code):
+    """Put a cell in front of a notebook: it comes before anything slow."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(code))
+    nbformat.write(notebook, path)
+
+
+def test_killed_runs_end_well_with_the_next_and_lose_nothing(project):
+    """The short form of kill_runs.py: at any moment, while the tables are written, and just before the last move."""
+    toy.add(project, "toy", "run.part('one', lambda: {'x': 1})\n" + toy.BODY)
+    series = kill_runs.Series(project, seed=0, readers=())
+    assert series.names == ["toy"]
+    series.kill(series.chance.uniform(0, series.duration), forced=True)
+    assert series.kill("tables", forced=True)["hit"]
+    series.kill("record", forced=False)
+
+
+def test_whoever_judges_kills_sees_what_is_lost_or_half(project):
+    folder = save()
+    files = {"metrics.csv", "run.json"}
+    made = record.read_record(folder)
+    record.write_record(folder, made | {"profile": "smoke"})
+    shutil.copy(toy.add(project, "other"), folder / "notebook.ipynb")
+    with pytest.raises(kill_runs.Violation, match="other files"):
+        kill_runs.check_whole(folder, files)
+    with pytest.raises(kill_runs.Violation, match="not executed"):
+        kill_runs.check_whole(folder, files | {"notebook.ipynb"})
+    record.write_record(folder, made | {"profile": "smoke", "status": "running"})
+    with pytest.raises(kill_runs.Violation, match="not completed"):
+        kill_runs.check_whole(folder, files | {"notebook.ipynb"})
+
+
+def test_two_commands_over_one_folder_do_each_run_once(project):
+    for name in ("toy", "other"):
+        toy.add(project, name, NOTED + toy.BODY)
+    both = [kill_runs.command(project, "run", "--profile", "smoke") for _ in range(2)]
+    said = [process.communicate(timeout=300)[0] for process in both]
+    assert sorted((project / "calls.txt").read_text().split()) == ["other", "toy"]
+    assert len(list(project.glob("results/runs/*/smoke-*/run.json"))) == 2
+    for process, text in zip(both, said, strict=True):
+        # One that left a run to the other says so, and does not claim that all is there.
+        assert process.returncode == ("another process is running it" in text)
+        assert "Traceback" not in text
+    assert not any(job.stale for job in runner.plan((), "smoke"))
+
+
+def limited(task):
+    """`perform` with the limit for the notebook that hangs alone: how slow the others are does not matter."""
+    return execution.perform(task if task.experiment == "hangs" else replace(task, timeout=None))
+
+
+def test_a_notebook_that_dies_and_one_that_hangs_stop_no_other(project, monkeypatch):
+    first_cell(toy.add(project, "dies"), "import os\nos.kill(os.getpid(), 9)")
+    # Not even an interrupt helps.
+    hanging = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(3600)"
+    first_cell(toy.add(project, "hangs"), hanging)
+    monkeypatch.setattr(runner, "perform", limited)
+    monkeypatch.setattr(runner, "cores", lambda: 2)
+    found = {one.experiment: one for one in runner.execute(runner.plan((), "smoke"), workers=2, timeout=3)}
+    assert {name: one.status for name, one in found.items()} == {
+        "dies": "failed", "hangs": "failed", "toy": "completed",
+    }  # fmt: skip
+    assert "process died" in found["dies"].error
+    assert "longer than the limit of 3 s" in found["hangs"].error
+    assert found["hangs"].cell == {"number": 1, "first_line": "import signal, time"}
+    for name in ("dies", "hangs"):
+        kept = json.loads((project / found[name].log).with_name("run.json").read_text())
+        assert kept["error"]["message"] == found[name].error
+    assert not [one for one in kill_runs.left(project) if "ipykernel_launcher" in one.cmdline()]
+
+
+@pytest.fixture
+def small_disk(project):
+    """The project's results on a disk of 2 MB; gives its folder."""
+    folder = project / "results"
+    folder.mkdir()
+    if not shutil.which("mount") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_fails_a_run_that_goes_well_once_there_is_space(project, small_disk):
+    toy.add(project, "fills", FILLING + toy.BODY)
+    finished = save()
+    before = kill_runs.content(finished)
+    (outcome,) = runner.execute(runner.plan(["fills"]))
+    assert outcome.status == "failed"
+    assert "The disk is full: " in outcome.error
+    assert shutil.disk_usage(small_disk).free < 65536
+    assert not list(small_disk.glob("runs/fills/*"))
+    assert kill_runs.content(finished) == before
+    (small_disk / "filler").unlink()
+    (project / "go").touch()
+    (outcome,) = runner.execute(runner.plan(["fills"]))
+    assert outcome.status == "completed"
+    assert set(results.collect().experiment) == {"toy", "fills"}
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def full_in_other_words():
+    """As torch says it."""
+    try:
+        full()
+    finally:
+        raise RuntimeError("unexpected pos")
+
+
+def write(path, then):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        then()
+
+
+def test_a_full_disk_is_named_and_leaves_what_was_there(tmp_path, monkeypatch):
+    target = tmp_path / "table.csv"
+    target.write_text("before")
+    with pytest.raises(DiskFullError, match=r"The disk is full: .*table\.csv was not written\. Free some space"):
+        write(target, full)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    with pytest.raises(ResultsError, match="The disk is full"):
+        write(target, full_in_other_words)
+    with pytest.raises(ZeroDivisionError):
+        write(target, lambda: 1 / 0)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(DiskFullError):
+        write(target, bool)
+    assert target.read_text() == "before"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no file that is always full")
+def test_a_part_for_which_there_is_no_room_says_so(tmp_path, monkeypatch):
+    @contextmanager
+    def to_full(path):
+        with full_disk_named(path):
+            yield Path("/dev/full")
+
+    monkeypatch.setattr(parts, "atomic_path", to_full)
+    with pytest.raises(DiskFullError, match="The disk is full"):
+        parts.compute_once(tmp_path, "p", lambda: {"x": np.zeros(100_000)})
+
+
+def test_why_a_run_failed_is_said_where_not_even_its_log_can_be_kept(project, monkeypatch):
+    from stylerepro.runs import execution
+
+    def execute(*_, **__):
+        monkeypatch.setattr(tempfile, "mkstemp", full)
+        raise ValueError("broken on purpose")
+
+    monkeypatch.setattr(notebook, "execute", execute)
+    (job,) = runner.plan(["toy"])
+    outcome = execution.perform(job.task)
+    assert outcome.status == "failed"
+    assert outcome.error.startswith("ValueError: broken on purpose (and its log could not be kept: The disk is full")
+    assert outcome.log == ""
+
+
+def test_a_disk_without_room_for_a_runs_folder_fails_the_run_in_words(project, monkeypatch):
+    jobs = runner.plan(["toy"])
+    monkeypatch.setattr(Path, "mkdir", full)
+    with ThreadPoolExecutor(1) as executor:
+        (outcome,) = runner.execute(jobs, executor=executor)
+    assert outcome.status == "failed"
+    assert outcome.error.startswith("The disk is full: ")
+
+
+def change(**changes):
+    """Damage: the record with other entries; None takes one out."""
+
+    def damage(folder):
+        kept = json.loads((folder / "run.json").read_text()) | changes
+        (folder / "run.json").write_text(json.dumps({key: one for key, one in kept.items() if one is not None}))
+
+    return damage
+
+
+def cut(name, length):
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:length])
+
+
+def a_folder(path):
+    (path / "run.json").unlink()
+    (path / "run.json").mkdir()
+
+
+DAMAGES = {
+    "cut short": cut("run.json", 300),
+    "empty": cut("run.json", 0),
+    "binary": lambda folder: (folder / "run.json").write_bytes(bytes(range(256))),
+    "too deep": lambda folder: (folder / "run.json").write_text("[" * 100_000),
+    "a list": lambda folder: (folder / "run.json").write_text("[1, 2]"),
+    "a folder": a_folder,
+    "gone": lambda folder: (folder / "run.json").unlink(),
+    "no fingerprint": change(fingerprint=None),
+    "custom without parameters": change(profile="custom", parameters=None),
+    "fingerprint": change(fingerprint="abc"),
+    "components": change(fingerprint={"digest": "x", "components": {"modules": [1]}}),
+    "columns": change(columns={"metrics": ["gamma"]}),
+    "types of columns": change(columns={"metrics": {"gamma": 3}}),
+    "start": change(start=3),
+    "seconds": change(seconds="long"),
+    "parameters": change(parameters=[1]),
+    "no table": lambda folder: (folder / "metrics.csv").unlink(),
+}
+ONLY_READ_BY_COLLECT = {
+    "a number cut short": cut("metrics.csv", -5),
+    "a table of other columns": lambda folder: (folder / "metrics.csv").write_text("gamma\n1\n"),
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, *ONLY_READ_BY_COLLECT])
+@pytest.mark.filterwarnings("default")
+def test_a_damaged_run_is_named_and_set_aside_and_the_rest_is_collected(project, call, monkeypatch, damage):
+    monkeypatch.setattr(runner, "execute", lambda *_, **__: [])
+    whole, broken = save(), save(gammas=[0.0], size=4)
+    (DAMAGES | ONLY_READ_BY_COLLECT)[damage](broken)
+    for words in (["status", "--profile", "smoke"], ["list"], ["sweep", "toy", "-p", "size=4", "--plan"]):
+        assert call(*words)[0] == 0
+        assert broken.is_dir(), "a command that only reads moved something"
+    code, _, err = call(*(["run", "toy"] if damage in DAMAGES else ["collect"]))
+    assert code == 0
+    assert f"warning: toy/{broken.name} is damaged" in err
+    (moved,) = aside.aside_root().iterdir()
+    assert moved.name.startswith(f"toy-{broken.name}-")
+    assert f"results/runs/.aside/{moved.name}" in err
+    assert not broken.exists()
+    code, out, err = call("collect")
+    assert (code, err) == (0, "")
+    assert "2 rows in" in out
+    assert whole.is_dir()
+    assert results.collect().run.unique().tolist() == [whole.name]
+
+
+def test_only_damaged_runs_of_ones_own_that_nobody_works_on_are_set_aside(project):
+    busy, gone, shut = save(), save(seed=1), save(seed=2)
+    committed = record.reference_root() / "toy"
+    shutil.copytree(busy, committed)
+    other = record.runs_root() / "toy" / "notes"
+    other.mkdir()
+    replaced = other.with_name(f".old-{busy.name}-1")
+    shutil.copytree(busy, replaced)
+    for folder in (busy, gone, committed, replaced):
+        (folder / "run.json").write_text("{")
+    with lock(execution.lock_path("toy", busy.name)) as mine:
+        assert mine
+        (line,) = aside.set_aside()
+    assert gone.name in line
+    assert busy.is_dir()
+    assert aside.set_aside(["other"]) == []
+    assert aside._move(gone, "it is gone") == "", "another process was quicker"
+    # A whole run that was put there while the old one was looked at.
+    kept = kill_runs.content(shut)
+    assert aside._move(shut, "was damaged") == ""
+    assert kill_runs.content(shut) == kept
+    assert len(aside.set_aside(read_tables=True)) == 1
+    assert committed.is_dir()
+    assert other.is_dir()
+    assert replaced.is_dir()
+    assert shut.is_dir()
+
+
+def test_a_replaced_run_that_is_half_removed_is_never_put_back(project, monkeypatch):
+    """Killed while it was removed; then the new one is set aside, and what replaces that is killed half-way, too."""
+    first, second = save(), save(seed=1)
+    third = shutil.copytree(second, second.with_name("third"))
+
+    def killed(folder, **_):
+        (folder / "metrics.csv").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    rename, renamed = Path.rename, []
+
+    def killed_between(path, target):
+        if renamed:
+            raise KeyboardInterrupt
+        renamed.append(rename(path, target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            record.install(second, first)
+    assert record.read_record(first)["seeds"] == {"seed": 1}
+    shutil.rmtree(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed_between)
+        with suppress(KeyboardInterrupt):
+            record.install(third, first)
+    assert renamed
+    assert not first.exists() or aside.damage(first) is None
+
+
+def test_a_record_that_cannot_be_opened_is_not_taken_for_damaged(project, monkeypatch):
+    folder = save()
+
+    def shut(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", shut)
+    assert aside.set_aside() == []
+    assert folder.is_dir()
+
+
+def test_a_damaged_run_that_cannot_be_moved_is_named(project, monkeypatch):
+    folder = save()
+    (folder / "run.json").write_text("{")
+
+    def rename(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", rename)
+    (line,) = aside.set_aside()
+    assert "cannot be set aside (Permission denied): move or remove it." in line
+
+
+def test_a_table_cut_short_is_not_read(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("a,b\n1,0.25\n2,0.5\n")
+    assert read(path, {"a": "int", "b": "float"}).b.tolist() == [0.25, 0.5]
+    for text in ("a,b\n1,0.25\n2,0.", "a,b\n1,0.25\n2", ""):
+        path.write_text(text)
+        with pytest.raises(ResultsError, match=r"metrics\.csv of run .* ends in the middle of a row"):
+            read(path, {"a": "int", "b": "float"})
+
+
+def test_a_run_counts_as_done_only_with_its_final_record(project, monkeypatch):
+    """A kill between the notebook and the record that the command completes must not leave the kernel's record."""
+    from stylerepro.runs import execution
+
+    (job,) = runner.plan(["toy"], "smoke")
+
+    def execute(notebook, output, parameters, **_):
+        run = results.begin("toy", toy.namespace(**parameters))
+        exec(toy.BODY, {"pd": __import__("pandas"), "run": run})
+        nbformat.write(nbformat.v4.new_notebook(), output)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(notebook, "execute", execute)
+    monkeypatch.setattr(record, "write_record", killed)
+    with pytest.raises(KeyboardInterrupt):
+        execution.perform(job.task)
+    assert not list(project.glob("results/runs/.staging/*/result/notebook.ipynb"))

@@ -1,0 +1,324 @@
+"""A run's folder: whole or not at all, exact, resumable, without a trace of the machine."""
+
+import json
+import shutil
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import toy
+from PIL import Image
+
+from stylerepro.errors import ParameterError, ResultsError
+from stylerepro.runs import parts, results, tables
+from stylerepro.runs.experiments import Column
+from stylerepro.runs.record import ResultsWarning, install, read_progress
+
+SIDECAR = toy.SIDECAR.replace(
+    "  name: {type: str}\n",
+    "  name: {type: str}\n  r: {type: int, nullable: true}\n  good: {type: bool}\nhistory:\n  step: {type: int}\n",
+)
+METRICS = pd.DataFrame(
+    {"name": ["-", "NA"], "gamma": [0, 10], "value": [0.1 + 0.2, np.inf], "r": [None, 300], "good": [True, False]}
+)
+HISTORY = pd.DataFrame({"step": [1, 2]})
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path / "project"))
+    toy.add(tmp_path / "project", "toy", sidecar=SIDECAR)
+    return tmp_path / "project"
+
+
+def save(metrics=METRICS, **changes):
+    run = results.begin("toy", toy.namespace(**changes))
+    run.save(metrics=metrics, history=HISTORY)
+    return run
+
+
+def finished(project):
+    return [path.parent for path in project.glob("results/runs/toy/*/run.json")]
+
+
+def test_a_run_is_kept_with_all_that_it_depends_on(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = save(seed=7)
+    (folder,) = finished(project)
+    record = json.loads((folder / "run.json").read_text())
+    assert folder.name.startswith("manual-")
+    assert (record["experiment"], record["document"], record["profile"]) == ("toy", "003", "custom")
+    assert (record["status"], record["error"], record["seeds"]) == ("completed", None, {"seed": 7})
+    assert record["parameters"] == run.parameters
+    assert record["seconds"] >= 0
+    assert {"start", "versions", "commit", "hardware", "device", "networks", "assets"} <= record.keys()
+    assert record["fingerprint"]["components"]["parameters"]["seed"] == 7
+    assert not [text for text in (str(tmp_path), "/root", "/home") if text in (folder / "run.json").read_text()]
+
+
+def test_the_profile_is_found_by_its_parameters(project):
+    assert save(gammas=[0.0], size=4).profile == "smoke"
+    assert save().profile == "laptop"
+    assert repr(save()) == "<run of toy, profile laptop>"
+
+
+def test_tables_come_back_exactly(project):
+    save()
+    (folder,) = finished(project)
+    assert (folder / "metrics.csv").read_text().splitlines() == [
+        "gamma,value,name,r,good",
+        "0.0,0.30000000000000004,-,,True",
+        "10.0,inf,NA,300,False",
+    ]
+    collected = results.collect()
+    assert list(collected.columns) == ["experiment", "profile", "run", "gamma", "value", "name", "r", "good"]
+    assert collected.value.tolist() == METRICS.value.tolist()
+    assert collected.name.tolist() == ["-", "NA"]
+    assert [str(collected[name].dtype) for name in ("gamma", "r", "good")] == ["float64", "Int64", "bool"]
+    assert results.tables_of(table="history")["toy"].step.tolist() == [1, 2]
+
+
+def test_whole_numbers_that_a_join_with_an_empty_table_made_floats_are_integers():
+    columns = {"size": Column("int")}
+    checked = tables.check(pd.DataFrame({"size": [8.0, 9.0]}), columns, "metrics")
+    assert checked["size"].dtype == "int64"
+    assert checked["size"].tolist() == [8, 9]
+    with pytest.raises(ResultsError, match="'size' must be int"):
+        tables.check(pd.DataFrame({"size": [8.0, 8.5]}), columns, "metrics")
+    with pytest.raises(ResultsError, match=r"has a gap|must be int"):
+        tables.check(pd.DataFrame({"size": [8.0, None]}), columns, "metrics")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.assign(extra=1), "column 'extra' is not declared"),
+        (lambda t: t.drop(columns="value"), "column 'value' is missing"),
+        (lambda t: t.assign(value=["1", "2"]), "column 'value' must be float"),
+        (lambda t: t.assign(value=[1.0, None]), "column 'value' has a gap"),
+        (lambda t: t.assign(r=[1.5, None]), "column 'r' must be int"),
+        (lambda t: t.assign(good=[1, 0]), "column 'good' must be bool"),
+        (lambda t: t.assign(name=[1, 2]), "column 'name' must be str"),
+        (lambda t: t.iloc[:0], "has no rows"),
+        (lambda t: t.to_dict(), "must be a pandas DataFrame"),
+    ],
+)
+def test_tables_that_are_not_as_declared_leave_nothing(project, change, words):
+    with pytest.raises(ResultsError, match=words):
+        save(change(METRICS))
+    assert finished(project) == []
+
+
+def test_history_has_to_be_there_exactly_if_declared(project):
+    run = results.begin("toy", toy.namespace())
+    with pytest.raises(ResultsError, match="history is missing"):
+        run.save(metrics=METRICS)
+    toy.add(project, "toy")
+    run = results.begin("toy", toy.namespace())
+    with pytest.raises(ResultsError, match="declares no columns for a history"):
+        run.save(metrics=METRICS[["gamma", "value", "name"]], history=HISTORY)
+
+
+def test_figures_are_small_pictures(project):
+    run = results.begin("toy", toy.namespace())
+    figure, axes = plt.subplots()
+    axes.plot([1, 2])
+    noise = torch.rand(1, 3, 500, 500, generator=torch.Generator().manual_seed(0))
+    run.save(metrics=METRICS, history=HISTORY, figures={"plot": figure, "noise": noise})
+    plt.close(figure)
+    (folder,) = finished(project)
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == ["noise.webp", "plot.webp"]
+    with Image.open(folder / "figures" / "noise.webp") as picture:
+        assert (picture.format, picture.size) == ("WEBP", (500, 500))
+    assert (folder / "figures" / "noise.webp").stat().st_size < 300_000
+    for name, bad in (("../x", figure), ("x", "text")):
+        with pytest.raises(ResultsError, match="Figure"):
+            run.save(metrics=METRICS, history=HISTORY, figures={name: bad})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"size": "big"}, "takes int"), ({"gammas": 3.0}, "takes list"), ({"out": 3}, "'out'")]
+)
+def test_ill_typed_parameters_are_refused_at_the_beginning(project, changes, words):
+    with pytest.raises(ParameterError, match=words):
+        results.begin("toy", toy.namespace(**changes))
+    with pytest.raises(ParameterError, match="no value for gammas"):
+        results.begin("toy", {})
+    assert not (project / "results").exists()
+
+
+@pytest.mark.parametrize("place", ["results", "results/runs", "results/runs/toy"])
+def test_a_file_where_a_folder_should_be_is_named_and_kept(project, place):
+    (project / place).parent.mkdir(parents=True, exist_ok=True)
+    (project / place).write_text("mine")
+    with pytest.raises(ResultsError, match=f"{place} is a file"):
+        save()
+    assert (project / place).read_text() == "mine"
+
+
+def test_out_names_another_folder(project, tmp_path):
+    save(out=str(tmp_path / "elsewhere"))
+    assert json.loads((tmp_path / "elsewhere" / "run.json").read_text())["status"] == "completed"
+    assert finished(project) == []
+
+
+def test_pictures_given_by_path_are_known_by_name(project):
+    run = results.begin("toy", toy.namespace(reading="/data/holiday/me.jpg"))
+    run.save(metrics=METRICS.assign(name=["/data/holiday/me.jpg", "swirls:3"]), history=HISTORY)
+    (folder,) = finished(project)
+    assert run.parameters["reading"] == "/data/holiday/me.jpg"
+    assert json.loads((folder / "run.json").read_text())["parameters"]["reading"] == "me.jpg"
+    assert results.collect().name.tolist() == ["me.jpg", "swirls:3"]
+    assert not [path for path in folder.iterdir() if "holiday" in path.read_text()]
+
+
+def part_value():
+    return {
+        "table": pd.DataFrame({"x": [0.1, np.nan], "n": ["a", None], "i": [1, 2]}, index=[3, 5]),
+        "image": torch.rand(1, 3, 2, 2).requires_grad_(),
+        "array": np.arange(3, dtype=np.float32),
+        "deep": {"number": np.float64(1 / 3), "list": [1, "two", None, (True,)]},
+    }
+
+
+def test_a_part_is_computed_once_and_comes_back_the_same(project):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return part_value()
+
+    first = results.begin("toy", toy.namespace()).part("a pair × b/c", compute)
+    second = results.begin("toy", toy.namespace()).part("a pair × b/c", compute)
+    assert len(calls) == 1
+    pd.testing.assert_frame_equal(first["table"], part_value()["table"])
+    pd.testing.assert_frame_equal(first["table"], second["table"])
+    assert torch.equal(first["image"], second["image"])
+    assert not second["image"].requires_grad
+    assert second["array"].dtype == np.float32
+    assert second["deep"] == {"number": 1 / 3, "list": [1, "two", None, (True,)]}
+    results.begin("toy", toy.namespace(seed=1)).part("a pair × b/c", compute)
+    assert len(calls) == 2  # other parameters, another part
+
+
+def test_a_part_of_other_code_is_not_taken(project):
+    results.begin("toy", toy.namespace()).part("p", lambda: {"x": 1})
+    toy.add(project, "toy", sidecar=SIDECAR, body="print('new')")
+    assert results.begin("toy", toy.namespace()).part("p", lambda: {"x": 2}) == {"x": 2}
+
+
+class Runs:
+    def __reduce__(self):
+        return print, ("code was run",)
+
+
+def test_damaged_and_dangerous_parts_are_made_anew(project, capsys):
+    run = results.begin("toy", toy.namespace())
+    run.part("p", lambda: {"x": 1})
+    (kept,) = project.glob("results/runs/.staging/*/parts/*/*.pt")
+    for damage in (lambda: kept.write_bytes(b"half"), lambda: torch.save({"value": Runs(), "seconds": 1.0}, kept)):
+        damage()
+        with pytest.warns(UserWarning, match="part 'p' of this run was damaged"):
+            assert run.part("p", lambda: {"x": 2}) == {"x": 2}
+    assert capsys.readouterr().out == ""
+
+
+def test_a_part_holds_only_what_can_be_kept(project):
+    run = results.begin("toy", toy.namespace())
+    with pytest.raises(ResultsError, match="holds a function"):
+        run.part("p", lambda: {"x": part_value})
+    with pytest.raises(ResultsError, match="a dict of named tables"):
+        run.part("q", lambda: 3)  # type: ignore[arg-type,return-value]
+    assert list(project.glob("results/runs/.staging/*/parts/*/*")) == []
+
+
+def test_parts_of_a_loop_are_kept_by_job_and_a_second_run_takes_them(project):
+    calls = []
+
+    def compute(one, other=0):
+        calls.append((one, other))
+        return {"sum": one + other}
+
+    run = results.begin("toy", toy.namespace())
+    found = run.parts([(1, 2), (3, 4), (1, 2)], compute, "pairs")
+    assert found == {(1, 2): {"sum": 3}, (3, 4): {"sum": 7}}
+    assert run.parts([5], compute, "numbers") == {5: {"sum": 5}}
+    assert run.parts([(1, 2)], compute, "other pairs") == {(1, 2): {"sum": 3}}
+    again = results.begin("toy", toy.namespace())
+    assert again.parts([(3, 4)], compute, "pairs") == {(3, 4): {"sum": 7}}
+    assert calls == [(1, 2), (3, 4), (5, 0), (1, 2)]
+
+
+def test_a_run_by_the_command_says_how_far_it_has_come(project):
+    staging = project / "results" / "runs" / ".staging" / "toy-smoke-01234567-abcdef"
+    run = results.begin("toy", toy.namespace(out=str(staging / "result")))
+    seen = []
+
+    def look(number):
+        seen.append(read_progress("toy", "smoke-01234567"))
+        return {"number": number}
+
+    assert read_progress("toy", "smoke-01234567") is None
+    run.parts([7, 8], look, "numbers")
+    assert seen == [(0, 2, "numbers"), (1, 2, "numbers")]
+    (staging / "progress.json").write_text("{")
+    assert read_progress("toy", "smoke-01234567") is None
+
+
+def test_parts_reused_count_in_the_seconds(project, monkeypatch):
+    monkeypatch.setattr(parts, "compute_once", lambda *_: ({"x": 1}, 1000.0))
+    run = results.begin("toy", toy.namespace())
+    run.part("p", dict)
+    run.save(metrics=METRICS, history=HISTORY)
+    record = json.loads((finished(project)[0] / "run.json").read_text())
+    assert record["seconds_reused"] == 1000
+    assert record["seconds"] >= 1000
+
+
+def test_collect_takes_the_newest_run_of_a_profile_and_every_custom_one(project):
+    save(METRICS.assign(value=[1.0, 1.0]))
+    save(METRICS.assign(value=[2.0, 2.0]), seed=1)
+    save(METRICS.assign(value=[3.0, 3.0]), seed=2)
+    runs = project / "results" / "runs" / "toy"
+    (by_hand,) = (path for path in runs.iterdir() if '"laptop"' in (path / "run.json").read_text())
+    command = runs / "laptop-12345678"
+    shutil.copytree(by_hand, command)
+    record = json.loads((command / "run.json").read_text()) | {"manual": False, "start": "2000-01-01T00:00:00+00:00"}
+    (command / "run.json").write_text(json.dumps(record))
+    collected = results.collect()
+    assert collected[collected.profile == "laptop"].run.unique().tolist() == ["laptop-12345678"]
+    assert sorted(collected[collected.profile == "custom"].value.unique()) == [2.0, 3.0]
+    assert set(results.collect(profile="laptop").profile) == {"laptop"}
+
+
+def test_committed_runs_count_where_there_is_no_own_one(project):
+    save(METRICS.assign(value=[1.0, 1.0]))
+    shutil.copytree(finished(project)[0], project / "results" / "reference" / "toy")
+    assert results.collect().run.str.startswith("manual-").all()
+    shutil.rmtree(project / "results" / "runs")
+    assert set(results.collect().run) == {"toy"}
+    assert results.collect(root=project / "results" / "runs").empty
+
+
+@pytest.mark.parametrize("damage", ["no json", "{}", None])
+def test_damaged_runs_are_passed_over_with_their_name(project, damage):
+    save()
+    save(seed=1)
+    broken = sorted(finished(project))[0]
+    if damage is None:
+        (broken / "metrics.csv").write_text("gamma\n1\n")
+    else:
+        (broken / "run.json").write_text(damage)
+    with pytest.warns(ResultsWarning, match=broken.name):
+        assert len(results.collect()) == 2
+
+
+def test_install_recovers_from_a_swap_that_was_killed(tmp_path):
+    for name in (".old-run-1", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    install(tmp_path / "new", tmp_path / "run")
+    assert (tmp_path / "run" / "file").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["project", "run"]

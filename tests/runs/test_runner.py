@@ -1,0 +1,372 @@
+"""Runs by the command: planned, executed, failed, killed, resumed, published."""
+
+import base64
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import nbformat
+import psutil
+import pytest
+import toy
+from PIL import Image
+
+from stylerepro.errors import ParameterError, ResultsError, RunError
+from stylerepro.files import lock
+from stylerepro.runs import execution, publish, record, runner
+
+THREADS = """\
+table = pd.DataFrame({"gamma": [1.0], "value": [float(os.environ["OMP_NUM_THREADS"])]})
+table["name"] = os.environ["STYLEREPRO_THREADS"]
+run.save(metrics=table)
+print("kept in", os.path.abspath(run.parameters["reading"]))"""
+BROKEN = "before = 1\nraise ValueError('broken on purpose')"
+PARTS = """\
+def slow(i):
+    with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "calls.txt"), "a") as stream:
+        stream.write(f"{i}\\n")
+    if i == 2 and not os.path.exists(os.path.join(os.environ["STYLEREPRO_ROOT"], "go")):
+        time.sleep(600)
+    return {"value": i / 3}
+table = pd.DataFrame([run.part(f"part {i}", lambda i=i: slow(i)) for i in range(4)])
+run.save(metrics=table.assign(gamma=1.0, name="-"))"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    root = tmp_path / "project"
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    monkeypatch.chdir(tmp_path)
+    toy.add(root, "toy")
+    return root
+
+
+def command(*words, **options):
+    return subprocess.Popen([sys.executable, "-m", "stylerepro.cli.main", *words], **options)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A project whose two notebooks were run at once, one of them failing; the executor's own outcomes; the events."""
+    root = tmp_path_factory.mktemp("ran")
+    toy.add(root, "broken", BROKEN)
+    toy.add(root, "threads", THREADS)
+    events = []
+
+    class Report:
+        def started(self, job):
+            events.append(("started", job.task.experiment))
+
+        def tick(self):
+            pass
+
+        def ended(self, job, outcome):
+            events.append(("ended", outcome.experiment))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEREPRO_ROOT", str(root))
+        patch.setattr(runner, "cores", lambda: 2)
+        outcomes = runner.execute(runner.plan(), workers=2, report=Report())
+        yield root, {one.experiment: one for one in outcomes}, events
+
+
+def test_a_failing_notebook_stops_no_other_and_says_where_it_failed(ran):
+    root, outcomes, events = ran
+    assert outcomes["threads"].status == "completed"
+    broken = outcomes["broken"]
+    assert (broken.status, broken.error) == ("failed", "ValueError: broken on purpose")
+    assert broken.cell == {"number": 4, "first_line": "before = 1"}
+    assert "broken on purpose" in (root / broken.log).read_text()
+    failed = json.loads((root / broken.log).with_name("run.json").read_text())
+    assert (failed["status"], failed["error"]["type"]) == ("failed", "ValueError")
+    assert failed["fingerprint"]["digest"]
+    assert not list(root.glob("results/runs/broken/*"))
+    assert not runner.succeeded(list(outcomes.values()))
+    assert sorted(events) == sorted((what, name) for what in ("started", "ended") for name in ("broken", "threads"))
+
+
+def test_two_runs_at_once_share_the_cores(ran):
+    root, _, _ = ran
+    (table,) = root.glob("results/runs/threads/*/metrics.csv")
+    assert table.read_text().splitlines()[1] == "1.0,1.0,1"
+
+
+def test_what_is_kept_holds_no_path_of_this_machine(ran):
+    root, _, _ = ran
+    (folder,) = root.glob("results/runs/threads/*")
+    assert {path.name for path in folder.iterdir()} == {"metrics.csv", "notebook.ipynb", "run.json"}
+    for path in folder.iterdir():
+        text = path.read_text()
+        assert str(root) not in text
+        assert str(record.project_root()) not in text
+        assert not [line for line in text.splitlines() if "out = " in line]
+    assert "kept in <" in (folder / "notebook.ipynb").read_text()
+
+
+def test_status_and_plan_know_what_is_done_and_what_failed(ran):
+    states = {one.experiment: one.reasons for one in runner.status("laptop")}
+    assert states == {"threads": (), "broken": ("it failed last time: ValueError: broken on purpose",)}
+    jobs = {job.task.experiment: job for job in runner.plan()}
+    assert not jobs["threads"].stale
+    assert jobs["threads"].expected.endswith("s last time")
+    assert jobs["broken"].expected == "2 min on two cores"
+    assert runner.plan(["threads"], force=True)[0].reasons == ("forced",)
+    assert runner.plan(["threads"], "smoke")[0].reasons == ("never run",)
+
+
+def test_an_edit_makes_stale_with_its_reason(ran):
+    root, _, _ = ran
+    toy.add(root, "threads", "# only a comment\n" + THREADS)
+    assert not runner.plan(["threads"])[0].stale
+    toy.add(root, "threads", THREADS + "\nprint(1)")
+    assert runner.plan(["threads"])[0].reasons == ("the notebook's code changed",)
+    toy.add(root, "threads", THREADS, toy.SIDECAR.replace("laptop: {}", "laptop: {size: 9}"))
+    assert runner.plan(["threads"])[0].reasons == ("parameter size: 8 → 9",)
+    toy.add(root, "threads", THREADS)
+    assert not runner.plan(["threads"])[0].stale
+
+
+def test_the_command_and_plain_papermill_give_the_same_table(project, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    plain = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(project / "notebooks" / "toy.ipynb"),
+        "out.ipynb",
+        "-p",
+        "size",
+        "5",
+    ]
+    process = subprocess.Popen(plain, cwd=tmp_path / "elsewhere", stderr=subprocess.DEVNULL)
+    # On an executor that a caller brings.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        jobs = runner.plan(["toy"], overrides={"size": "5", "gammas": "0,10"})
+        assert [one.status for one in runner.execute(jobs, executor=executor)] == ["completed"]
+    assert process.wait(120) == 0
+    tables = {
+        path.parent.name.split("-")[0]: path.read_bytes() for path in project.glob("results/runs/toy/*/metrics.csv")
+    }
+    assert tables.keys() == {"custom", "manual"}
+    assert tables["custom"] == tables["manual"]
+    assert runner.execute(jobs := runner.plan(["toy"], overrides={"size": "5"})) == []
+    assert not jobs[0].stale
+
+
+def wait_until(condition, limit=90.0):
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project):
+    calls, processes = {}, {}
+    for name in ("killed", "stopped"):
+        toy.add(project, name, PARTS.replace("calls.txt", f"{name}.txt"))
+        calls[name] = project / f"{name}.txt"
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        # As in a terminal, also where these tests run in the background of a shell, which has Ctrl-C ignored.
+        heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+        processes[name] = command("run", name, start_new_session=True, **pipes, **heeding)
+    wait_until(lambda: all(path.exists() and path.read_text().split() == ["0", "1", "2"] for path in calls.values()))
+    children = [child for one in processes.values() for child in psutil.Process(one.pid).children(recursive=True)]
+    assert len(children) >= 4  # a worker and a kernel each
+    processes["killed"].kill()
+    os.killpg(processes["stopped"].pid, signal.SIGINT)  # as Ctrl-C does
+    said = {name: one.communicate(timeout=60)[0].decode() for name, one in processes.items()}
+    psutil.wait_procs(children, timeout=30)
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert processes["stopped"].returncode == 130
+    assert "interrupted" in said["stopped"]
+    assert "Traceback" not in said["stopped"]
+    assert not list(project.glob("results/runs/*/*/run.json"))
+    (project / "go").touch()
+    jobs = runner.plan(["killed", "stopped"])
+    assert all("goes on from the parts that are kept" in job.reasons for job in jobs)
+    assert runner.succeeded(runner.execute(jobs[:1]))
+    assert calls["killed"].read_text().split() == ["0", "1", "2", "2", "3"]
+    (table,) = project.glob("results/runs/killed/laptop-*/metrics.csv")
+    assert [float(line.split(",")[1]) for line in table.read_text().splitlines()[1:]] == [0, 1 / 3, 2 / 3, 1.0]
+    assert not [path for path in project.glob("results/runs/.staging/killed-*") if path.suffix != ".lock"]
+
+
+def fake(task, **changes):
+    """A finished run, without a kernel."""
+    experiment = runner.load(task.experiment)
+    parameters = execution.experiment_parameters(experiment, task.parameters)
+    fingerprint = runner.compute(experiment, parameters)
+    folder = record.runs_root() / task.experiment / task.name
+    (folder / "figures").mkdir(parents=True)
+    made = record.new_record(experiment, parameters, task.label, fingerprint, manual=False)
+    record.write_record(folder, made | {"status": "completed", "seconds": 3.0} | changes)
+    for name in ("metrics.csv", "notebook.ipynb", "figures/a.webp"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_a_run_that_another_process_does_is_left_to_it(project):
+    (job,) = runner.plan(["toy"])
+    with lock(execution.lock_path("toy", job.task.name)) as mine:
+        assert mine
+        assert execution.perform(job.task).status == "busy"
+    fake(job.task)
+    assert execution.perform(job.task).status == "fresh"
+
+
+def test_a_run_killed_before_its_last_move_is_only_moved(project):
+    (job,) = runner.plan(["toy"])
+    folder = fake(job.task)
+    digest = json.loads((folder / "run.json").read_text())["fingerprint"]["digest"]
+    staging = record.staging_folder("toy", job.task.name, digest)
+    staging.mkdir(parents=True)
+    folder.rename(staging / "result")
+    assert runner.plan(["toy"])[0].stale
+    assert execution.perform(job.task).status == "completed"
+    assert not runner.plan(["toy"])[0].stale
+
+
+def test_a_worker_that_dies_fails_its_run_alone(project, monkeypatch):
+    monkeypatch.setattr(runner, "perform", die)
+    (outcome,) = runner.execute(runner.plan(["toy"]))
+    assert outcome.status == "failed"
+    assert "its worker ended" in outcome.error
+
+
+def die(task):
+    os._exit(9)
+
+
+def test_a_run_does_not_pay_for_a_grammar_that_no_notebook_needs():
+    """jsonschema's, of URIs: a second of each run. Whoever wants it afterwards can have it."""
+    code = (
+        "import importlib.util, sys\nfrom stylerepro.runs import execution\nkernel = execution.notebook_module()\n"
+        "assert kernel.execute and 'jsonschema' in sys.modules and 'lark' not in sys.modules\n"
+        "assert 'rfc3987_syntax' not in sys.modules and importlib.util.find_spec('rfc3987_syntax')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "profile", "overrides", "error", "words"),
+    [
+        (["tooy"], "laptop", {}, RunError, "Did you mean 'toy'"),
+        (["toy"], "paper", {}, RunError, "has no profile 'paper'"),
+        ([], "paper", {}, RunError, "has no profile 'paper'"),
+        (["toy"], "laptop", {"gama": "1"}, ParameterError, "Did you mean 'gammas'"),
+        (["toy"], "laptop", {"size": "x"}, ParameterError, "takes int"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_runs(project, names, profile, overrides, error, words):
+    toy.add(project, "other")
+    with pytest.raises(error, match=words):
+        runner.plan(names, profile, overrides)
+    assert not (project / "results").exists()
+
+
+def test_overrides_need_a_name_and_a_value():
+    assert runner.parse_overrides(["a=1=2", "b="]) == {"a": "1=2", "b": ""}
+    with pytest.raises(ParameterError, match="name=value"):
+        runner.parse_overrides(["a"])
+
+
+def test_an_empty_project_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    with pytest.raises(RunError, match="no experiments here"):
+        runner.plan()
+
+
+def test_jobs_times_threads_never_exceed_the_machine(monkeypatch):
+    monkeypatch.setattr(runner, "cores", lambda: 7)
+    assert runner.threads_each(1) is None
+    for jobs in range(2, 8):
+        assert jobs * (runner.threads_each(jobs) or 99) <= 7
+    for jobs in (0, 8):
+        with pytest.raises(RunError, match="has 7 cores"):
+            runner.threads_each(jobs)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(4.24, "4.2 s"), (59.7, "1 min 0 s"), (185, "3 min 5 s"), (7800, "2 h 10 min")]
+)
+def test_duration_is_said_in_words(seconds, words):
+    assert runner.duration(seconds) == words
+
+
+def test_publish_copies_fresh_reference_runs_whole(project):
+    (job,) = runner.plan(["toy"], "reference")
+    folder = fake(job.task, commit={"sha": "1", "dirty": True})
+    (folder / "history.csv").write_text("name,step,loss\na,1,1234.5678912\nb,,\n")
+    (folder / "gallery").mkdir()
+    (folder / "gallery" / "0000.webp").write_bytes(b"a picture")
+    (folder / "gallery.csv").write_text("row\n0\n")
+    done = publish.publish()
+    target = project / "results" / "reference" / "toy"
+    whole = {"run.json", "metrics.csv", "history.csv", "notebook.ipynb", "figures", "gallery", "gallery.csv"}
+    assert {path.name for path in target.iterdir()} == whole
+    assert (target / "history.csv").read_text() == "name,step,loss\na,1,1234.57\nb,,\n"
+    assert done.total == publish.size(target)
+    assert "toy: made from files that were not committed" in done.warnings[0]
+    assert [state.where for state in runner.status("reference")] == ["own", "committed"]
+
+
+@pytest.mark.parametrize("profile", ["paper", "crosscheck"])
+def test_publish_keeps_only_tables_of_what_is_not_shown(project, profile):
+    toy.add(project, "toy", sidecar=toy.SIDECAR + f"  {profile}: {{size: 16}}\n")
+    (job,) = runner.plan(["toy"], profile)
+    fake(job.task)
+    publish.publish(["toy"], profile)
+    target = project / "results" / "reference" / f"toy-{profile}"
+    assert {path.name for path in target.iterdir()} == {"run.json", "metrics.csv"}
+
+
+def test_a_large_notebook_is_published_with_coarser_pictures(tmp_path, monkeypatch):
+    """The numbers and the pictures' sizes stay; nothing happens to a notebook that is small enough."""
+    stream = io.BytesIO()
+    Image.effect_noise((300, 200), 60).convert("RGB").save(stream, "JPEG", quality=90)
+    picture = base64.b64encode(stream.getvalue()).decode()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    notebook.cells[0].outputs = [
+        nbformat.v4.new_output("display_data", {"image/jpeg": picture}),
+        nbformat.v4.new_output("display_data", {"text/html": "<td>0.125</td>"}),
+    ]
+    path = tmp_path / "notebook.ipynb"
+    nbformat.write(notebook, path)
+    before, size = path.read_text(), path.stat().st_size
+    publish._lighten(path)
+    assert path.read_text() == before
+    monkeypatch.setattr(publish, "NOTEBOOK_LIMIT", size - 1)
+    publish._lighten(path)
+    assert path.stat().st_size < 0.8 * size
+    found = nbformat.read(path, 4)
+    nbformat.validate(found)
+    first, second = (one["data"] for one in found.cells[0].outputs)
+    assert Image.open(io.BytesIO(base64.b64decode(first["image/jpeg"]))).size == (300, 200)
+    assert second == {"text/html": "<td>0.125</td>"}
+
+
+def test_publish_refuses_what_should_not_be_committed(project, monkeypatch):
+    with pytest.raises(RunError, match="profile to publish 'laptop'"):
+        publish.publish(["toy"], "laptop")
+    with pytest.raises(ResultsError, match="no finished run"):
+        publish.publish(["toy"])
+    with pytest.raises(ResultsError, match="no finished run of profile reference"):
+        publish.publish()
+    (job,) = runner.plan(["toy"], "reference")
+    folder = fake(job.task)
+    monkeypatch.setattr(publish, "LIMIT", 10)
+    with pytest.raises(ResultsError, match=r"more than 0 MB; nothing was changed"):
+        publish.publish()
+    toy.add(project, "toy", toy.BODY + "\nprint(1)")
+    with pytest.raises(ResultsError, match="is stale: the notebook's code changed"):
+        publish.publish()
+    assert list((project / "results" / "reference").iterdir()) == []
+    shutil.rmtree(folder)

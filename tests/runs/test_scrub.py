@@ -1,0 +1,67 @@
+"""What is kept of a run names no machine."""
+
+import sys
+import tempfile
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from stylerepro.runs import scrub
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    for name in ("project", "home"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path / "project"))
+    monkeypatch.setenv("STYLEREPRO_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(scrub.platform, "node", lambda: "box17")
+    return tmp_path
+
+
+def test_folders_get_names_wherever_they_stand(places):
+    text = f"{places}/project/results/a.csv {places}/mirror/x, {places}/home/y: {sys.prefix}/lib"
+    text += f", {tempfile.gettempdir()}/z"
+    assert scrub.scrub({"key": [text]}) == {
+        "key": ["<project>/results/a.csv <mirror>/x, ~/y: <python>/lib, <temporary>/z"]
+    }
+
+
+def test_addresses_and_longer_names_are_left_alone(places):
+    for text in (f"{places}/projects/a", f"https://example.org{places}/project", "box", "on box170"):
+        assert "<project>" not in scrub.scrub(text)
+        assert "<host>" not in scrub.scrub(text)
+    assert scrub.scrub("on box17.") == "on <host>."
+
+
+def test_cells_are_called_cells():
+    path = f"{tempfile.gettempdir()}/ipykernel_123/456.py"
+    assert scrub.scrub(f"{path}:1: UserWarning: x") == "<cell>:1: UserWarning: x"
+
+
+def test_paths_among_the_parameters_become_names():
+    assert scrub.scrub("read /data/me/a.png", {"content": ["/data/me/a.png", "b"]}) == "read a.png"
+
+
+def test_an_executed_notebook_keeps_its_pictures_and_loses_the_machine(places):
+    outputs = [
+        new_output("stream", name="stderr", text=f"\x1b[31m{places}/project/x.py: warned"),
+        new_output("display_data", data={"text/html": f"<i>{places}/project</i>", "image/png": "iVBORw0KGgo="}),
+        new_output("error", ename="E", evalue=f"{places}/home", traceback=[f"\x1b[0;31m{places}/home"]),
+    ]
+    cell = new_code_cell('size = 3\nout = "/gone/y"\nprogress = True', metadata={"tags": ["injected-parameters"]})
+    notebook = new_notebook(cells=[cell, new_code_cell("1", outputs=outputs)])
+    notebook.metadata["papermill"] = {
+        "input_path": "/a/in.ipynb",
+        "output_path": "/a/out.ipynb",
+        "parameters": {"out": "/gone"},
+    }
+    kept = nbformat.writes(scrub.scrub_notebook(notebook))
+    assert str(places) not in kept
+    assert "\\u001b" not in kept
+    assert "/gone" not in kept
+    assert '"in.ipynb"' in kept
+    assert notebook.cells[0].source == "size = 3"
+    assert notebook.cells[1].outputs[1].data["image/png"] == "iVBORw0KGgo="

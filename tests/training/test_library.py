@@ -1,0 +1,316 @@
+"""Trained networks: trained once, found again, committed in half the bytes; pictures through them by one command."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from stylerepro.cli import learning, main
+from stylerepro.errors import ImageError, NetworkError, ParameterError
+from stylerepro.measures import image_metrics
+from stylerepro.networks import checkpoints
+from stylerepro.networks.feed_forward import Transformer, architecture
+from stylerepro.pictures import images
+from stylerepro.runs.record import ResultsWarning
+from stylerepro.training import library, restyle, train
+from stylerepro.training.recipe import Criterion, Recipe
+
+SMALL = {"widths": (4, 4, 6), "residual_blocks": 1}
+SIZE = 24
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def recipe(**changes):
+    settings = {"loss_network": "tiny", "content_layers": ["conv2_2"], "style_layers": ["conv1_1"], "size": 16,
+                "batch": 2, "steps": 12, "photographs": "embedded", "leave_out": ("chelsea",)}  # fmt: skip
+    return Recipe(architecture("johnson-in", **SMALL), **(settings | changes))
+
+
+def obtain(how, **options):
+    return library.obtain("swirls", how, SIZE, **options)
+
+
+def same(one, other):
+    return all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """From here on, whoever trains fails."""
+
+    def stop():
+        def refuse(*arguments, **settings):
+            raise AssertionError("a network was trained that was there already")
+
+        monkeypatch.setattr(library, "train", refuse)
+
+    return stop
+
+
+def test_a_network_is_trained_once(no_training):
+    first = obtain(recipe())
+    (kept,) = library.kept()
+    assert kept.name.startswith("swirls-johnson-in")
+    assert not kept.committed
+    assert kept.recipe["steps"] == 12
+    assert [one.suffix for one in sorted(library.own_folder().iterdir())] == [".csv", ".lock", ".safetensors"]
+    no_training()
+    again = obtain(recipe())
+    assert same(first.network, again.network)
+    assert list(again.history["total"]) == pytest.approx(list(first.history["total"]))
+    # How a batch is divided is no part of what a network is.
+    assert same(first.network, obtain(recipe(accumulation=2)).network)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"steps": 13}, {"style_weight": 4.0}, {"seed": 1}, {"leave_out": ()}, {"betas": (0.999, 0.99)}],
+    ids=lambda one: next(iter(one)),
+)
+def test_another_recipe_is_another_network(changes, no_training):
+    obtain(recipe())
+    no_training()
+    with pytest.raises(AssertionError, match="was trained that was there already"):
+        obtain(recipe(**changes))
+
+
+def test_another_style_or_other_code_is_another_network(no_training, monkeypatch):
+    obtain(recipe())
+    no_training()
+    with pytest.raises(AssertionError, match="was trained"):
+        library.obtain("swirls:1", recipe(), SIZE)
+    monkeypatch.setattr(library, "module_hashes", lambda roots, package: {"stylerepro.training.train": "changed"})
+    with pytest.raises(AssertionError, match="was trained"):
+        obtain(recipe())
+
+
+def test_an_interrupted_training_goes_on(monkeypatch):
+    whole = obtain(recipe())
+    for path in library.own_folder().iterdir():
+        path.unlink()
+    steps = []
+
+    def kill(progress):
+        steps.append(progress.step)
+        if progress.step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        obtain(recipe(), callback=kill, save_every=5)
+    assert library.kept() == []
+    steps.clear()
+    done = obtain(recipe(), callback=lambda progress: steps.append(progress.step))
+    assert steps == list(range(6, 13))
+    assert same(done.network, whole.network)
+    assert not list(library.own_folder().glob("*.checkpoint"))
+
+
+def test_a_committed_network_is_taken_whatever_code_trained_it(no_training, monkeypatch):
+    own = obtain(recipe())
+    (kept,) = library.kept()
+    path = library.commit(kept.name)
+    assert path.parent == library.committed_folder()
+    assert path.stat().st_size < 0.7 * kept.path.stat().st_size
+    for one in library.own_folder().iterdir():
+        one.unlink()
+    no_training()
+    monkeypatch.setattr(library, "module_hashes", lambda roots, package: {"stylerepro.training.train": "changed"})
+    found = obtain(recipe())
+    picture = images.read("coffee", 40)
+    with torch.no_grad():
+        torch.testing.assert_close(found.network(picture), own.network(picture), rtol=0, atol=5e-3)
+    assert list(found.history["step"]) == [1, 10]
+    assert found.history["total"].iloc[1] == pytest.approx(own.history["total"].iloc[9], rel=1e-3)
+    with pytest.raises(AssertionError, match="was trained"):
+        obtain(recipe(), committed=False)
+    with pytest.raises(AssertionError, match="was trained"):
+        obtain(recipe(steps=13))
+
+
+def test_a_painting_goes_by_its_name_and_any_other_picture_by_its_values(tmp_path, no_training, monkeypatch):
+    images.write(images.read("coffee", SIZE), tmp_path / "mine.png")
+    obtain(recipe())
+    library.obtain(str(tmp_path / "mine.png"), recipe(), SIZE)
+    for one in library.kept():
+        library.commit(one.name)
+    no_training()
+    # As on a machine where the last bits come out otherwise.
+    monkeypatch.setattr(library, "picture_digest", lambda picture: "another")
+    obtain(recipe())
+    with pytest.raises(AssertionError, match="was trained"):
+        library.obtain(str(tmp_path / "mine.png"), recipe(), SIZE)
+
+
+def test_a_damaged_network_is_named_and_passed_over():
+    obtain(recipe())
+    (library.own_folder() / "broken.safetensors").write_bytes(b"nothing")
+    with pytest.warns(ResultsWarning, match=r"broken\.safetensors cannot be read"):
+        assert len(library.kept()) == 1
+
+
+def test_a_committed_network_is_not_replaced_by_one_of_other_settings():
+    obtain(recipe())
+    obtain(recipe(betas=(0.999, 0.99)))
+    first, second = library.kept()
+    library.commit(first.name)
+    library.commit(first.name)
+    with pytest.raises(NetworkError, match="trained by other settings"):
+        library.commit(second.name)
+
+
+def test_committed_networks_stay_small(monkeypatch):
+    obtain(recipe())
+    (kept,) = library.kept()
+    monkeypatch.setattr(library, "LIMIT", 1000)
+    with pytest.raises(NetworkError, match=r"would take .* more than 0 MB"):
+        library.commit(kept.name)
+    assert not list(library.committed_folder().glob("*"))
+
+
+def test_an_unknown_network_names_the_nearest():
+    obtain(recipe())
+    (kept,) = library.kept()
+    with pytest.raises(NetworkError, match=kept.name):
+        library.find(kept.name[:-1] + "x")
+
+
+def test_judging_measures_what_it_says():
+    network, how, style = Transformer(architecture("johnson-in", **SMALL)), recipe(), images.read("swirls", 64)
+    photographs = {"chelsea": images.read("chelsea", 64), "coffee": images.read("coffee", 60)}
+    rows, made = library.judge(network.eval(), style, how, photographs)
+    assert list(rows["content"]) == ["chelsea", "coffee"]
+    for row in rows.itertuples():
+        picture, photograph = made[row.content], photographs[row.content]
+        terms = Criterion(style, how)(picture, photograph)
+        assert row.content_loss == pytest.approx(float(terms["content"]))
+        assert row.style_loss == pytest.approx(float(terms["style"]))
+        assert row.perceptual_loss == pytest.approx(2 * float(terms["content"]) + 40 * float(terms["style"]), rel=1e-5)
+        assert row.ssim_content == pytest.approx(image_metrics.ssim(picture, photograph))
+        assert row.sliced_wasserstein == pytest.approx(image_metrics.sliced_wasserstein(picture, style))
+
+
+# ---- pictures through a network
+
+
+@pytest.fixture
+def network_file(tmp_path):
+    return checkpoints.save(Transformer(architecture("depsep-nn", **SMALL)), tmp_path / "net.safetensors", {})
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "in"
+    images.write(images.read("coffee", 40), folder / "one.jpg")
+    images.write(images.read("rocket", 30), folder / "deeper" / "one.png")
+    (folder / "broken.jpg").write_text("no picture")
+    return folder
+
+
+def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(network_file, pictures, tmp_path):
+    out = tmp_path / "out"
+    done = list(restyle.restyle(restyle.load(str(network_file)), [str(pictures), "chelsea"], out, 32))
+    assert sorted(path.name for path in out.iterdir()) == ["chelsea.png", "one.jpg", "one.png"]
+    (failed,) = [one for one in done if one.path is None]
+    assert failed.source.endswith("broken.jpg")
+    assert "not a JPEG" in failed.error
+    network = checkpoints.load(network_file)
+    with torch.no_grad():
+        expected = network(images.read("chelsea", 32))
+    found = images.read(out / "chelsea.png")
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() < 1 / 255
+
+
+def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
+    for place in ("a", "b"):
+        images.write(images.read("coffee", 30), tmp_path / place / "same.jpg")
+    inputs = [str(tmp_path / place / "same.jpg") for place in ("a", "b")]
+    done = list(restyle.restyle(restyle.load(str(network_file)), inputs, tmp_path / "out", None))
+    assert [Path(one.path).name for one in done] == ["same.jpg", "same-2.jpg"]
+    assert done[0].size == images.read(inputs[0]).shape[:1:-1]
+
+
+def test_nothing_to_restyle_is_said_before_anything_is_read(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageError, match="no picture in"):
+        restyle.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["nothing.safetensors", "./nothing", "nothing"])
+def test_a_network_that_is_not_there_is_named(name):
+    with pytest.raises(NetworkError, match="nothing"):
+        restyle.load(name)
+
+
+def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkeypatch, capsys):
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["stylerepro", *words])
+        monkeypatch.setattr(main.warnings, "showwarning", main.warnings.showwarning)
+        with pytest.raises(SystemExit) as exit_:
+            main.main()
+        return exit_.value.code or 0, *capsys.readouterr()
+
+    code, out, err = call("stylise", str(network_file), str(pictures), "-o", str(tmp_path / "new"), "--size", "32")
+    assert code == 1
+    assert "one.jpg" in out
+    assert "broken.jpg is not a JPEG" in err
+    assert "1 of the inputs could not be restyled" in err
+    code, _, _ = call("stylise", str(network_file), str(pictures / "one.jpg"), "-o", str(tmp_path / "new"))
+    assert code == 0
+    monkeypatch.setenv("COLUMNS", "200")
+    train.Trained(Transformer("johnson-in"), Recipe("johnson-in"), _history(), {}, True).save(
+        library.own_folder() / "mine.safetensors", "swirls", settings={}
+    )
+    code, out, _ = call("networks", "--commit", "mine")
+    assert code == 0
+    assert "committed" in out
+    assert "johnson-in" in out
+
+
+def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatch):
+    out = tmp_path / "mine.safetensors"
+    given = {"architecture": "depsep-nn", "loss_network": "tiny", "content_layers": "conv2_2",
+             "style_layers": "conv1_1,conv2_1", "size": "16", "batch": "1", "steps": "2"}  # fmt: skip
+    assert "depsep-nn, 2 steps" in learning.learn("swirls", out, style_size=SIZE, given=given)
+    about = checkpoints.describe(out)
+    assert about.architecture == architecture("depsep-nn")
+    assert about.trained["style"] == "swirls"
+    assert about.trained["recipe"]["style_layers"] == ["conv1_1", "conv2_1"]
+    assert not out.with_suffix(".checkpoint").exists()
+
+    def stop(*arguments, checkpoint, **settings):
+        checkpoint.write_text("as far as it came")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learning, "train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learning.learn("swirls", out, given=given)
+    assert out.with_suffix(".checkpoint").exists()
+    with pytest.raises(ParameterError, match="Did you mean 'steps'"):
+        learning.learn("swirls", out, given={"step": "2"})
+    with pytest.raises(ParameterError, match="takes int, not 'many'"):
+        learning.learn("swirls", out, given={"steps": "many"})
+    with pytest.raises(NetworkError, match=r"ends in \.safetensors"):
+        learning.learn("swirls", tmp_path / "mine.pt")
+
+
+def test_every_setting_of_a_recipe_can_be_typed_but_the_conventions_own_object():
+    known = learning.settings()
+    assert {field.name for field in dataclasses.fields(Recipe)} == set(known)
+    for name in ("steps", "batch", "size", "seed"):
+        assert known[name].type == "int"
+    assert known["learning_rate"].type == "float"
+    assert known["betas"].default == (0.9, 0.999)
+
+
+def _history():
+    columns = [*train.TERMS, "total"]
+    return train.pd.DataFrame([[1, *[0.5] * len(columns)]], columns=["step", *columns])

@@ -1,0 +1,155 @@
+"""Each loss against a slow float64 NumPy version written from the documents' formulas, and its gradient."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from stylerepro.transfer import losses
+
+N, C, H, W = 2, 3, 4, 5
+
+
+@pytest.fixture
+def features():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(N, C, H, W, generator=generator, dtype=torch.float64) for _ in range(2)]
+
+
+def slow_gram(f):
+    """G_ij = Σ_k F_ik F_jk, one product at a time."""
+    result = np.zeros((C, C))
+    for i in range(C):
+        for j in range(C):
+            for y in range(H):
+                for x in range(W):
+                    result[i, j] += f[i, y, x] * f[j, y, x]
+    return result
+
+
+SLOW = {
+    "half_sum": lambda d: 0.5 * sum(v * v for v in d),
+    "squared": lambda d: sum(v * v for v in d),
+    "mean": lambda d: sum(v * v for v in d) / len(d),
+    "norm": lambda d: math.sqrt(sum(v * v for v in d)),
+    "charbonnier": lambda d: sum(math.sqrt(v * v + 0.1**2) for v in d) / len(d),
+    "msce": lambda d: sum(v * v + 0.1**2 for v in d) / len(d),
+    "absolute": lambda d: sum(abs(v) for v in d),
+    "signed_sum": lambda d: sum(d),
+}
+
+
+@pytest.mark.parametrize("kind", losses.CONTENT_KINDS)
+def test_content_loss_is_the_documents_formula(features, kind):
+    f, p = features
+    found = losses.content_loss(f, p, kind, epsilon=0.1)
+    expected = [SLOW[kind]((f[n] - p[n]).numpy().ravel().tolist()) for n in range(N)]
+    assert found.shape == (N,)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("normalisation", "divisor"), [("none", 1), ("positions", H * W), ("all", C * H * W)])
+def test_gram_is_the_documents_formula(features, normalisation, divisor):
+    found = losses.gram(features[0], normalisation)
+    for n in range(N):
+        np.testing.assert_allclose(found[n].numpy(), slow_gram(features[0][n].numpy()) / divisor, rtol=1e-12)
+
+
+@pytest.mark.parametrize("positions", [None, H * W])
+@pytest.mark.parametrize("kind", losses.STYLE_KINDS)
+def test_style_loss_is_the_documents_formula(features, kind, positions):
+    grams = [losses.gram(f) for f in features]
+    found = losses.style_loss(*grams, kind, positions, epsilon=0.1)
+    for n in range(N):
+        difference = slow_gram(features[0][n].numpy()) - slow_gram(features[1][n].numpy())
+        expected = SLOW[kind](difference.ravel().tolist())
+        if positions:
+            expected /= 4 * C**2 * (H * W) ** 2
+        assert float(found[n]) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("norm", ["l1", "squared"])
+def test_total_variation_is_the_documents_formula(features, norm, reduction):
+    found = losses.total_variation(features[0], norm, reduction)
+    power = {"l1": abs, "squared": lambda v: v * v}[norm]
+    for n in range(N):
+        y = features[0][n].numpy()
+        down = [power(y[c, i + 1, j] - y[c, i, j]) for c in range(C) for i in range(H - 1) for j in range(W)]
+        right = [power(y[c, i, j + 1] - y[c, i, j]) for c in range(C) for i in range(H) for j in range(W - 1)]
+        expected = sum(down) + sum(right) if reduction == "sum" else np.mean(down) + np.mean(right)
+        assert float(found[n]) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", losses.CONTENT_KINDS)
+def test_content_gradients(features, kind):
+    f, p = features
+    assert torch.autograd.gradcheck(lambda x: losses.content_loss(x, p, kind, epsilon=0.1), f.requires_grad_())
+
+
+@pytest.mark.parametrize("kind", losses.STYLE_KINDS)
+def test_style_gradients(features, kind):
+    f, s = features
+    target = losses.gram(s, "all")
+    assert torch.autograd.gradcheck(
+        lambda x: losses.style_loss(losses.gram(x, "all"), target, kind, H * W, epsilon=0.1), f.requires_grad_()
+    )
+
+
+@pytest.mark.parametrize("norm", ["l1", "squared"])
+def test_total_variation_gradients(features, norm):
+    assert torch.autograd.gradcheck(lambda x: losses.total_variation(x, norm), features[0].requires_grad_())
+
+
+def test_charbonnier_gradient_and_limits(features):
+    difference = features[0].requires_grad_()
+    assert torch.autograd.gradcheck(lambda d: losses.charbonnier(d, 0.1), difference)
+    # ε at nothing, |d| far away.
+    assert float(losses.charbonnier(torch.tensor(0.0), 0.25)) == pytest.approx(0.25)
+    assert float(losses.charbonnier(torch.tensor(100.0), 0.25)) == pytest.approx(100.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, math.nan])
+def test_charbonnier_refuses_an_epsilon_without_a_gradient(epsilon):
+    with pytest.raises(ValueError, match="above 0"):
+        losses.charbonnier(torch.zeros(1), epsilon)
+
+
+def test_norm_has_a_zero_gradient_where_features_are_on_target(features):
+    f = features[0].requires_grad_()
+    losses.content_loss(f, f.detach(), "norm").sum().backward()
+    assert torch.equal(f.grad, torch.zeros_like(f))
+
+
+def test_signed_sum_gradient_does_not_depend_on_the_target(features):
+    f, p = features
+    gradients = []
+    for target in (p, 100 * p, torch.zeros_like(p)):
+        x = f.clone().requires_grad_()
+        losses.content_loss(x, target, "signed_sum").sum().backward()
+        gradients.append(x.grad)
+    assert torch.equal(gradients[0], gradients[1])
+    assert torch.equal(gradients[0], gradients[2])
+
+
+def test_gram_per_position_does_not_depend_on_the_size_of_a_texture():
+    texture = torch.rand(1, C, H, W, dtype=torch.float64)
+    wide = texture.repeat(1, 1, 1, 2)
+    torch.testing.assert_close(losses.gram(wide, "positions"), losses.gram(texture, "positions"))
+    assert not torch.allclose(losses.gram(wide), losses.gram(texture))
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda f: losses.content_loss(f, f, "mse"), "half_sum"),
+        (lambda f: losses.gram(f, "chw"), "positions"),
+        (lambda f: losses.style_loss(losses.gram(f), losses.gram(f), "mse"), "squared"),
+        (lambda f: losses.total_variation(f, "l2"), "squared"),
+        (lambda f: losses.total_variation(f, "l1", "max"), "mean"),
+    ],
+)
+def test_unknown_kinds_name_the_known_ones(features, call, named):
+    with pytest.raises(ValueError, match=named):
+        call(features[0])

@@ -1,0 +1,273 @@
+"""Transfer: a bare loop's arithmetic, batches that are their parts, books that add up, errors that lose nothing."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from stylerepro.errors import TransferError
+from stylerepro.networks.loss_network import LossNetwork
+from stylerepro.transfer import losses
+from stylerepro.transfer.history import gradient_shares
+from stylerepro.transfer.objective import Conventions, conventions
+from stylerepro.transfer.transfer import transfer
+
+GENERATOR = torch.Generator().manual_seed(99)
+CONTENTS = torch.rand(3, 3, 24, 28, generator=GENERATOR)
+STYLES = torch.rand(3, 3, 24, 28, generator=GENERATOR)
+RATES = {"gradient_descent": 1e-3, "adam": 0.02, "lbfgs": 1.0}
+LAYERS = {"content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1", "conv3_1"]}
+TINY = {"network": "tiny", "device": "cpu", "convention": "johnson", "style_weight": 1e3, **LAYERS}
+
+
+def run(content=CONTENTS[:1], style=STYLES[:1], **settings):
+    return transfer(content, style, **{**TINY, "iterations": 20, **settings})
+
+
+@pytest.mark.parametrize(("optimiser", "rate"), [("gradient_descent", 0.5), ("adam", 0.02)])
+def test_is_the_loop_that_the_documents_describe(optimiser, rate):
+    """The same steps, written out with autograd: α·content + β·style + γ·TV, from the content image."""
+    result = run(
+        optimiser=optimiser, learning_rate=rate, style_weight=2.0, tv_weight=1e-4, dtype="float64", clamp="never"
+    )
+    network = LossNetwork("tiny", ["relu2_2", "relu1_1", "relu2_1", "relu3_1"], dtype=torch.float64)
+    content, style = CONTENTS[:1].double(), STYLES[:1].double()
+    target, described = network(content)["relu2_2"], network(style)
+    image = content.clone().requires_grad_()
+    method = {"gradient_descent": torch.optim.SGD, "adam": torch.optim.Adam}[optimiser]([image], lr=rate)
+    totals = []
+    for _ in range(20):
+        features = network(image)
+        c = (features["relu2_2"] - target).square().mean()
+        s = sum(
+            (losses.gram(features[name], "all") - losses.gram(described[name], "all")).square().sum() / 3
+            for name in ("relu1_1", "relu2_1", "relu3_1")
+        )
+        total = c + 2.0 * s + 1e-4 * losses.total_variation(image)[0]
+        totals.append(total.item())
+        method.zero_grad()
+        total.backward()
+        method.step()
+    np.testing.assert_allclose(result.history["total"][:-1], totals, rtol=1e-9)
+    torch.testing.assert_close(result.image, image.detach(), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 2])
+@pytest.mark.parametrize("optimiser", ["gradient_descent", "adam", "lbfgs"])
+def test_a_batch_of_settings_gives_what_separate_runs_give(optimiser, chunk):
+    shared = {"optimiser": optimiser, "dtype": "float64", "learning_rate": RATES[optimiser]}
+    settings = [
+        {"content_weight": 1.0, "style_weight": 10.0, "tv_weight": 0.0},
+        {"content_weight": 0.5, "style_weight": 1.0, "tv_weight": 1e-3},
+        {"content_weight": 2.0, "style_weight": 0.0, "tv_weight": 1e-2},
+    ]
+    batch = run(CONTENTS, STYLES, chunk=chunk, **shared, **{key: [one[key] for one in settings] for key in settings[0]})
+    for index, one in enumerate(settings):
+        alone = run(CONTENTS[index : index + 1], STYLES[index : index + 1], **shared, **one)
+        torch.testing.assert_close(batch.image[index : index + 1], alone.image, rtol=0, atol=1e-8)
+        rows = batch.history.query("setting == @index").reset_index(drop=True)
+        columns = ["content", "style", "tv", "total", "share_content", "share_style", "share_tv"]
+        np.testing.assert_allclose(rows[columns], alone.history[columns], rtol=1e-8, atol=1e-12)
+        assert batch.stopped[index] == alone.stopped[0]
+
+
+@pytest.mark.parametrize("optimiser", ["gradient_descent", "adam", "lbfgs"])
+def test_lowers_the_loss_and_keeps_books(optimiser):
+    result = run(optimiser=optimiser, iterations=15, learning_rate=RATES[optimiser], style_weight=10.0)
+    history = result.history
+    assert history["total"].iloc[-1] < history["total"].iloc[0]
+    assert list(history["step"]) == list(range(16))
+    assert result.evaluations == 15 == history["evaluations"].iloc[-1]
+    assert result.stopped == ("iterations",)
+    assert result.seconds == pytest.approx(history["seconds"].sum())
+    # The books add up: total is the weighted sum of the terms as written.
+    np.testing.assert_allclose(
+        history["total"], 1.0 * history["content"] + 10.0 * history["style"], rtol=1e-4, atol=1e-12
+    )
+    assert float(result.image.min()) >= 0
+    assert float(result.image.max()) <= 1
+    assert result.image.shape == CONTENTS[:1].shape
+
+
+def test_last_row_describes_the_image_handed_out():
+    result = run(iterations=5, learning_rate=0.3)
+    again = run(start=result.image, iterations=1, learning_rate=1e-9)
+    for column in ("content", "style", "tv"):
+        assert result.history[column].iloc[-1] == pytest.approx(again.history[column].iloc[0], rel=1e-5)
+
+
+def test_gradient_shares_are_norms_of_the_weighted_gradients():
+    result = run(tv_weight=0.01, style_weight=5.0, start="noise", dtype="float64", iterations=10)
+    shares = result.history[["share_content", "share_style", "share_tv"]]
+    assert list(shares.dropna().index) == [0, 5, 10]
+    np.testing.assert_allclose(shares.dropna().sum(axis=1), 1.0)
+    noise = torch.rand(1, 3, 24, 28, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    network = LossNetwork("tiny", ["relu2_2", "relu1_1", "relu2_1", "relu3_1"], dtype=torch.float64)
+    found, style = network(noise), network(STYLES[:1].double())
+    terms = [
+        losses.content_loss(found["relu2_2"], network(CONTENTS[:1].double())["relu2_2"], "mean"),
+        5.0
+        * sum(
+            losses.style_loss(losses.gram(found[n], "all"), losses.gram(style[n], "all")) / 3
+            for n in ("relu1_1", "relu2_1", "relu3_1")
+        ),
+        0.01 * losses.total_variation(noise),
+    ]
+    norms = [torch.autograd.grad(t.sum(), noise, retain_graph=True)[0].norm().item() for t in terms]
+    np.testing.assert_allclose(shares.iloc[0], np.array(norms) / sum(norms), rtol=1e-8)
+
+
+def test_shares_of_a_batch_are_a_row_a_setting_for_tables():
+    history = run(style_weight=[1.0, 100.0], start="noise", iterations=5).history
+    table = gradient_shares(history, ("style", "tv"))
+    assert list(table.columns) == [
+        f"{term}_share_{at}" for term in ("style", "tv") for at in ("start", "middle", "end")
+    ]
+    second = history[history["setting"] == 1].set_index("step")["share_style"]
+    np.testing.assert_array_equal(table.loc[1, :"style_share_end"], second.loc[[0, 2, 5]])
+    assert (table.loc[1, :"style_share_end"] > table.loc[0, :"style_share_end"]).all()
+
+
+def test_shares_do_not_change_the_path():
+    """Measuring at first, middle and last must leave the images as they are without it."""
+    long = run(iterations=10, dtype="float64", clamp="never")
+    short = run(iterations=4, dtype="float64", clamp="never")
+    np.testing.assert_array_equal(long.history["total"][:5], short.history["total"][:5])
+
+
+def test_lbfgs_counts_evaluations_and_keeps_the_best_image():
+    result = run(optimiser="lbfgs", iterations=7, clamp="never")
+    assert result.evaluations == 7
+    totals = result.history["total"]
+    assert totals.iloc[-1] <= totals[:-1].min() * (1 + 1e-5)
+
+
+def test_lbfgs_says_when_it_converged():
+    result = run(optimiser="lbfgs", iterations=50, style_weight=0.0)
+    assert result.stopped == ("converged",)
+    assert result.evaluations < 50
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [("content", CONTENTS[:1]), ("style", STYLES[:1]), (STYLES[1:2], STYLES[1:2])],
+    ids=["content", "style", "image"],
+)
+def test_starts(start, expected):
+    result = run(start=start, iterations=1, learning_rate=1e-12, optimiser="gradient_descent")
+    torch.testing.assert_close(result.image, expected, rtol=0, atol=1e-6)
+
+
+def test_noise_start_is_seeded():
+    one, same, other = (run(start="noise", seed=s, iterations=1).image for s in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_content_target_style_compares_with_the_style_image():
+    right = run(iterations=1, start="style", style_weight=0.0)
+    slip = run(iterations=1, start="style", style_weight=0.0, content_target="style")
+    assert right.history["content"].iloc[0] > 1e-3
+    assert slip.history["content"].iloc[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_styles_of_other_sizes():
+    small = torch.rand(1, 3, 16, 40)
+    image = run(style=[small], iterations=2).image
+    assert image.shape == CONTENTS[:1].shape
+    with pytest.raises(TransferError, match="cannot be compared"):
+        run(style=[small], convention="gatys")
+
+
+@pytest.mark.parametrize("clamp", ["never", "step", "end"])
+def test_clamping(clamp):
+    seen = []
+    result = run(
+        clamp=clamp, learning_rate=0.5, iterations=4, callback=lambda p: seen.append(float(p.image.abs().max()))
+    )
+    inside = float(result.image.max()) <= 1 and float(result.image.min()) >= 0
+    assert inside == (clamp != "never")
+    assert (max(seen[:-1]) <= 1) == (clamp == "step")
+
+
+def test_rectified_changes_what_is_compared():
+    bare = run(iterations=1, start="noise", convention=conventions("johnson", rectified=False))
+    assert bare.history["content"].iloc[0] != pytest.approx(run(iterations=1, start="noise").history["content"].iloc[0])
+
+
+def test_layer_weights_weigh():
+    single = run(iterations=1, start="noise", style_layers={"conv1_1": 1.0})
+    double = run(iterations=1, start="noise", style_layers={"conv1_1": 2.0})
+    assert double.history["style"].iloc[0] == pytest.approx(2 * single.history["style"].iloc[0], rel=1e-6)
+
+
+def test_callback_sees_every_evaluation():
+    seen = []
+    run(CONTENTS, iterations=3, callback=seen.append)
+    assert [p.step for p in seen] == [0, 1, 2, 3]
+    assert seen[-1].image.shape == CONTENTS.shape
+    assert set(seen[0].losses) == {"content", "style", "tv", "total"}
+
+
+@pytest.mark.parametrize("optimiser", ["gradient_descent", "adam"])
+def test_overflow_says_where_and_loses_nothing(optimiser):
+    with pytest.raises(TransferError, match=r"at step \d+ of 50 .*content.*style.*learning rate") as caught:
+        run(optimiser=optimiser, learning_rate=1e30, iterations=50, clamp="never")
+    error = caught.value
+    assert error.image.isfinite().all()
+    assert error.image.shape == CONTENTS[:1].shape
+    assert len(error.history) == error.step + 1
+    assert math.isfinite(error.history["total"].iloc[0])
+    assert not math.isfinite(error.history["total"].iloc[-1])
+
+
+def test_nan_in_the_content_is_caught_at_the_first_step():
+    spoilt = CONTENTS[:1].clone()
+    spoilt[0, 0, 0, 0] = math.nan
+    with pytest.raises(TransferError, match="at step 0"):
+        run(spoilt)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"optimiser": "rmsprop"}, "gradient_descent"),
+        ({"clamp": "always"}, "'end'"),
+        ({"iterations": 0}, "at least 1"),
+        ({"learning_rate": 0.0}, "above 0"),
+        ({"optimiser": "gradient_descent"}, "needs a learning_rate"),
+        ({"learning_rate": math.nan}, "finite"),
+        ({"style_weight": -1.0}, "not negative"),
+        ({"tv_weight": math.inf}, "finite"),
+        ({"style_weight": [1.0, 2.0], "tv_weight": [1.0, 2.0, 3.0]}, "lengths of 1 or 3"),
+        ({"start": "black"}, "noise"),
+        ({"start": torch.rand(1, 3, 8, 8)}, "same"),
+        ({"content": torch.rand(3, 8, 8)}, r"\(N, 3, H, W\)"),
+        ({"dtype": "float16"}, "bfloat16"),
+        ({"convention": "gatis"}, "gatys"),
+        ({"content_target": "both"}, "'style'"),
+        ({"chunk": 0}, "at least 1"),
+        ({"network": LossNetwork("tiny", ["relu1_1"])}, "relu2_2"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(settings, named):
+    with pytest.raises(TransferError, match=named):
+        run(**settings)
+
+
+def test_conventions_refuse_what_they_do_not_know():
+    with pytest.raises(TransferError, match="none, positions, all"):
+        Conventions(gram="chw")
+    assert conventions("gatys/unit") == Conventions(scale="unit")
+    assert conventions("gatys/conv/average") == Conventions(rectified=False, pooling="average")
+    with pytest.raises(TransferError, match="native, unit"):
+        conventions("gatys/huge")
+    with pytest.raises(TransferError, match="tv_norm"):
+        conventions("gatys", tv="l1")
+
+
+def test_the_module_may_be_called_like_the_function():
+    from stylerepro.transfer import transfer as module
+
+    assert module(CONTENTS[:1], STYLES[:1], **TINY, iterations=1).image.shape == CONTENTS[:1].shape
