@@ -126,27 +126,22 @@ def results_root() -> Path:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[bool]:
-    """Hold `path` as a lock; yields False at once if another process has it. The (empty) file stays."""
+def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold `path` as a lock; yield False at once if another process has it, or `wait` until it is free.
+
+    A killed process holds nothing any more. The (empty) file stays.
+    """
+    from filelock import FileLock, Timeout
+
     make_folder(path.parent)
-    with full_disk_named(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT)
+    held = FileLock(path)
     try:
-        yield _take(handle)
+        with full_disk_named(path):
+            held.acquire(blocking=wait, poll_interval=0.5)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
     finally:
-        os.close(handle)
-
-
-def _take(handle: int) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        held.release()

@@ -7,7 +7,6 @@ trains. Two notebooks that want the same one train it once; one that was interru
 import ast
 import json
 import re
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ LIMIT = 12_000_000  # bytes, for all committed networks together
 _SUFFIX = ".safetensors"
 _EVERY = 10  # steps between two that a committed network's curve tells
 _COLUMNS = (*TERMS, "total", "learning_rate", "seconds")
-_POLL = 1.0  # seconds between two looks at a training that another process does
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def obtain(
             return Trained(checkpoints.load(one.path), recipe, _curve_of(one), {}, True)
     path = own_folder() / f"{label(style, recipe)}-{_key(what, recipe)[:8]}{_SUFFIX}"
     make_folder(path.parent)
-    with _alone(path.with_suffix(".lock")):
+    with lock(path.with_suffix(".lock"), wait=True):  # until no other process trains this network
         if path.is_file():
             return _read(path, recipe)
         checkpoint = path.with_suffix(".checkpoint")
@@ -236,21 +234,3 @@ def _history(path: Path) -> pd.DataFrame:
 def _curve_of(one: Kept) -> pd.DataFrame:
     curve = one.description.trained.get("curve") or {}
     return pd.DataFrame(curve, columns=["step", *_COLUMNS], dtype=float).astype({"step": int})
-
-
-class _alone:
-    """Wait until no other process trains this network."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        while True:
-            self._held = lock(self._path)
-            if self._held.__enter__():
-                return
-            self._held.__exit__(None, None, None)
-            time.sleep(_POLL)
-
-    def __exit__(self, *error: object) -> None:
-        self._held.__exit__(None, None, None)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -219,6 +220,19 @@ def test_a_run_that_another_process_does_is_left_to_it(project):
         assert execution.perform(job.task).status == "busy"
     fake(job.task)
     assert execution.perform(job.task).status == "fresh"
+
+
+def test_a_killed_process_holds_no_lock_and_one_that_waits_gets_it(tmp_path):
+    path, code = tmp_path / "a.lock", "from stylerepro.files import lock\nwith lock(Path(sys.argv[1])):"
+    code = f"import sys, time\nfrom pathlib import Path\n{code}\n    print(1, flush=True)\n    time.sleep(600)"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    assert holder.stdout.readline()
+    with lock(path) as mine:
+        assert not mine
+    threading.Timer(0.5, holder.kill).start()
+    with lock(path, wait=True) as mine:
+        assert mine
+        assert holder.wait(10)
 
 
 def test_a_run_killed_before_its_last_move_is_only_moved(project):
