@@ -225,14 +225,14 @@ def test_a_run_that_another_process_does_is_left_to_it(project):
 def test_a_killed_process_holds_no_lock_and_one_that_waits_gets_it(tmp_path):
     path, code = tmp_path / "a.lock", "from stylerepro.files import lock\nwith lock(Path(sys.argv[1])):"
     code = f"import sys, time\nfrom pathlib import Path\n{code}\n    print(1, flush=True)\n    time.sleep(600)"
-    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
-    assert holder.stdout.readline()
-    with lock(path) as mine:
-        assert not mine
-    threading.Timer(0.5, holder.kill).start()
-    with lock(path, wait=True) as mine:
-        assert mine
-        assert holder.wait(10)
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline()
+        with lock(path) as mine:
+            assert not mine
+        threading.Timer(0.5, holder.kill).start()
+        with lock(path, wait=True) as mine:
+            assert mine
+            assert holder.wait(10)
 
 
 def test_a_run_killed_before_its_last_move_is_only_moved(project):
