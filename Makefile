@@ -34,13 +34,14 @@ run: announce $(READY)  ## environment, all notebooks of PROFILE, then the book 
 	if [ $$status -ge 128 ]; then exit $$status; fi; \
 	$(STYLEREPRO) book --profile $(PROFILE) && exit $$status
 
-test: $(READY) lint  ## environment, ruff, mypy, then all tests
+test: $(READY) lint  ## environment, ruff, mypy, the order of imports, then all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(READY)  ## ruff and mypy
+lint: $(READY)  ## ruff, mypy and the order of imports between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 book: $(READY)  ## the book of the committed reference runs
 	$(STYLEREPRO) book
@@ -79,7 +80,7 @@ $(READY): $(VENV)/.requirements pyproject.toml
 	@touch $@
 
 clean:  ## remove caches and the built book; keeps the environment and the runs
-	rm -rf book/_build book/_generated .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
+	rm -rf book/_build book/_generated .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 clean-all: clean  ## the same, and the environment; own runs in results/runs stay

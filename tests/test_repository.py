@@ -131,29 +131,6 @@ def test_no_room_of_the_package_is_over_400_lines_without_a_reason():
     assert all(LONG_ROOMS.values())
 
 
-def test_imports_of_the_package_run_one_way():
-    """No module is, directly or through others, imported by one that it imports itself."""
-    imports = {}
-    for path in (ROOT / "stylerepro").rglob("*.py"):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        imports[name] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stylerepro"):
-                module = str(node.module)
-                imports[name] |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-            elif isinstance(node, ast.Import):
-                imports[name] |= {alias.name for alias in node.names}
-    # A package's own __init__ names its modules for others; that is no arrow back.
-    graph = {
-        name: {one for one in found if one in imports and one != name and not name.startswith(f"{one}.")}
-        for name, found in imports.items()
-    }
-    done: set[str] = set()
-    while ready := {name for name, needed in graph.items() if name not in done and needed <= done}:
-        done |= ready
-    assert set(graph) - done == set(), "these import each other in a circle"
-
-
 def test_committed_files_are_small(tracked):
     limits = {path: WEIGHTS_LIMIT if path.suffix == ".safetensors" else FILE_LIMIT for path in tracked}
     assert {path.name: path.stat().st_size for path, limit in limits.items() if path.stat().st_size > limit} == {}
@@ -165,7 +142,7 @@ def test_committed_files_are_small(tracked):
 def test_linters_and_types_are_checked_by_make_test_and_not_by_pytest(texts):
     rules = texts["Makefile"]
     assert re.search(r"^test: .*\blint\b", rules, re.MULTILINE)
-    for command in ("ruff check", "ruff format --check", "mypy"):
+    for command in ("ruff check", "ruff format --check", "mypy", "lint-imports"):
         assert f"$(BIN)/{command}" in rules
     options = texts["pyproject.toml"].split("[tool.pytest.ini_options]")[1].split("[tool.")[0]
     assert 'filterwarnings = ["error"' in options
