@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from stylerepro.book import pages
-from stylerepro.ledger import standing
+from stylerepro.ledger import summary
 from stylerepro.ledger.claims import load_ledger
 from stylerepro.runs import experiments
 from stylerepro.runs.experiments import OWN
@@ -158,7 +158,7 @@ def test_readme_lists_the_experiments_as_their_sidecars_do(texts):
 
 
 def test_readme_says_how_the_claims_stand_as_the_committed_results_do(texts):
-    written = standing.readme(load_ledger(), texts["README.md"])
+    written = summary.readme(load_ledger(), texts["README.md"])
     assert texts["README.md"] == written, "call `stylerepro claims --readme`"
 
 

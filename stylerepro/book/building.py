@@ -21,7 +21,7 @@ from stylerepro.book import api, chapters, explorer, ledger_page, pages, panels,
 from stylerepro.book.contents import contents, myst
 from stylerepro.errors import RunError, unknown
 from stylerepro.files import atomic_path, make_folder, project_root, write_text
-from stylerepro.ledger import claims, standing
+from stylerepro.ledger import claims, summary
 from stylerepro.networks.specs import CARD, NETWORKS
 from stylerepro.runs.experiments import PROFILES, REFERENCE, Experiment, discover
 
@@ -80,7 +80,7 @@ def write_sources(target: Path, profile: str) -> Path:
     for entry in entries:
         files[f"experiments/{entry.name}.ipynb"] = _page(entry, shown.get(entry.name), rows, profile)
     files |= runs.files(shown, rows)
-    files[ledger_page.CSV] = standing.plain(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n")
+    files[ledger_page.CSV] = summary.plain(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n")
     if explored:
         files[explorer.DATA] = explorer.script(explored)
     files["_toc.yml"] = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from stylerepro.book.ledger_page import Row
 from stylerepro.book.text import claim_link, pipe_table
 from stylerepro.ledger.claims import Document, Ledger
-from stylerepro.ledger.selection import VERDICTS
+from stylerepro.ledger.rules import VERDICTS
 from stylerepro.runs.experiments import Experiment
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from stylerepro.book.runs import place
 from stylerepro.book.text import anchor, badge, claim_link, fold, list_table, one_line, small
-from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, short_text
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, short_text
 from stylerepro.runs.experiments import OWN
 from stylerepro.runs.record import RECORD
 
-# One claim as `standing.rows` gives it: a row by column name.
+# One claim as `summary.rows` gives it: a row by column name.
 Row = Mapping[str, Any]
 CSV = "ledger.csv"
 _HEAD = ("Claim", "Verdict", "Stated", "Measured", "Interval", "Effect", "n / runs", "Networks", "Notebook")

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from stylerepro.files import project_root
-from stylerepro.ledger import claims, standing
-from stylerepro.ledger.selection import NOT_TESTED
+from stylerepro.ledger import claims, summary
+from stylerepro.ledger.rules import NOT_TESTED
 from stylerepro.runs.experiments import CROSSCHECK, REFERENCE
 from stylerepro.runs.record import RECORD, current_runs, reference_root, runs_root
 
@@ -55,18 +55,18 @@ def shown(profile: str) -> dict[str, Shown]:
 
 def tables(profile: str) -> dict[str, pd.DataFrame]:
     """Experiment to the table that verdicts rest on: of this profile's runs, else of the committed reference."""
-    reference = claims.tables_from_results(REFERENCE, reference_root())
-    return reference if profile == REFERENCE else reference | claims.tables_from_results(profile, None)
+    reference = summary.tables_from_results(REFERENCE, reference_root())
+    return reference if profile == REFERENCE else reference | summary.tables_from_results(profile, None)
 
 
 def judged(ledger: claims.Ledger, profile: str) -> list[dict[str, Any]]:
     """The claims with their verdicts, a dict each: on own runs of this profile where they test the claim, else on the
     committed reference. Beside own values stand `reference` and `agrees` (None where there is nothing to compare).
     """
-    reference = standing.rows(standing.judged(ledger))
+    reference = summary.rows(summary.judged(ledger))
     if profile == REFERENCE:
         return reference
-    own = standing.rows(standing.judged(ledger, profile, runs_root()))
+    own = summary.rows(summary.judged(ledger, profile, runs_root()))
     found = []
     for claim, mine, theirs in zip(ledger, own, reference, strict=True):
         row = dict(mine if mine["verdict"] != NOT_TESTED else theirs)

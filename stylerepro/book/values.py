@@ -9,7 +9,7 @@ import pandas as pd
 
 from stylerepro.book.text import figures
 from stylerepro.errors import RunError, unknown
-from stylerepro.ledger.selection import matches
+from stylerepro.ledger.rules import matches
 
 _STATISTICS = ("median", "mean", "min", "max", "range", "count")
 _OPTIONS = ("stat", "as", "digits", "over")

@@ -229,7 +229,7 @@ _STATEMENT = 42  # characters shown of what a claim says
 
 
 def verdicts_table(rows: Iterable[Mapping[str, Any]], long: bool = False) -> Table:
-    """The ledger, a claim a row as `standing.compare` has them; `long`: with what was measured and why the verdict."""
+    """The ledger, a claim a row as `summary.compare` has them; `long`: with what was measured and why the verdict."""
     if long:
         columns = ("id", "statement", "verdict", "measured", "reason")
         return table(columns, ([row[column] or "" for column in columns] for row in rows))
@@ -241,7 +241,7 @@ def verdicts_table(rows: Iterable[Mapping[str, Any]], long: bool = False) -> Tab
 
 
 def _ledger_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    from stylerepro.ledger.selection import NOT_TESTED, short_text, stated_text
+    from stylerepro.ledger.rules import NOT_TESTED, short_text, stated_text
 
     numbers = ("reference", "yours", "effect", "low", "high")
     shown = {name: "" if row[name] is None else short_text(row[name]) for name in numbers}

@@ -187,21 +187,21 @@ def claims(
 ) -> None:
     """Give each claim its verdict, with own values beside the reference's; exit status 1 where one is not tested."""
     from stylerepro.cli import display
-    from stylerepro.ledger import standing
+    from stylerepro.ledger import summary
     from stylerepro.ledger.claims import load_ledger
     from stylerepro.runs import tables
 
     ledger, console = load_ledger(), Console()
     if readme:
-        print(standing.write_readme(ledger))
+        print(summary.write_readme(ledger))
         return
-    found = standing.compare(ledger, profile)
-    console.print(display.verdicts_table(standing.rows(found), long))
-    for line in standing.disagreements(found):
+    found = summary.compare(ledger, profile)
+    console.print(display.verdicts_table(summary.rows(found), long))
+    for line in summary.disagreements(found):
         console.print(Text(f"≠ {line}"), soft_wrap=True)
     if out:
-        tables.write(standing.plain(found), out)
-    if lacking := standing.missing(found):
+        tables.write(summary.plain(found), out)
+    if lacking := summary.missing(found):
         complain("\n".join(f"not tested in profile {profile}: {line}" for line in lacking))
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ import yaml
 from stylerepro.errors import RunError
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger.claims import load_ledger
-from stylerepro.ledger.selection import UNITS
+from stylerepro.ledger.rules import UNITS
 from stylerepro.runs.experiments import OWN, Experiment, load, names
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -6,29 +6,22 @@ for a verdict. `planned.yaml` lists experiments that have no notebook yet, with 
 document claims stands in its experiment's sidecar, in the same form, as a claim of document `own`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from stylerepro.errors import ClaimError, unknown
 from stylerepro.ledger.findings import Finding
 from stylerepro.ledger.grammar import Declared, checked
-from stylerepro.ledger.selection import NOT_TESTED, Rule
+from stylerepro.ledger.rules import Rule
 from stylerepro.ledger.tolerance import Tolerance
-from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.runs import experiments
-from stylerepro.runs.experiments import CROSSCHECK, OWN, REFERENCE, RUN_COLUMNS, Experiment
+from stylerepro.runs.experiments import OWN, Experiment
 
 FOLDER = Path(__file__).parent
-COLUMNS = (
-    "id", "document", "quote", "place", "statement", "number", "unit", "measured", "value", "low", "high",
-    "verdict", "reason", "beside", "networks", "experiment",
-    "measure", "kind", "effect", "n", "runs", "parts", "tolerance", "why",
-)  # fmt: skip
 
 _DOCUMENT_KEYS = {"id": str, "title": str, "authors": list, "institution": str, "year": int, "link": str}
 _CLAIM_KEYS = ("id", "quote", "place", "statement", "experiment", "rule", "why", "number", "unit", "tolerance", "notes")
@@ -123,78 +116,6 @@ def load_ledger(folder: Path | None = None, declared: Declared | None = None) ->
             findings[document.id] = Finding.parse(finding, document.id, [claim.id for claim in mine])
     claims += [claim for one in found for claim in _own(one, everything)]
     return Ledger(documents, tuple(claims), frozenset(set(planned) - set(built)), findings)
-
-
-def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int = 2000) -> pd.DataFrame:
-    """One row a claim, with `COLUMNS`. tables: experiment to the tidy table of its runs.
-
-    measured: in words and units. value, low, high: of the claim's first measure, with its interval, or the range seen
-    for a number. measure, kind: that measure's name and kind of rule. effect, n: see `ledger.selection.Outcome`.
-    networks: loss network to its own verdict. beside: numbers that do not count for the verdict. runs: experiment,
-    profile and folder's name of each run behind it, a dict each. parts: what each part of the rule came to on the
-    first network that counts, a dict each.
-    """
-    rows = [_row(claim, ledger, tables, resamples) for claim in ledger]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})
-
-
-def tables_from_results(
-    profile: str = "reference",
-    root: Path | None = None,
-    read: Callable[[Path | None, str], Mapping[str, pd.DataFrame]] | None = None,
-) -> dict[str, pd.DataFrame]:
-    """Experiment to its table over the runs of one profile, those of `reference` with the second network's beside them.
-
-    read: takes root and profile; None: `results.tables_of`.
-    """
-    if read is None:
-        from stylerepro.runs.results import tables_of
-
-        read = tables_of
-    found = dict(read(root, profile))
-    if profile == REFERENCE:
-        for experiment, table in read(root, CROSSCHECK).items():
-            beside = [found[experiment]] if experiment in found else []
-            found[experiment] = pd.concat([*beside, table], ignore_index=True)
-    return found
-
-
-def _row(claim: Claim, ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:
-    found = verdict(claim.rule, tables, resamples)
-    outcome, judged = found.outcome, list(leaves(claim.rule))
-    missing = {leaf["experiment"] for leaf in judged} - set(tables)
-    # A network that the rule itself names has no verdict apart from the claim's.
-    named = {leaf["where"]["network"]: outcome.verdict for leaf in judged if "network" in leaf.get("where", {})}
-    reason = outcome.reason
-    if outcome.verdict == NOT_TESTED and missing:
-        why = {one: "has no notebook yet" if one in ledger.planned else "has not been run" for one in missing}
-        reason = "; ".join(f"{one} {why[one]}" for one in sorted(missing))
-    return {
-        "id": claim.id,
-        "document": claim.document,
-        "quote": claim.quote,
-        "place": claim.place,
-        "statement": claim.statement,
-        "number": claim.number,
-        "unit": claim.unit,
-        "measured": outcome.measured,
-        "value": outcome.value,
-        "low": outcome.low,
-        "high": outcome.high,
-        "verdict": outcome.verdict,
-        "reason": reason,
-        "beside": found.beside,
-        "networks": {network: one.verdict for network, one in found.networks.items()} or named,
-        "experiment": claim.experiment,
-        "measure": judged[0]["name"],
-        "kind": judged[0]["kind"],
-        "effect": outcome.effect,
-        "n": outcome.n,
-        "runs": [dict(zip(RUN_COLUMNS, run, strict=True)) for run in found.runs],
-        "parts": [asdict(part) for part in outcome.parts],
-        "tolerance": str(claim.tolerance),
-        "why": claim.why,
-    }
 
 
 def _document(content: Any, path: Path) -> Document:

@@ -1,7 +1,7 @@
 """What surprises most in a document, in words written for one verdict and with numbers that only tables fill in.
 
 `finding` in a document's file has `claim`, `written_for` (the verdict that the words speak of) and `text`. Its
-placeholders take the claim's row as `claims.evaluate` gives it: {value}, {low}, {high}, {effect}, {n}, {number},
+placeholders take the claim's row as `summary.evaluate` gives it: {value}, {low}, {high}, {effect}, {n}, {number},
 {measured}, and {parts[1][value]} of the second measure of the rule; a format such as {value:.0%} may follow.
 """
 
@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Any
 
 from stylerepro.errors import ClaimError
-from stylerepro.ledger.selection import VERDICTS, short_text, stated_text
+from stylerepro.ledger.rules import VERDICTS, short_text, stated_text
 
 _KEYS = ("claim", "written_for", "text")
 FIELDS = ("value", "low", "high", "effect", "n", "number", "measured", "parts")

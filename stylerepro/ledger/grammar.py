@@ -6,8 +6,7 @@ from typing import Any
 
 from stylerepro.errors import ClaimError, unknown
 from stylerepro.ledger.probes import refusal
-from stylerepro.ledger.rules import ALWAYS, KINDS, MAYBE, STATISTICS
-from stylerepro.ledger.selection import UNITS, Rule, columns
+from stylerepro.ledger.rules import ALWAYS, KINDS, MAYBE, STATISTICS, UNITS, Rule, columns
 from stylerepro.ledger.verdicts import COMBINATIONS, leaves, readings
 
 _BESIDE = ("name", "experiment", "where", "column", "over", "scale")

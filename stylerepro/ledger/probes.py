@@ -13,8 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from stylerepro.ledger.rules import decide
-from stylerepro.ledger.selection import NOT_REPRODUCED, REPRODUCED, UNITS, Rule
+from stylerepro.ledger.rules import NOT_REPRODUCED, REPRODUCED, UNITS, Rule, decide
 from stylerepro.ledger.verdicts import judge, leaves, readings
 
 _RESAMPLES = 10  # the made-up tables have no spread, so any number of draws gives the same interval

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stylerepro.errors import ClaimError
-from stylerepro.ledger.selection import short_text
+from stylerepro.ledger.rules import short_text
 
 KINDS = ("absolute", "relative")
 

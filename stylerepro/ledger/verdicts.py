@@ -20,8 +20,7 @@ from functools import partial
 
 import pandas as pd
 
-from stylerepro.ledger.rules import decide
-from stylerepro.ledger.selection import (
+from stylerepro.ledger.rules import (
     NOT_REPRODUCED,
     NOT_TESTED,
     REPRODUCED,
@@ -30,6 +29,7 @@ from stylerepro.ledger.selection import (
     Part,
     Rule,
     Settled,
+    decide,
     matches,
     number_text,
     select,

@@ -15,7 +15,7 @@ import yaml
 from stylerepro.book import api, building, chapters, performance, runs, text, values
 from stylerepro.book.contents import contents, myst
 from stylerepro.errors import ResultsError, RunError
-from stylerepro.ledger import claims, standing
+from stylerepro.ledger import claims, summary
 from stylerepro.runs.experiments import Experiment, discover
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -306,8 +306,8 @@ def test_a_claim_is_judged_on_own_runs_where_they_test_it_and_compared(monkeypat
         "reference": [plain, plain],
         "laptop": [plain | {"value": 1e6}, {"verdict": "not tested", "value": None}],
     }
-    monkeypatch.setattr(standing, "judged", lambda _, profile="reference", root=None: answers[profile])
-    monkeypatch.setattr(standing, "rows", lambda rows: rows)
+    monkeypatch.setattr(summary, "judged", lambda _, profile="reference", root=None: answers[profile])
+    monkeypatch.setattr(summary, "rows", lambda rows: rows)
     first, second = runs.judged(few, "laptop")
     assert (first["value"], first["reference"], first["agrees"]) == (1e6, 1.0, False)
     assert (second["value"], second["reference"], second["agrees"]) == (1.0, 1.0, None)

@@ -114,13 +114,13 @@ def test_claims_are_judged_and_those_not_tested_named_with_the_exit_status(unrun
 def test_claims_that_are_all_tested_end_well_and_name_what_disagrees(unrun, call, monkeypatch):
     import pandas as pd
 
-    from stylerepro.ledger import claims, standing
+    from stylerepro.ledger import claims, summary
 
     def compare(ledger, profile):
-        found = claims.evaluate(ledger, {}).assign(verdict="reproduced", profile=profile, reference=1.0, yours=3.0)
+        found = summary.evaluate(ledger, {}).assign(verdict="reproduced", profile=profile, reference=1.0, yours=3.0)
         return found.assign(agrees=pd.Series([True] * (len(found) - 1) + [False], dtype=object))
 
-    monkeypatch.setattr(standing, "compare", compare)
+    monkeypatch.setattr(summary, "compare", compare)
     code, out, err = call("claims", "--profile", "laptop")
     assert (code, err) == (0, "")
     last = claims.load_ledger().claims[-1]

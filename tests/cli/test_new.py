@@ -16,8 +16,8 @@ from small_book import copy_book
 
 from stylerepro.cli import new
 from stylerepro.errors import ClaimError, RunError
-from stylerepro.ledger import claims, standing
-from stylerepro.ledger.selection import NOT_TESTED, TREND_ONLY
+from stylerepro.ledger import claims, summary
+from stylerepro.ledger.rules import NOT_TESTED, TREND_ONLY
 from stylerepro.runs import experiments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,11 +143,11 @@ def test_a_document_and_its_claims_belong_together(project, document, listed):
 def test_own_claims_are_judged_and_not_counted_among_those_of_the_documents(project):
     own(project, OWN_CLAIM, {**OWN_CLAIM, "id": "mine.2"})
     ledger = claims.load_ledger()
-    table = standing.judged(ledger, resamples=10, root=project / "nowhere")
+    table = summary.judged(ledger, resamples=10, root=project / "nowhere")
     mine = table[table["experiment"] == "mine"]
     assert mine["id"].tolist() == ["mine.1", "mine.2"]
     assert set(mine["verdict"]) == {NOT_TESTED}
-    all_ = re.search(r"\| \*\*all\*\* \|(.*)\|", standing.counts(ledger, table))[1]
+    all_ = re.search(r"\| \*\*all\*\* \|(.*)\|", summary.counts(ledger, table))[1]
     assert sum(map(int, all_.split("|"))) == 32
 
 

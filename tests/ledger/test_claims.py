@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from stylerepro.errors import ClaimError
-from stylerepro.ledger import claims
-from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
+from stylerepro.ledger import claims, summary
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
 from stylerepro.ledger.tolerance import Tolerance
 from stylerepro.runs.experiments import OWN
 
@@ -101,14 +101,14 @@ def test_no_verdict_is_typed():
 
 
 def test_before_any_run_nothing_is_tested(ledger):
-    table = claims.evaluate(ledger, {})
-    assert list(table.columns) == list(claims.COLUMNS)
+    table = summary.evaluate(ledger, {})
+    assert list(table.columns) == list(summary.COLUMNS)
     assert set(table["verdict"]) == {NOT_TESTED}
     assert table["reason"].str.contains("has no notebook yet|has not been run").all()
 
 
 def test_a_planted_false_claim_is_not_reproduced(tmp_path, hosvd):
-    row = claims.evaluate(load(write(tmp_path)), {"compression": hosvd}).iloc[0]
+    row = summary.evaluate(load(write(tmp_path)), {"compression": hosvd}).iloc[0]
     assert row["verdict"] == NOT_REPRODUCED
     assert row["value"] == pytest.approx(89.5, abs=10.5)
     assert row["unit"] == "%"
@@ -120,7 +120,7 @@ def test_a_row_says_what_its_value_is_and_on_what_runs_it_rests(ledger):
     runs = [sweep(0.1).assign(run="first"), sweep(-0.1, "means").assign(run="other")]
     aside = [sweep(0.1, network="tiny").assign(run="tiny"), sweep(0.1).assign(run="empty", total_variation=np.nan)[:0]]
     table = pd.concat([*runs, *aside]).assign(**shown)
-    row = claims.evaluate(ledger, {"tv_sweep": table}, resamples=100).set_index("id").loc["003.1"]
+    row = summary.evaluate(ledger, {"tv_sweep": table}, resamples=100).set_index("id").loc["003.1"]
     assert (row["measure"], row["kind"]) == ("total variation of the result against γ", "trend")
     assert row["n"] == 9
     assert row["effect"] < -1, "the change from γ = 0 to γ = 100 over its standard deviation"
@@ -131,13 +131,13 @@ def test_a_row_says_what_its_value_is_and_on_what_runs_it_rests(ledger):
     assert row["parts"][0]["value"] == row["value"]
     assert row["tolerance"].startswith("±")
     assert row["why"] == ledger.claim("003.1").why
-    untested = claims.evaluate(ledger, {}).set_index("id").loc["003.1"]
+    untested = summary.evaluate(ledger, {}).set_index("id").loc["003.1"]
     assert untested["runs"] == []
     assert untested["n"] is pd.NA
 
 
 def test_a_network_that_the_rule_names_is_shown_with_the_verdict(ledger):
-    assert claims.evaluate(ledger, {}).set_index("id").loc["002.3", "networks"] == {"vgg19": NOT_TESTED}
+    assert summary.evaluate(ledger, {}).set_index("id").loc["002.3", "networks"] == {"vgg19": NOT_TESTED}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_finding_takes_its_numbers_from_the_row(tmp_path, hosvd):
     ledger = load(
         write(tmp_path, found(text="{value} % [{low}, {high}], {parts[0][value]:.1f}, not {number} %; {n} rows."))
     )
-    row = claims.evaluate(ledger, {"compression": hosvd}).iloc[0].to_dict()
+    row = summary.evaluate(ledger, {"compression": hosvd}).iloc[0].to_dict()
     finding = ledger.findings["000"]
     assert finding.filled(row) == "99.9 % [99.9, 100], 99.9, not 50 %; 2 rows."
     assert finding.filled(row | {"value": -0.5}).startswith("−0.5 %")
@@ -179,13 +179,13 @@ def test_a_finding_takes_its_numbers_from_the_row(tmp_path, hosvd):
 )
 def test_a_finding_does_not_outlive_its_verdict_or_its_numbers(tmp_path, hosvd, change, message):
     ledger = load(write(tmp_path, found()))
-    row = claims.evaluate(ledger, {"compression": hosvd}).iloc[0].to_dict()
+    row = summary.evaluate(ledger, {"compression": hosvd}).iloc[0].to_dict()
     with pytest.raises(ClaimError, match=message):
         ledger.findings["000"].filled(row | change)
 
 
 def test_the_share_of_document_000_fits_singular_values_and_not_variance(ledger, hosvd):
-    table = claims.evaluate(ledger, {"compression": with_columns(ledger, hosvd)}).set_index("id")
+    table = summary.evaluate(ledger, {"compression": with_columns(ledger, hosvd)}).set_index("id")
     first = table.loc["000.1"]
     assert first["verdict"] == TREND_ONLY
     assert "share of Σσ (singular values and not their squares)" in first["reason"]
@@ -201,7 +201,7 @@ def with_columns(ledger, table):
 
 
 def _columns(claim):
-    from stylerepro.ledger.selection import columns
+    from stylerepro.ledger.rules import columns
     from stylerepro.ledger.verdicts import leaves, readings
 
     for leaf in leaves(claim.rule):
@@ -238,7 +238,7 @@ def sweep(power=1.0, convention="gatys", network="vgg19-16x"):
     ],
 )
 def test_smoothness_against_gamma(ledger, table, expected):
-    found = claims.evaluate(ledger, {"tv_sweep": table}, resamples=100).set_index("id").loc[["003.1", "003.2"]]
+    found = summary.evaluate(ledger, {"tv_sweep": table}, resamples=100).set_index("id").loc[["003.1", "003.2"]]
     assert set(found["verdict"]) == {expected}
     if expected == REPRODUCED:
         assert found.loc["003.1", "networks"] == {"vgg19-16x": REPRODUCED}
@@ -277,7 +277,7 @@ def transfers(gain, control_gain, start=0.5):
     ],
 )
 def test_clearer_contours_must_beat_blur_and_jpeg(ledger, gain, control_gain, expected):
-    found = claims.evaluate(ledger, {"compressed_transfer": transfers(gain, control_gain)}, resamples=100).set_index(
+    found = summary.evaluate(ledger, {"compressed_transfer": transfers(gain, control_gain)}, resamples=100).set_index(
         "id"
     )
     assert found.loc["000.5", "verdict"] == expected
@@ -342,10 +342,10 @@ def test_a_planned_experiment_counts_until_its_notebook_does(tmp_path):
     write(folder, {"compression": {"columns": {column: {"type": "float"} for column in COLUMNS}}}, "planned.yaml")
     planned = load(folder, {})
     assert planned.planned == {"compression"}
-    assert claims.evaluate(planned, {})["reason"].tolist() == ["compression has no notebook yet"]
+    assert summary.evaluate(planned, {})["reason"].tolist() == ["compression has no notebook yet"]
     built = load(folder)
     assert built.planned == frozenset()
-    assert claims.evaluate(built, {})["reason"].tolist() == ["compression has not been run"]
+    assert summary.evaluate(built, {})["reason"].tolist() == ["compression has not been run"]
     with pytest.raises(ClaimError, match="no column 'method'"):
         load(folder, {"compression": ["n", "sigma2_share"]})
     with pytest.raises(ClaimError, match="compression needs columns"):
@@ -359,10 +359,10 @@ def test_tables_come_from_the_results_of_one_profile(tmp_path):
         asked.append((root, profile))
         return {"compression": pd.DataFrame({"n": [1]})}
 
-    found = claims.tables_from_results("paper", tmp_path, read)
+    found = summary.tables_from_results("paper", tmp_path, read)
     assert asked == [(tmp_path, "paper")]
     assert list(found) == ["compression"]
-    assert claims.tables_from_results(root=tmp_path) == {}
+    assert summary.tables_from_results(root=tmp_path) == {}
 
 
 def test_a_verdict_on_reference_runs_rests_on_both_networks():
@@ -371,9 +371,9 @@ def test_a_verdict_on_reference_runs_rests_on_both_networks():
         "crosscheck": dict.fromkeys(["tv_sweep", "charbonnier"], pd.DataFrame({"network": ["vgg19-16x"]})),
         "laptop": {"tv_sweep": pd.DataFrame({"network": ["compact"]})},
     }  # fmt: skip
-    found = claims.tables_from_results("reference", None, lambda root, profile: tables[profile])
+    found = summary.tables_from_results("reference", None, lambda root, profile: tables[profile])
     assert found["tv_sweep"]["network"].tolist() == ["compact", "vgg19-16x"]
     assert found["charbonnier"]["network"].tolist() == ["vgg19-16x"]
     assert len(found["compression"]) == 1
-    alone = claims.tables_from_results("laptop", None, lambda root, profile: tables[profile])
+    alone = summary.tables_from_results("laptop", None, lambda root, profile: tables[profile])
     assert alone["tv_sweep"]["network"].tolist() == ["compact"]

@@ -3,8 +3,7 @@ import math
 import pytest
 
 from stylerepro.ledger.probes import failing, refusal, satisfying
-from stylerepro.ledger.rules import KINDS, decide
-from stylerepro.ledger.selection import NOT_REPRODUCED, REPRODUCED
+from stylerepro.ledger.rules import KINDS, NOT_REPRODUCED, REPRODUCED, decide
 
 
 def leaf(kind, **keys):

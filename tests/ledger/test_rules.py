@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from stylerepro.ledger import rules
-from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
 
 decide = partial(rules.decide, resamples=200)
 CONTENTS, STYLES = ["astronaut", "coffee", "rocket", "china"], ["swirls", "woodcut", "cubist"]

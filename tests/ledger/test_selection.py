@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, Settled, columns, matches, number_text, select
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, Settled, columns, matches, number_text, select
 
 LEAF = {"kind": "number", "experiment": "e", "column": "x"}
 

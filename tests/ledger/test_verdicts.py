@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
 from stylerepro.ledger.verdicts import judge, leaves, readings, verdict
 
 # A number of 1 ± 0.1 is reproduced, within ± 1 `trend only`.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylerepro.ledger.selection import matches
+from stylerepro.ledger.rules import matches
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import architecture, count

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylerepro.errors import ParameterError
-from stylerepro.ledger.selection import matches
+from stylerepro.ledger.rules import matches
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.runs import experiments, results
 from stylerepro.studies import costs

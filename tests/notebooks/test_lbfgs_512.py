@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stylerepro.errors import TransferError
-from stylerepro.ledger.selection import matches
+from stylerepro.ledger.rules import matches
 from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.pictures import images
 from stylerepro.runs import experiments, results

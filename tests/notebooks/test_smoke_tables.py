@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stylerepro.ledger.selection import matches
+from stylerepro.ledger.rules import matches
 from stylerepro.runs import experiments
 from stylerepro.transfer.objective import STYLE_LAYERS
 

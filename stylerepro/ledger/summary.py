@@ -8,6 +8,7 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,59 @@ import pandas as pd
 
 from stylerepro.errors import ClaimError, unknown
 from stylerepro.files import project_root, write_text
-from stylerepro.ledger.claims import Ledger, evaluate, tables_from_results
-from stylerepro.ledger.selection import NOT_TESTED, VERDICTS, short_text
-from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE
+from stylerepro.ledger.claims import Claim, Ledger
+from stylerepro.ledger.rules import NOT_TESTED, VERDICTS, short_text
+from stylerepro.ledger.verdicts import leaves, verdict
+from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE, RUN_COLUMNS
 from stylerepro.runs.record import current_runs, reference_root, runs_root
 
+COLUMNS = (
+    "id", "document", "quote", "place", "statement", "number", "unit", "measured", "value", "low", "high",
+    "verdict", "reason", "beside", "networks", "experiment",
+    "measure", "kind", "effect", "n", "runs", "parts", "tolerance", "why",
+)  # fmt: skip
 # Where a reference run could not test a claim (a time on a GPU), a run on the documents' own pictures may.
 FALLBACK = "paper"
 _REASON = 120  # characters; the whole reason is in the table
 _OPENING, _CLOSING = "<!-- standing: ", "<!-- /standing -->"
 
 
+def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int = 2000) -> pd.DataFrame:
+    """One row a claim, with `COLUMNS`. tables: experiment to the tidy table of its runs.
+
+    measured: in words and units. value, low, high: of the claim's first measure, with its interval, or the range seen
+    for a number. measure, kind: that measure's name and kind of rule. effect, n: see `ledger.rules.Outcome`.
+    networks: loss network to its own verdict. beside: numbers that do not count for the verdict. runs: experiment,
+    profile and folder's name of each run behind it, a dict each. parts: what each part of the rule came to on the
+    first network that counts, a dict each.
+    """
+    rows = [_row(claim, ledger, tables, resamples) for claim in ledger]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})
+
+
+def tables_from_results(
+    profile: str = "reference",
+    root: Path | None = None,
+    read: Callable[[Path | None, str], Mapping[str, pd.DataFrame]] | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Experiment to its table over the runs of one profile, those of `reference` with the second network's beside them.
+
+    read: takes root and profile; None: `results.tables_of`.
+    """
+    if read is None:
+        from stylerepro.runs.results import tables_of
+
+        read = tables_of
+    found = dict(read(root, profile))
+    if profile == REFERENCE:
+        for experiment, table in read(root, CROSSCHECK).items():
+            beside = [found[experiment]] if experiment in found else []
+            found[experiment] = pd.concat([*beside, table], ignore_index=True)
+    return found
+
+
 def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, resamples: int = 2000) -> pd.DataFrame:
-    """`claims.evaluate` on the runs of a profile, with the column `profile` and the whole record behind each run.
+    """`summary.evaluate` on the runs of a profile, with the column `profile` and the whole record behind each run.
 
     root: the folder of the runs; None: the committed ones. Under `reference`, what its runs and those of `crosscheck`
     leave untested is judged on runs of `paper`, where there are any. runs: a dict each, with experiment, profile, run
@@ -145,6 +186,44 @@ def write_readme(ledger: Ledger) -> Path:
         raise ClaimError(f"There is no README.md in {project_root()}: call this in the project's folder.")
     write_text(path, readme(ledger, path.read_text(encoding="utf-8")))
     return path
+
+
+def _row(claim: Claim, ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:
+    found = verdict(claim.rule, tables, resamples)
+    outcome, judged = found.outcome, list(leaves(claim.rule))
+    missing = {leaf["experiment"] for leaf in judged} - set(tables)
+    # A network that the rule itself names has no verdict apart from the claim's.
+    named = {leaf["where"]["network"]: outcome.verdict for leaf in judged if "network" in leaf.get("where", {})}
+    reason = outcome.reason
+    if outcome.verdict == NOT_TESTED and missing:
+        why = {one: "has no notebook yet" if one in ledger.planned else "has not been run" for one in missing}
+        reason = "; ".join(f"{one} {why[one]}" for one in sorted(missing))
+    return {
+        "id": claim.id,
+        "document": claim.document,
+        "quote": claim.quote,
+        "place": claim.place,
+        "statement": claim.statement,
+        "number": claim.number,
+        "unit": claim.unit,
+        "measured": outcome.measured,
+        "value": outcome.value,
+        "low": outcome.low,
+        "high": outcome.high,
+        "verdict": outcome.verdict,
+        "reason": reason,
+        "beside": found.beside,
+        "networks": {network: one.verdict for network, one in found.networks.items()} or named,
+        "experiment": claim.experiment,
+        "measure": judged[0]["name"],
+        "kind": judged[0]["kind"],
+        "effect": outcome.effect,
+        "n": outcome.n,
+        "runs": [dict(zip(RUN_COLUMNS, run, strict=True)) for run in found.runs],
+        "parts": [asdict(part) for part in outcome.parts],
+        "tolerance": str(claim.tolerance),
+        "why": claim.why,
+    }
 
 
 def _replaced(table: pd.DataFrame, other: pd.DataFrame, where: "pd.Series[bool]") -> pd.DataFrame:

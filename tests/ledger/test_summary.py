@@ -10,8 +10,8 @@ from rich.console import Console
 
 from stylerepro.cli import display
 from stylerepro.errors import ClaimError
-from stylerepro.ledger import claims, standing
-from stylerepro.ledger.selection import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
+from stylerepro.ledger import claims, summary
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
 
 RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean", "within": [0.4, 0.6]}
 RULE |= {"where": {"n": 1}, "loosely": [0.2, 0.8]}
@@ -65,12 +65,12 @@ def keep(folder, profile, errors, start="2026-11-21T10:00:00+00:00"):
 
 
 def column(table, name):
-    return [row[name] for row in standing.rows(table)]
+    return [row[name] for row in summary.rows(table)]
 
 
 def test_committed_runs_are_judged_with_the_record_behind_each(ledger):
-    table = standing.judged(ledger)
-    assert list(table.columns) == [*claims.COLUMNS, "profile"]
+    table = summary.judged(ledger)
+    assert list(table.columns) == [*summary.COLUMNS, "profile"]
     assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
     assert column(table, "runs")[0] == [
         {
@@ -83,50 +83,50 @@ def test_committed_runs_are_judged_with_the_record_behind_each(ledger):
     assert column(table, "n") == [1, 1, None]
     assert column(table, "value") == [0.5, 0.9, None]
     with pytest.raises(ClaimError, match="Did you mean 'laptop'"):
-        standing.judged(ledger, "labtop")
+        summary.judged(ledger, "labtop")
 
 
 def test_what_reference_runs_leave_untested_is_judged_on_runs_of_paper(ledger, project):
     keep(project / "results/reference/ran-paper", "paper", {1: 9.0, 3: 0.5})
-    table = standing.judged(ledger)
+    table = summary.judged(ledger)
     assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, REPRODUCED]
     assert column(table, "profile") == ["reference", "reference", "paper"]
     assert column(table, "runs")[2][0]["run"] == "ran-paper"
-    assert column(standing.judged(ledger, "laptop"), "verdict") == [NOT_TESTED] * 3
+    assert column(summary.judged(ledger, "laptop"), "verdict") == [NOT_TESTED] * 3
 
 
 def test_yours_stands_beside_the_reference_and_is_marked_beyond_the_tolerance(ledger, project):
     keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45, 2: 0.75, 3: 0.5})
-    table = standing.compare(ledger, "laptop")
+    table = summary.compare(ledger, "laptop")
     assert column(table, "reference") == [0.5, 0.9, None]
     assert column(table, "yours") == [0.45, 0.75, 0.5]
     assert column(table, "agrees") == [True, False, None], "nothing to compare the third with"
     assert column(table, "verdict") == [REPRODUCED, TREND_ONLY, REPRODUCED]
     assert column(table, "reference_verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
     assert [run["folder"] for runs in column(table, "runs") for run in runs] == ["results/runs/ran/laptop-1"] * 3
-    assert standing.disagreements(table) == ["000.2: 0.75 is not within ±0.1 of 0.9"]
-    assert standing.missing(table) == []
+    assert summary.disagreements(table) == ["000.2: 0.75 is not within ±0.1 of 0.9"]
+    assert summary.missing(table) == []
 
 
 def test_the_newest_own_run_counts(ledger, project):
     keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45}, "2026-11-22T10:00:00+00:00")
     keep(project / "results/runs/ran/laptop-2", "laptop", {1: 0.55}, "2026-11-23T10:00:00+00:00")
-    assert column(standing.compare(ledger, "laptop"), "yours") == [0.55, None, None]
+    assert column(summary.compare(ledger, "laptop"), "yours") == [0.55, None, None]
 
 
 def test_without_own_runs_the_committed_ones_stand_and_yours_is_empty(ledger):
-    table = standing.compare(ledger)
+    table = summary.compare(ledger)
     assert column(table, "yours") == column(table, "agrees") == [None, None, None]
     assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
-    assert standing.missing(table) == ["000.3: no rows of ran with n 3"]
-    laptop = standing.compare(ledger, "laptop")
+    assert summary.missing(table) == ["000.3: no rows of ran with n 3"]
+    laptop = summary.compare(ledger, "laptop")
     assert column(laptop, "reference") == [0.5, 0.9, None]
-    assert standing.missing(laptop) == ["000.1, 000.2, 000.3: ran has not been run"]
+    assert summary.missing(laptop) == ["000.1, 000.2, 000.3: ran has not been run"]
 
 
 def test_own_reference_runs_stand_before_the_committed_ones_where_they_test_the_claim(ledger, project):
     keep(project / "results/runs/ran/reference-1", "reference", {1: 0.7})
-    table = standing.compare(ledger)
+    table = summary.compare(ledger)
     assert column(table, "value") == [0.7, 0.9, None]
     assert column(table, "agrees") == [False, None, None]
     assert column(table, "verdict") == [TREND_ONLY, NOT_REPRODUCED, NOT_TESTED]
@@ -134,7 +134,7 @@ def test_own_reference_runs_stand_before_the_committed_ones_where_they_test_the_
 
 def test_the_table_fits_a_terminal_and_shows_the_mark(ledger, project):
     keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45, 2: 0.75})
-    rows = standing.rows(standing.compare(ledger, "laptop"))
+    rows = summary.rows(summary.compare(ledger, "laptop"))
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(display.verdicts_table(rows))
     lines = console.export_text().splitlines()
@@ -148,7 +148,7 @@ def test_the_table_fits_a_terminal_and_shows_the_mark(ledger, project):
 
 
 def test_effects_intervals_networks_and_ranges_have_cells_of_their_own(ledger):
-    first = standing.rows(standing.compare(ledger))[0]
+    first = summary.rows(summary.compare(ledger))[0]
     pairs = {
         "kind": "difference",
         "low": -0.0224,
@@ -167,17 +167,17 @@ def test_effects_intervals_networks_and_ranges_have_cells_of_their_own(ledger):
 
 
 def test_the_csv_holds_everything_and_nested_cells_are_json(ledger):
-    table = standing.plain(standing.compare(ledger))
+    table = summary.plain(summary.compare(ledger))
     assert json.loads(table.loc[0, "runs"])[0]["folder"] == "results/reference/ran"
     assert json.loads(table.loc[0, "parts"])[0]["name"] == "error"
     endless = pd.DataFrame({"parts": [[{"effect": float("-inf"), "n": 3}]]})
-    assert json.loads(standing.plain(endless).loc[0, "parts"], parse_constant=pytest.fail) == [
+    assert json.loads(summary.plain(endless).loc[0, "parts"], parse_constant=pytest.fail) == [
         {"effect": "-inf", "n": 3}
     ]
 
 
 def test_the_summary_counts_and_tells_what_surprises(ledger):
-    text = standing.summary(ledger, standing.judged(ledger), link=lambda id: f"[{id}](ledger.md)")
+    text = summary.summary(ledger, summary.judged(ledger), link=lambda id: f"[{id}](ledger.md)")
     assert text.splitlines() == [
         "| document | reproduced | trend only | not reproduced | not tested |",
         "|---|---|---|---|---|",
@@ -191,16 +191,16 @@ def test_the_summary_counts_and_tells_what_surprises(ledger):
 def test_the_summary_refuses_words_that_the_verdict_has_left_behind(ledger, project):
     keep(project / "results/reference/newer", "reference", {1: 0.3}, "2026-11-25T10:00:00+00:00")
     with pytest.raises(ClaimError, match=r"Claim 000.1: its finding was written for 'reproduced', but .* 'trend only'"):
-        standing.summary(ledger, standing.judged(ledger))
+        summary.summary(ledger, summary.judged(ledger))
 
 
 def test_the_readme_is_brought_up_to_date_between_its_two_comments(ledger, project):
     target = project / "README.md"
     target.write_text("# T\n\n<!-- standing: how -->\nold\n<!-- /standing -->\n\nMore \\1.\n")
-    assert standing.write_readme(ledger) == target
-    expected = standing.summary(ledger, standing.judged(ledger))
+    assert summary.write_readme(ledger) == target
+    expected = summary.summary(ledger, summary.judged(ledger))
     assert target.read_text() == f"# T\n\n<!-- standing: how -->\n{expected}\n<!-- /standing -->\n\nMore \\1.\n"
-    standing.write_readme(ledger)
+    summary.write_readme(ledger)
     assert expected in target.read_text(), "twice is as once"
 
 
@@ -209,5 +209,5 @@ def test_a_readme_without_one_place_for_it_is_refused_and_kept(ledger, project, 
     if text is not None:
         (project / "README.md").write_text(text)
     with pytest.raises(ClaimError, match=r"README\.md"):
-        standing.write_readme(ledger)
+        summary.write_readme(ledger)
     assert (project / "README.md").read_text() == text if text is not None else not (project / "README.md").exists()
