@@ -10,7 +10,7 @@ import platform
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import torch
 
@@ -75,14 +76,25 @@ def compare(
     for _ in range(warmup):
         first()
         second()
-    pairs = []
-    for turn in range(repeats):
-        order = [first, second] if turn % 2 == 0 else [second, first]
-        taken = [_seconds(function, device) for function in order]
-        pairs.append(taken if turn % 2 == 0 else taken[::-1])
+    pairs = _rounds([first, second], repeats, device)
     lower, ratio, upper = np.quantile([b / max(a, 1e-12) for a, b in pairs], [0.25, 0.5, 0.75])
-    one, two = (Timing.of([pair[i] for pair in pairs]) for i in (0, 1))
-    return Comparison(one, two, float(ratio), float(lower), float(upper))
+    seconds_of_first, seconds_of_second = (Timing.of([pair[place] for pair in pairs]) for place in (0, 1))
+    return Comparison(seconds_of_first, seconds_of_second, float(ratio), float(lower), float(upper))
+
+
+def in_turn(
+    functions: Mapping[str, Callable[[], object]], repeats: int = 5, device: str | torch.device = "cpu"
+) -> pd.DataFrame:
+    """Time functions in turn, the order swapped from round to round; the first round is warm-up and does not count.
+
+    A row each, indexed by name: seconds (median), lower and upper (quartiles), repeats. Raises `ParameterError` for no
+    repeats.
+    """
+    _check(0, repeats)
+    rounds = _rounds(list(functions.values()), repeats + 1, device)[1:]
+    timings = [Timing.of([seconds[place] for seconds in rounds]) for place in range(len(functions))]
+    table = pd.DataFrame(map(vars, timings), index=list(functions), columns=["median", "lower", "upper", "repeats"])
+    return table.rename(columns={"median": "seconds"})
 
 
 def hardware() -> dict[str, Any]:
@@ -116,6 +128,16 @@ def _seconds(function: Callable[[], object], device: str | torch.device) -> floa
     function()
     synchronise(device)
     return time.perf_counter() - start
+
+
+def _rounds(functions: Sequence[Callable[[], object]], repeats: int, device: str | torch.device) -> list[list[float]]:
+    """Seconds of each function, round by round, every other round called from the last function to the first."""
+    rounds = []
+    for turn in range(repeats):
+        order = range(len(functions))[:: 1 if turn % 2 == 0 else -1]
+        seconds = {place: _seconds(functions[place], device) for place in order}
+        rounds.append([seconds[place] for place in range(len(functions))])
+    return rounds
 
 
 def _check(warmup: int, repeats: int) -> None:

@@ -332,10 +332,17 @@ def count(what: str | Architecture, height: int = 256, width: int = 256) -> Coun
     """Parameters, and the multiply-adds of one picture of `height` × `width` px. Nothing is computed for it."""
     with torch.device("meta"):
         network, picture = Transformer(what).eval(), torch.empty(1, 3, height, width)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(picture)
+    with torch.no_grad():
+        operations = multiply_adds(lambda: network(picture))
+    return Counts(sum(weights.numel() for weights in network.parameters()), operations)
+
+
+def multiply_adds(function: Callable[[], object]) -> int:
+    """Count the multiply-adds of a call: those of its convolutions and matrix products, forwards and backwards."""
+    with FlopCounterMode(display=False) as counter:
+        function()
     # The counter gives operations, of which a multiply-add is two.
-    return Counts(sum(one.numel() for one in network.parameters()), int(counter.get_total_flops()) // 2)
+    return int(counter.get_total_flops()) // 2
 
 
 def one_pass(what: str | Architecture, height: int, width: int) -> Callable[[], Tensor]:

@@ -6,21 +6,19 @@ stylised = ready(images.read("coffee", 512))
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from stylerepro.errors import NetworkError, ParameterError
-from stylerepro.measures import timing
+from stylerepro.errors import NetworkError
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import Transformer
 
-__all__ = ["Fast", "Winograd", "fast", "has_winograd", "in_turn", "offered"]
+__all__ = ["Fast", "Winograd", "fast", "has_winograd", "offered"]
 
 
 def has_winograd() -> bool:
@@ -152,22 +150,3 @@ def offered(
         graph = Path(folder) / "network.onnx"
         found["ONNX Runtime"] = checkpoints.OnnxNetwork(checkpoints.export_onnx(network, graph))
     return found
-
-
-def in_turn(
-    functions: Mapping[str, Callable[[], object]], repeats: int = 5, device: str | torch.device = "cpu"
-) -> pd.DataFrame:
-    """Time functions by the project's protocol, called in turn, the order swapped from round to round.
-
-    One round is warm-up. A row each, indexed by name: seconds (median), lower and upper (quartiles), repeats. Raises
-    `ParameterError` for no repeats.
-    """
-    if repeats < 1:
-        raise ParameterError(f"Timing needs at least 1 repeat, got {repeats}.")
-    rounds = []
-    for turn in range(repeats + 1):
-        order = list(functions)[:: 1 if turn % 2 == 0 else -1]
-        rounds.append({one: timing.measure(functions[one], warmup=0, repeats=1, device=device).median for one in order})
-    taken = {one: timing.Timing.of([found[one] for found in rounds[1:]]) for one in functions}
-    rows = {name: [one.median, one.lower, one.upper, one.repeats] for name, one in taken.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["seconds", "lower", "upper", "repeats"])

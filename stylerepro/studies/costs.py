@@ -1,21 +1,28 @@
-"""What one step of a style transfer costs: its evaluation, ready to be timed or weighed, and its multiply-adds."""
+"""Costs: what a step of a style transfer takes, and what a network asks of a machine against what the machine can give.
+
+A network whose bytes take longer than its operations is bound by memory: fewer multiplications do not make it faster
+(Williams, Waterman and Patterson 2009, "Roofline").
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from statistics import median
 
+import pandas as pd
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
-from stylerepro.errors import ParameterError
 from stylerepro.measures import timing
-from stylerepro.measures.timing import peak_memory
+from stylerepro.networks.feed_forward import Architecture, Transformer, multiply_adds
 from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.networks.specs import resolve
-from stylerepro.studies.distillation.fidelity import with_any_weights
+from stylerepro.networks.weights import with_any_weights
 from stylerepro.transfer.objective import build_objective, conventions
 
 _WARM = 32  # pixels of the picture of a call that only warms up
+_SIDE = 1024  # of the matrices whose product is timed
+_BYTES = 256 * 2**20  # copied; beyond any cache
+_FLOAT = 4  # bytes
 
 
 def evaluation(network: str, size: int, layers: Sequence[str]) -> Callable[[], object]:
@@ -42,33 +49,69 @@ def peak(network: str, size: int, layers: Sequence[str]) -> int:
     """Bytes that `evaluation` needs at its peak: the network's weights, the targets, and one call."""
     # The warming call builds the network, which takes more for a moment than the evaluation of a small picture; it is
     # kept for the call that counts, and its weights are added.
-    beyond = peak_memory(evaluation, network, size, tuple(layers), warm=(network, _WARM, tuple(layers)))
-    weights = _network(network, tuple(layers)).parameters()
-    return beyond + sum(one.numel() * one.element_size() for one in weights)
-
-
-def multiply_adds(function: Callable[[], object]) -> int:
-    """Multiply-adds of a call: those of its convolutions and matrix products, forwards and backwards."""
-    with FlopCounterMode(display=False) as counter:
-        function()
-    # The counter gives operations, of which a multiply-add is two.
-    return int(counter.get_total_flops()) // 2
-
-
-def in_turn(functions: Mapping[str, Callable[[], object]], repeats: int = 3) -> dict[str, float]:
-    """Median seconds of each function, called in turn, the order swapped from round to round; one round is warm-up.
-
-    What `timing.compare` does for two. Raises `ParameterError` for no repeats.
-    """
-    if repeats < 1:
-        raise ParameterError(f"Timing needs at least 1 repeat, got {repeats}.")
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(repeats + 1):
-        for name in list(functions)[:: 1 if turn % 2 == 0 else -1]:
-            seconds[name].append(timing.measure(functions[name], warmup=0, repeats=1).median)
-    return {name: median(taken[1:]) for name, taken in seconds.items()}
+    beyond = timing.peak_memory(evaluation, network, size, tuple(layers), warm=(network, _WARM, tuple(layers)))
+    parameters = _network(network, tuple(layers)).parameters()
+    return beyond + sum(weights.numel() * weights.element_size() for weights in parameters)
 
 
 @lru_cache(maxsize=1)
 def _network(network: str, layers: tuple[str, ...]) -> LossNetwork:
     return LossNetwork(with_any_weights(resolve(network)), layer_names(layers, rectified=True))
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What this machine reaches. multiply_adds: a second, of a product of float32 matrices; bytes: a second, read and
+    written, of a copy.
+    """
+
+    multiply_adds: float
+    bytes: float
+
+
+def ceilings(device: str | torch.device = "cpu", repeats: int = 7) -> Ceilings:
+    """Time a matrix product and a copy by the project's protocol, and take the fastest quarter of the calls."""
+    left, right = torch.rand(2, _SIDE, _SIDE, device=device).unbind()
+    source = torch.rand(_BYTES // _FLOAT, device=device)
+    target = torch.empty_like(source)
+
+    def best(function: Callable[[], object]) -> float:
+        return timing.measure(function, repeats=repeats, device=device).lower
+
+    return Ceilings(_SIDE**3 / best(lambda: left @ right), 2 * _BYTES / best(lambda: target.copy_(source)))
+
+
+def floors(ceiling: Ceilings, networks: Mapping[str, str | Architecture], side: int) -> pd.DataFrame:
+    """What each network asks for a picture of `side` px, a row each.
+
+    Columns: network (its name), multiply_adds, bytes, by_operations and by_bytes (the least seconds by either alone).
+    """
+    rows = []
+    for name, architecture in networks.items():
+        operations, moved = demand(architecture, side, side)
+        rows.append([name, operations, moved, operations / ceiling.multiply_adds, moved / ceiling.bytes])
+    return pd.DataFrame(rows, columns=["network", "multiply_adds", "bytes", "by_operations", "by_bytes"])
+
+
+def demand(architecture: str | Architecture, height: int, width: int) -> tuple[int, int]:
+    """Multiply-adds and bytes of one picture of `height` × `width` px; nothing is computed for it.
+
+    Bytes are those that the layers read and write, one after another: inputs, outputs and weights of each, in float32,
+    with nothing left in a cache. Layers count as they stand: norm, ReLU and up-sampling each read and write their
+    pictures, as they do in eager PyTorch. ReLUs in place, too.
+    """
+    with torch.device("meta"):
+        network, picture = Transformer(architecture).eval(), torch.empty(1, 3, height, width)
+    moved = 0
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal moved
+        tensors = [*inputs, output, *module.parameters(recurse=False)]
+        moved += sum(tensor.numel() for tensor in tensors) * _FLOAT
+
+    for module in network.modules():
+        if not list(module.children()):
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        operations = multiply_adds(lambda: network(picture))
+    return operations, moved

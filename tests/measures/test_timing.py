@@ -6,7 +6,7 @@ import pytest
 
 from stylerepro.errors import ParameterError
 from stylerepro.measures import timing
-from stylerepro.measures.timing import Timing, compare, hardware, measure
+from stylerepro.measures.timing import Timing, compare, hardware, in_turn, measure
 
 
 class Clock:
@@ -50,6 +50,19 @@ def test_pairs_alternate_and_give_the_median_ratio(clock):
     assert (comparison.lower, comparison.upper) == (1.5, 2.5)
 
 
+def test_functions_take_turns_and_the_first_round_does_not_count(clock):
+    called = []
+
+    def noting(name, function):
+        return lambda: (called.append(name), function())
+
+    calls = {"slow": noting("slow", clock.spend(100, 3, 3, 3)), "quick": noting("quick", clock.spend(100, 1, 1, 2))}
+    table = in_turn(calls, repeats=3)
+    assert called == ["slow", "quick", "quick", "slow"] * 2
+    assert table["seconds"].to_dict() == {"slow": 3.0, "quick": 1.0}
+    assert table.loc["quick", ["lower", "upper", "repeats"]].tolist() == [1.0, 1.5, 3]
+
+
 def test_the_device_is_synchronised_before_every_look_at_the_clock(monkeypatch):
     events = []
     monkeypatch.setattr(timing, "synchronise", lambda device: events.append(str(device)))
@@ -72,6 +85,8 @@ def test_no_repeat_is_refused():
         measure(lambda: None, repeats=0)
     with pytest.raises(ParameterError, match="at least 1 repeat"):
         compare(lambda: None, lambda: None, warmup=-1)
+    with pytest.raises(ParameterError, match="at least 1 repeat"):
+        in_turn({"one": lambda: None}, repeats=0)
 
 
 def test_hardware_says_what_matters_and_not_whose_it_is():

@@ -5,12 +5,10 @@ import torch
 from small import SMALL, kinds, pictures, small
 from torch import nn
 
-from stylerepro.errors import NetworkError, ParameterError
-from stylerepro.measures import timing
+from stylerepro.errors import NetworkError
 from stylerepro.networks import inference
-from stylerepro.networks.feed_forward import ARCHITECTURES, Transformer, architecture, count
+from stylerepro.networks.feed_forward import ARCHITECTURES, Transformer, architecture
 from stylerepro.networks.inference import Winograd, fast, has_winograd
-from stylerepro.studies import roofline
 
 NAMES = list(ARCHITECTURES)
 needs_winograd = pytest.mark.skipif(not has_winograd(), reason="this build of PyTorch has no NNPACK")
@@ -116,59 +114,3 @@ def test_every_offered_way_gives_the_eager_picture(tmp_path):
     for name, call in ways.items():
         assert (call(picture) - eager).norm() / eager.norm() < 1e-3, name
     assert "ONNX Runtime" not in inference.offered(network, tmp_path, onnx=False)
-
-
-def test_networks_take_turns_and_the_first_round_does_not_count(monkeypatch):
-    calls = []
-    # A clock that a call moves on: the first round is slow, later ones are not.
-    clock = {"now": 0.0}
-    monkeypatch.setattr(inference.timing.time, "perf_counter", lambda: clock["now"])
-
-    def one(name, seconds):
-        def call():
-            clock["now"] += 100.0 if name not in calls else seconds
-            calls.append(name)
-
-        return call
-
-    found = inference.in_turn({"slow": one("slow", 3.0), "quick": one("quick", 1.0)}, repeats=3)
-    assert calls == ["slow", "quick", "quick", "slow"] * 2
-    assert found["seconds"].to_dict() == {"slow": 3.0, "quick": 1.0}
-    assert (found["lower"] == found["upper"]).all()
-    assert set(found["repeats"]) == {3}
-    with pytest.raises(ParameterError, match="at least 1 repeat"):
-        inference.in_turn({"slow": one("slow", 3.0)}, repeats=0)
-
-
-# ---- what a network asks of a machine
-
-
-def test_demand_counts_every_layers_pictures_and_weights():
-    """An architecture without residual blocks, each layer by hand: pictures in and out, weights and biases."""
-    side, (first, second, third) = 16, SMALL["widths"]
-    demand = roofline.demand(architecture("johnson-in", widths=SMALL["widths"], residual_blocks=0), side, side)
-
-    def layer(before, after, kernel, at, to, norm=True):
-        # In a layer that reflects, the border is a part of the convolution.
-        convolution = before * at**2 + after * to**2 + before * after * kernel**2 + (0 if norm else after)
-        behind = (2 * after * to**2 + 2 * after) + 2 * after * to**2 if norm else 0
-        return convolution + behind
-
-    numbers = layer(3, first, 9, 16, 16) + layer(first, second, 3, 16, 8) + layer(second, third, 3, 8, 4)
-    numbers += layer(third, second, 3, 4, 8) + layer(second, first, 3, 8, 16) + layer(first, 3, 9, 16, 16, norm=False)
-    assert demand.bytes == 4 * numbers
-    what = architecture("johnson-in", widths=SMALL["widths"], residual_blocks=0)
-    assert demand.multiply_adds == count(what, side, side).multiply_adds
-
-
-def test_ceilings_are_rates_and_turn_into_the_least_times(monkeypatch):
-    found = roofline.measure(repeats=1)
-    assert found.multiply_adds > 1e8
-    assert found.bytes > 1e8
-    # A product of two 1024×1024 matrices, and 256 MiB read and as many written, each in half a second.
-    half = timing.Timing(0.7, 0.5, 0.9, 7)
-    monkeypatch.setattr(roofline.timing, "measure", lambda function, **settings: half)
-    found = roofline.measure()
-    assert (found.multiply_adds, found.bytes) == (2 * 1024**3, 2 * 2 * 256 * 2**20)
-    machine = roofline.Ceilings(multiply_adds=1e9, bytes=2e9, threads=1)
-    assert machine.seconds(roofline.Demand(multiply_adds=500_000_000, bytes=500_000_000)) == (0.5, 0.25)

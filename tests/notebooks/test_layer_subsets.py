@@ -1,13 +1,10 @@
-"""Document 001's losses and what a step with them costs, and what must hold of the smoke run's table of its layers."""
+"""Document 001's losses, and what must hold of the smoke run's table of its layers."""
 
 import pytest
 import torch
 
-from stylerepro.errors import ParameterError
 from stylerepro.ledger.rules import matches
-from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.runs import experiments, results
-from stylerepro.studies import costs
 from stylerepro.transfer.objective import Conventions
 from stylerepro.transfer.transfer import transfer
 
@@ -29,57 +26,6 @@ def test_signed_sums_lead_to_one_picture_for_every_style():
     assert torch.equal(step(STYLE, "signed_sum", "signed_sum"), step(OTHER, "signed_sum", "signed_sum"))
     for kinds in (("mean", "squared"), ("absolute", "absolute")):
         assert not torch.equal(step(STYLE, *kinds), step(OTHER, *kinds))
-
-
-def convolution_multiply_adds(spec: NetworkSpec, size: int, deepest: str) -> int:
-    """Those of one pass through the convolutions, 3×3, and the 1×1 one that normalises the picture."""
-    count, before = 9 * size**2, 3
-    for layer in spec.layers[: spec.layers.index(deepest) + 1]:
-        if layer.startswith("conv"):
-            width = spec.widths[int(layer[4]) - 1]
-            count, before = count + 9 * before * width * size**2, width
-        size = size // 2 if layer.startswith("pool") else size
-    return count
-
-
-def test_multiply_adds_are_those_of_the_convolutions_there_and_back():
-    size, layer = 16, "conv2_1"
-    found = costs.multiply_adds(costs.evaluation("tiny", size, [layer]))
-    # A Gram matrix of C channels over M positions, and its gradient, twice for its two factors.
-    gram = 3 * 8 * 8 * (size // 2) ** 2
-    assert found == 2 * convolution_multiply_adds(NETWORKS["tiny"], size, layer) + gram
-
-
-def test_a_step_costs_no_more_than_its_layers_ask_for():
-    deep, shallow, both = (
-        costs.multiply_adds(costs.evaluation("tiny", 16, layers))
-        for layers in (["conv3_2"], ["conv1_1"], ["conv1_1", "conv3_2"])
-    )
-    assert shallow < deep < both < shallow + deep
-
-
-def test_functions_are_timed_in_turn():
-    called = []
-    found = costs.in_turn({"one": lambda: called.append(1), "two": lambda: called.append(2)}, repeats=3)
-    assert called == [1, 2, 2, 1, 1, 2, 2, 1]
-    assert set(found) == {"one", "two"}
-    assert min(found.values()) > 0
-    with pytest.raises(ParameterError, match="at least 1"):
-        costs.in_turn({}, repeats=0)
-
-
-def test_the_weights_count_as_memory(monkeypatch):
-    monkeypatch.setattr(costs, "peak_memory", lambda *_, **__: 5)
-    weights = sum(one.numel() for one in costs._network("tiny", ("conv1_1",)).parameters())
-    assert costs.peak("tiny", 16, ["conv1_1"]) == 5 + 4 * weights
-
-
-def test_more_layers_need_more_memory():
-    """Pictures large enough that the features of a layer outweigh what a process's memory wavers by."""
-    one, two = (costs.peak("tiny", 256, layers) for layers in (["conv1_1"], ["conv1_1", "conv1_2", "conv2_1"]))
-    features = 4 * 8 * 256**2
-    assert one > features
-    assert two > one + features
 
 
 @pytest.fixture(scope="module")

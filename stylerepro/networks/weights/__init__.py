@@ -3,6 +3,7 @@
 `compact.safetensors` comes with the package; what it is, and how good, stands in `compact.md` beside it.
 """
 
+import dataclasses
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from stylerepro.files import atomic_path
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.pictures import assets
 
-__all__ = ["describe", "load", "network_at_hand", "read_safetensors", "read_weights", "save"]
+__all__ = ["describe", "load", "network_at_hand", "read_safetensors", "read_weights", "save", "with_any_weights"]
 
 
 def load(spec: NetworkSpec) -> dict[str, Tensor]:
@@ -53,6 +54,12 @@ def network_at_hand(name: str) -> bool:
     """Whether the network's weights are on this machine already, so that nothing would be downloaded."""
     spec = NETWORKS[name]
     return spec.asset is None or assets.available(spec.asset) or _torch_hub_file(spec) is not None
+
+
+def with_any_weights(name: str) -> NetworkSpec:
+    """Return the network as it is, or with seeded random weights where its own would have to be downloaded."""
+    spec = NETWORKS[name]
+    return spec if network_at_hand(name) else dataclasses.replace(spec, asset=None, keys="random")
 
 
 def read_weights(path: Path, load: Callable[[], Any] | None = None) -> dict[str, Any]:

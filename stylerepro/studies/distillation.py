@@ -1,16 +1,17 @@
-"""Learning a narrow network from a wide one, a convolution at a time, each through a linear head.
+"""Distillation: the compact loss network is learned from a larger teacher, one convolution after the other.
 
 A convolution followed by a ReLU is, at every position, one small network with a hidden layer: 3×3 patches of the
 features below in, the teacher's features out. So each is learned on patches drawn from many pictures, whitened first
 (without that, gradient descent spends its time on brightness), from random weights, with those below it held still.
+First the pictures that are learned from, then the learning, then the judging.
 """
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import cos, pi
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,119 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from stylerepro.errors import AssetError, ImageError
+from stylerepro.measures.features import relative_style_loss
 from stylerepro.networks.loss_network import IMAGENET_MEAN, IMAGENET_STD, LossNetwork
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
-from stylerepro.pictures import assets
-from stylerepro.studies.distillation.pictures import Crops, Photographs
+from stylerepro.networks.weights import with_any_weights
+from stylerepro.pictures import assets, images
+from stylerepro.pictures.paintings import PAINTINGS
+from stylerepro.training.photographs import ahead, as_bytes, files_of, random_part, to_square
+from stylerepro.transfer import losses
+from stylerepro.transfer.transfer import transfer
+
+HELD_OUT_EVERY = 10
+"""Every so-manieth photograph, by name, is never learned from."""
+
+FIRST_SEED = 1000
+"""Of the paintings that are learned from; the suite's own pictures are painted from seeds below it."""
 
 _KERNEL_PATCHES = 256  # of a batch, about, whose inner products are compared
+
+
+@dataclass(frozen=True)
+class Split:
+    """Photographs as bytes (1, 3, H, W): training, held_out; source: where from; skipped: files not readable."""
+
+    training: list[Tensor]
+    held_out: list[Tensor]
+    source: str
+    skipped: list[str]
+
+
+def photographs(source: str = "photos", most: int | None = None) -> Split:
+    """Read photographs of a source of `photographs.files_of`; every tenth by name is held out.
+
+    most: take only so many, spread evenly over the names. An unreadable file is left out and named. Raises `AssetError`
+    for a source that is missing, or has not two readable pictures.
+    """
+    source, files = files_of(source)
+    names = list(files.values())
+    # Split before anything is left out, so that a picture held out once is held out of every selection.
+    every = min(HELD_OUT_EVERY, max(len(names) // 2, 1))
+    held_out, training = names[::every], [name for place, name in enumerate(names) if place % every]
+    if most is not None:
+        held_out, training = _spread(held_out, -(-most // every)), _spread(training, most - -(-most // every))
+    skipped: list[str] = []
+    size = 288 if source == "embedded" else None
+    split = Split(_read(training, size, skipped), _read(held_out, size, skipped), source, skipped)
+    if not split.training or not split.held_out:
+        readable = len(split.training) + len(split.held_out)
+        raise AssetError(f"{source!r} gives {readable} readable pictures; at least 2 are needed, one of them held out.")
+    return split
+
+
+def _spread(names: Sequence[str | Path], most: int) -> list[str | Path]:
+    """At most so many of the names, evenly spread."""
+    if len(names) <= most:
+        return list(names)
+    return [names[int(place)] for place in np.linspace(0, len(names) - 1, most)]
+
+
+def _read(names: Sequence[str | Path], size: int | None, skipped: list[str]) -> list[Tensor]:
+    pictures = []
+    for name in names:
+        try:
+            pictures.append(as_bytes(images.read(name, size)))
+        except ImageError:
+            skipped.append(Path(name).name)
+    return pictures
+
+
+def paintings(each: int, size: int = 288) -> list[Tensor]:
+    """`each` pictures of every painter of the project, bytes (1, 3, size, size), from seeds that nothing else uses."""
+    painters = [(painter, FIRST_SEED + number) for painter in PAINTINGS for number in range(each)]
+    return [as_bytes(images.read(f"{painter}:{seed}", size)) for painter, seed in painters]
+
+
+def squares(pictures: Sequence[Tensor], size: int) -> Tensor:
+    """The middles of pictures of bytes as float squares (N, 3, size, size), shorter side brought to `size`."""
+    floats = [images.resize(picture.float() / 255, size) for picture in pictures]
+    return torch.cat([images.centre_crop(picture, size, size) for picture in floats])
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Random crops: of photographs, a share of them of paintings, a share disturbed.
+
+    size: px, of the crops. Each is cut at a random scale between the picture's own and half of it, half of them
+    mirrored. painted: share from `paintings`. disturbed: share with its colours bent and noise added, so that the
+    network is right also about pictures as they look on the way from noise, or from an odd palette.
+    """
+
+    photographs: Sequence[Tensor]
+    paintings: Sequence[Tensor]
+    size: int = 128
+    painted: float = 0.2
+    disturbed: float = 0.25
+
+    def draw(self, number: int, rng: np.random.Generator) -> Tensor:
+        """`number` crops (number, 3, size, size), float32 in [0, 1]."""
+        return torch.cat([self._crop(rng) for _ in range(number)])
+
+    def _crop(self, rng: np.random.Generator) -> Tensor:
+        source = self.paintings if len(self.paintings) and rng.random() < self.painted else self.photographs
+        crop = to_square(random_part(source[int(rng.integers(len(source)))], self.size, rng), self.size)
+        if rng.random() < 0.5:
+            crop = crop.flip(3)
+        return _disturb(crop, rng) if rng.random() < self.disturbed else crop
+
+
+def _disturb(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    gain = torch.from_numpy(rng.uniform(0.5, 1.5, (1, 3, 1, 1)).astype(np.float32))
+    offset = torch.from_numpy(rng.uniform(-0.25, 0.25, (1, 3, 1, 1)).astype(np.float32))
+    noise = torch.from_numpy(rng.standard_normal(crop.shape, dtype=np.float32)) * float(rng.uniform(0, 0.2))
+    return (crop * gain + offset + noise)[:, torch.from_numpy(rng.permutation(3))].clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -75,7 +183,10 @@ def fit_layer(
     their own, the squared distance of the patches' kernel matrices relative to the teacher's.
     """
     master = teacher if isinstance(teacher, LossNetwork) else LossNetwork(teacher, [layer])
-    rounds = _ahead(lambda number: _patches(layer, spec, below, master, crops, recipe, number), recipe.rounds + 1)
+    rounds = ahead(
+        lambda number: _patches(layer, spec, below, master, crops, recipe, number),
+        range(recipe.rounds + 1), depth=1, threads=None,
+    )  # fmt: skip
     patches, wanted = next(rounds)
     frame = _Frame.of(patches, wanted, recipe.ridge)
     model = _Model(patches.shape[1], spec.widths[int(layer[4]) - 1], wanted.shape[1], recipe.seed)
@@ -99,7 +210,7 @@ def fit_layer(
         rows.append({"round": number + 1, "step": (number + 1) * recipe.steps, "learning_rate": rate,
                      "explained": 1 - float(behind), "explained_conv": 1 - float(before),
                      "kernel_error": float(kernel)})  # fmt: skip
-        while len(memory) > 1 and sum(len(one) for one, _ in memory) - len(memory[0][0]) >= recipe.memory:
+        while len(memory) > 1 and sum(len(inputs) for inputs, _ in memory) - len(memory[0][0]) >= recipe.memory:
             memory.popleft()
     return {**model.folded(frame, int(patches.shape[1] // 9)), "history": pd.DataFrame(rows)}
 
@@ -120,8 +231,8 @@ def unit_scale(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> dict[str, Te
     return scaled
 
 
-def metadata(spec: NetworkSpec, teacher: str, pictures: Photographs, recipe: Recipe) -> dict[str, str]:
-    """What a file of learned weights says of itself, as safetensors keeps it: text by name."""
+def metadata(spec: NetworkSpec, teacher: str, pictures: Split, recipe: Recipe) -> dict[str, str]:
+    """Describe learned weights for their file, as safetensors keeps it: text by name."""
     asset = assets.REGISTRY.get(NETWORKS[teacher].asset or "")
     return {
         "network": spec.name,
@@ -133,17 +244,6 @@ def metadata(spec: NetworkSpec, teacher: str, pictures: Photographs, recipe: Rec
         "recipe": json.dumps(asdict(recipe)),
         "licence": "MIT, as the project; see compact.md for the teacher's attribution",
     }
-
-
-def _ahead(make: Callable[[int], Any], number: int) -> Iterator[Any]:
-    """make(0), make(1), …, each made in a thread while the one before it is in use."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, 0)
-        for place in range(number):
-            ready = coming.result()
-            if place + 1 < number:
-                coming = pool.submit(make, place + 1)
-            yield ready
 
 
 @torch.no_grad()
@@ -160,10 +260,10 @@ def _patches(
         features = next(iter(network(pictures).values())) if network else normalised(pictures)
         mode = "reflect" if spec.padding == "reflect" else "constant"
         padded = functional.pad(features, (1, 1, 1, 1), mode)
-        for one, target in zip(padded.split(1), teacher(pictures)[layer].flatten(2), strict=True):
+        for picture, target in zip(padded.split(1), teacher(pictures)[layer].flatten(2), strict=True):
             positions = target.shape[1]
             chosen = torch.from_numpy(rng.choice(positions, min(positions, recipe.positions), replace=False))
-            patches.append(functional.unfold(one, 3)[0][:, chosen].T)
+            patches.append(functional.unfold(picture, 3)[0][:, chosen].T)
             wanted.append(target[:, chosen].T)
     return torch.cat(patches), torch.cat(wanted)
 
@@ -193,7 +293,7 @@ class _Frame:
         values, vectors = torch.linalg.eigh(covariance)
         whitening = vectors / (values.clamp_min(0) + ridge * values.mean()).sqrt()
         rectified = wanted.clamp_min(0)
-        scales = [(one - one.mean(0)).square().mean().sqrt().clamp_min(1e-12) for one in (wanted, rectified)]
+        scales = [(x - x.mean(0)).square().mean().sqrt().clamp_min(1e-12) for x in (wanted, rectified)]
         length = rectified.square().sum(1).mean().sqrt().clamp_min(1e-12)
         return cls(mean, whitening, wanted.mean(0), scales[0], rectified.mean(0), scales[1], length)
 
@@ -242,3 +342,40 @@ class _Model(nn.Module):
         weight = weight.T.reshape(-1, channels, 3, 3)
         head_bias = self.head_bias * frame.behind_scale + frame.behind_mean
         return {"weight": weight, "bias": bias, "head": self.head.T * frame.behind_scale, "head_bias": head_bias}
+
+
+def style_removed(
+    student: str | LossNetwork, teacher: str | LossNetwork, judge: LossNetwork, content: Tensor, style: Tensor,
+    **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Make one picture with each network, by the same `settings` of `transfer`, and let the judge compare them.
+
+    Gives the judge's relative style loss of the content image and of both results; removed, what the student's run
+    takes off the content image's as a share of what the teacher's run takes off; and both `Result`s.
+    """
+    own = transfer(content, style, network=student, **settings)
+    reference = transfer(content, style, network=teacher, **settings)
+    before, by_student, by_teacher = (
+        relative_style_loss(judge, image, style) for image in (content, own.image, reference.image)
+    )
+    return {
+        "style_content": before, "style_student": by_student, "style_teacher": by_teacher,
+        "removed": (before - by_student) / (before - by_teacher), "student": own, "teacher": reference,
+    }  # fmt: skip
+
+
+def loss_evaluation(network: str, size: int, layers: Sequence[str]) -> Callable[[], object]:
+    """One style loss of a `size`² picture with its gradient, ready to be timed: the argument for `timing.compare`.
+
+    Weights that are not on this machine are replaced by random ones: the arithmetic, and so its cost, is the same.
+    """
+    ready = LossNetwork(with_any_weights(network), list(layers))
+    picture = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+    def evaluate() -> object:
+        image = picture.clone().requires_grad_()
+        grams = [losses.gram(features, "all") for features in ready(image).values()]
+        torch.stack([gram.square().sum() for gram in grams]).sum().backward()
+        return image.grad
+
+    return evaluate
