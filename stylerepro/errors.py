@@ -60,6 +60,10 @@ class RunError(StyleReproError):
     """A run that could not be planned, started or finished."""
 
 
+class ResultsWarning(UserWarning):
+    """A result on disk that was passed over because it is damaged."""
+
+
 def unknown(name: str, known: Mapping[str, Any] | list[str], what: str, where: str) -> str:
     """The message for a name that does not exist, with the nearest that does."""
     near = get_close_matches(name, known, n=1, cutoff=0.5)

@@ -125,6 +125,22 @@ def results_root() -> Path:
     return project_root() / "results"
 
 
+def runs_root() -> Path:
+    """Return the folder of own runs, `results/runs/`. Raises `ResultsError` where a file stands in its way."""
+    root = results_root() / "runs"
+    for folder in (root, *root.parents):
+        if folder.exists() and not folder.is_dir():
+            raise ResultsError(
+                f"{folder} is a file, but the folder of results is needed there. Move or rename it, then run again."
+            )
+    return root
+
+
+def reference_root() -> Path:
+    """Return the folder of the committed runs, `results/reference/`."""
+    return results_root() / "reference"
+
+
 @contextmanager
 def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """Hold `path` as a lock; yield False at once if another process has it, or `wait` until it is free.

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from stylerepro.files import project_root
+from stylerepro.files import project_root, reference_root, runs_root
 from stylerepro.ledger import claims, summary
 from stylerepro.ledger.rules import NOT_TESTED
 from stylerepro.runs.experiments import CROSSCHECK, REFERENCE
-from stylerepro.runs.record import RECORD, current_runs, reference_root, runs_root
+from stylerepro.runs.record import RECORD, current_runs
 
 TABLES = ("metrics.csv", "history.csv")
 _BESIDE = (CROSSCHECK, "paper")

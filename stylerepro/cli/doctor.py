@@ -164,8 +164,7 @@ def _disk() -> _Told:
 
 
 def _results() -> _Told:
-    from stylerepro.files import write_text
-    from stylerepro.runs.record import runs_root
+    from stylerepro.files import runs_root, write_text
 
     probe = runs_root() / ".doctor"
     try:

@@ -12,6 +12,7 @@ from rich.text import Text
 from stylerepro.cli.own_pictures import COMMANDS
 from stylerepro.cli.shared import Address, Engine, Gpus, Sbatch, Values, complain
 from stylerepro.errors import RunError, StyleReproError
+from stylerepro.files import runs_root
 from stylerepro.runs.experiments import DEFAULT_PROFILE, PROFILES
 
 if TYPE_CHECKING:
@@ -213,11 +214,11 @@ def collect(
 ) -> None:
     """Put the tables of all runs into one CSV file."""
     from stylerepro.cli import display
-    from stylerepro.runs import record, results, tables
+    from stylerepro.runs import results, tables
 
     _set_aside(read_tables=True)
     collected = results.collect(profile=profile)
-    target = out or record.runs_root() / "collected.csv"
+    target = out or runs_root() / "collected.csv"
     tables.write(collected, target)
     Console().print(display.counts_table(collected))
     Console().print(Text(f"{len(collected)} rows in {target}"), soft_wrap=True)

@@ -15,12 +15,12 @@ from typing import Any
 import pandas as pd
 
 from stylerepro.errors import ClaimError, unknown
-from stylerepro.files import project_root, write_text
+from stylerepro.files import project_root, reference_root, runs_root, write_text
 from stylerepro.ledger.claims import Claim, Ledger
 from stylerepro.ledger.rules import NOT_TESTED, VERDICTS, short_text
 from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE, RUN_COLUMNS
-from stylerepro.runs.record import current_runs, reference_root, runs_root
+from stylerepro.runs.record import current_runs
 
 COLUMNS = (
     "id", "document", "quote", "place", "statement", "number", "unit", "measured", "value", "low", "high",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stylerepro.errors import ResultsError
-from stylerepro.files import lock, make_folder, project_root
+from stylerepro.files import lock, make_folder, project_root, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs.execution import lock_path
 from stylerepro.runs.experiments import CUSTOM, PROFILES
@@ -20,7 +20,7 @@ _NAME = re.compile(rf"({'|'.join((*PROFILES, CUSTOM, records.MANUAL))})-[0-9a-f]
 
 def aside_root() -> Path:
     """Where damaged runs are put: `results/runs/.aside/`."""
-    return records.runs_root() / ".aside"
+    return runs_root() / ".aside"
 
 
 def set_aside(experiments: Collection[str] = (), *, read_tables: bool = False) -> list[str]:
@@ -71,9 +71,7 @@ def damage(folder: Path, *, read_tables: bool = False) -> str | None:
 
 def _folders(experiments: Collection[str]) -> list[Path]:
     # What is hidden is on its way: prepared, or replaced and about to be removed.
-    found = [
-        path for path in records.runs_root().glob("*/*") if not any(one.startswith(".") for one in path.parts[-2:])
-    ]
+    found = [path for path in runs_root().glob("*/*") if not any(one.startswith(".") for one in path.parts[-2:])]
     return sorted(
         path
         for path in found

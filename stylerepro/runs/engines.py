@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from stylerepro.errors import RunError, unknown
-from stylerepro.files import make_folder
-from stylerepro.runs import record as records
+from stylerepro.files import make_folder, runs_root
 from stylerepro.runs import remote, runner
 from stylerepro.runs.execution import Task
 
@@ -123,7 +122,7 @@ def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
     signal.signal(signal.SIGINT, heeded)  # that import made Ctrl-C end the command without a word, as if all were done
     if shutil.which("sbatch") is None:
         raise RunError("--engine slurm needs Slurm's command sbatch, which this machine lacks: log in to the cluster.")
-    said = make_folder(records.runs_root() / ".slurm") / "stylerepro-%J"
+    said = make_folder(runs_root() / ".slurm") / "stylerepro-%J"
     options = [f"--output={said}.out", f"--error={said}.err", *([f"--gres=gpu:{gpus}"] if gpus else [])]
     cluster = SLURMCluster(
         # As a shell takes it, for a folder with a space in its name; whoever sets another has quoted it.

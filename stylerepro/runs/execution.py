@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from stylerepro.errors import ResultsError
-from stylerepro.files import is_disk_full, lock, make_folder, project_root
+from stylerepro.files import is_disk_full, lock, make_folder, project_root, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs.experiments import Experiment, load, resolve_parameters
 from stylerepro.runs.fingerprint import Fingerprint, compute
@@ -69,7 +69,7 @@ def perform(task: Task) -> Outcome:
         if not mine:
             message = "another process is running it"
             return Outcome(task.experiment, task.label, BUSY, error=message)
-        target = records.runs_root() / task.experiment / task.name
+        target = runs_root() / task.experiment / task.name
         if not task.force and is_done(target, fingerprint):
             return Outcome(task.experiment, task.label, FRESH)
         return _Attempt(task, experiment, parameters, fingerprint, target).perform()
@@ -83,7 +83,7 @@ def experiment_parameters(experiment: Experiment, values: Mapping[str, Any]) -> 
 
 def lock_path(experiment: str, name: str) -> Path:
     """The lock of one run's place."""
-    return records.runs_root() / ".staging" / f"{experiment}-{name}.lock"
+    return runs_root() / ".staging" / f"{experiment}-{name}.lock"
 
 
 def is_done(folder: Path, fingerprint: Fingerprint) -> bool:
@@ -245,7 +245,5 @@ def _in_words(error: Exception, timeout: int | None) -> str:
         words = f"{name}: {error}" if not isinstance(error, ResultsError) else str(error)
     full = is_disk_full(error) or os.strerror(errno.ENOSPC) in words
     if full and "The disk is full" not in words:
-        words = (
-            f"The disk is full: {words}. Free some space on the disk that holds {records.runs_root()}, then run again."
-        )
+        words = f"The disk is full: {words}. Free some space on the disk that holds {runs_root()}, then run again."
     return words

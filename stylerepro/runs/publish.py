@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from stylerepro.errors import ResultsError, RunError, unknown
-from stylerepro.files import make_folder, write_text
+from stylerepro.files import make_folder, reference_root, runs_root, write_text
 from stylerepro.runs import record as records
 from stylerepro.runs.experiments import CROSSCHECK, REFERENCE, discover, load, resolve_parameters
 from stylerepro.runs.fingerprint import compute, explain
@@ -52,7 +52,7 @@ def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
         raise ResultsError(
             f"There is no finished run of profile {profile}. Make one: stylerepro run --profile {profile}."
         )
-    root = make_folder(records.reference_root())
+    root = make_folder(reference_root())
     with tempfile.TemporaryDirectory(prefix=".publishing-", dir=root) as aside:
         made = {name: _copy(folder, Path(aside) / name, profile) for name, folder in sources.items()}
         targets = {name: root / (name if profile == REFERENCE else f"{name}-{profile}") for name in sources}
@@ -74,9 +74,7 @@ def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
 
 def _runnable(profile: str) -> list[str]:
     """The experiments that have a finished run of the profile."""
-    finished = {
-        record["experiment"] for _, record in records.finished_runs(records.runs_root()) if _by(record, profile)
-    }
+    finished = {record["experiment"] for _, record in records.finished_runs(runs_root()) if _by(record, profile)}
     return [one.name for one in discover() if one.name in finished and profile in one.profiles]
 
 
@@ -87,7 +85,7 @@ def _by(record: dict[str, Any], profile: str) -> bool:
 def _source(name: str, profile: str) -> Path:
     experiment = load(name)
     parameters = resolve_parameters(experiment, profile)
-    folder = records.runs_root() / name / records.run_name(profile, parameters)
+    folder = runs_root() / name / records.run_name(profile, parameters)
     again = f"Run it: stylerepro run {name} --profile {profile}."
     if not folder.is_dir():
         raise ResultsError(f"{name} has no finished run of profile {profile} with the present parameters. {again}")

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stylerepro.errors import ResultsError
-from stylerepro.files import hash_of, make_folder, project_root, results_root, write_json
+from stylerepro.errors import ResultsError, ResultsWarning
+from stylerepro.files import hash_of, make_folder, project_root, reference_root, runs_root, write_json
 from stylerepro.runs.experiments import CUSTOM, Experiment, identifying, portable
 from stylerepro.runs.fingerprint import DISTRIBUTIONS, Fingerprint, network_names, version_of
 from stylerepro.runs.scrub import scrub
@@ -32,26 +32,6 @@ _KINDS = _NEEDED | {
     "seconds_reused": (int, float), "error": (dict, type(None)), "commit": (dict, type(None)),
 }  # fmt: skip
 _ALSO = ("pillow", "matplotlib", "pandera", "papermill", "ipykernel", "stylerepro")
-
-
-class ResultsWarning(UserWarning):
-    """A run's folder that was passed over because it is damaged."""
-
-
-def runs_root() -> Path:
-    """Own runs: `results/runs/`. Raises `ResultsError` where a file stands in its way."""
-    root = results_root() / "runs"
-    for folder in (root, *root.parents):
-        if folder.exists() and not folder.is_dir():
-            raise ResultsError(
-                f"{folder} is a file, but the folder of results is needed there. Move or rename it, then run again."
-            )
-    return root
-
-
-def reference_root() -> Path:
-    """The committed runs: `results/reference/`."""
-    return results_root() / "reference"
 
 
 def run_name(label: str, parameters: Mapping[str, Any]) -> str:

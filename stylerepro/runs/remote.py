@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stylerepro.errors import ResultsError, RunError, StyleReproError
-from stylerepro.files import lock, make_folder, project_root, write_text
+from stylerepro.files import lock, make_folder, project_root, runs_root, write_text
 from stylerepro.runs import record as records
 from stylerepro.runs.execution import (
     BUSY,
@@ -72,7 +72,7 @@ class Parcel:
 def token() -> Iterator[str]:
     """The name of a file in `results/runs/.staging/` that nobody else has, as long as it is needed."""
     name = f"here-{uuid.uuid4().hex}"
-    path = records.runs_root() / ".staging" / name
+    path = runs_root() / ".staging" / name
     write_text(path, name)
     try:
         yield name
@@ -142,7 +142,7 @@ def _parcel(wanted: Errand) -> Parcel:
         return Parcel(_failed(task, str(error)))
     if _sees(project_root(), wanted.token) or outcome.status == BUSY:
         return Parcel(outcome)
-    kept = records.runs_root() / task.experiment / task.name
+    kept = runs_root() / task.experiment / task.name
     return Parcel(outcome, pack(records.failed_folder(task.experiment, task.name) if outcome.log else kept))
 
 
@@ -184,11 +184,11 @@ def receive(parcel: Parcel, task: Task) -> Outcome:
     outcome = parcel.outcome
     if outcome.status not in (COMPLETED, FRESH) and not parcel.files:
         return replace(outcome, error=f"{outcome.error} (on {at})") if outcome.error and not outcome.log else outcome
-    target = records.runs_root() / task.experiment / task.name
+    target = runs_root() / task.experiment / task.name
     if not parcel.files:
         _wait_for(target, task.digest, at)
         return outcome
-    folder = make_folder(records.runs_root() / ".staging" / f"arrived-{uuid.uuid4().hex}")
+    folder = make_folder(runs_root() / ".staging" / f"arrived-{uuid.uuid4().hex}")
     try:
         with zipfile.ZipFile(io.BytesIO(parcel.files)) as archive:
             archive.extractall(folder)

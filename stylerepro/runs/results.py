@@ -18,27 +18,25 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from stylerepro.errors import ParameterError, ResultsError
-from stylerepro.files import atomic_path, make_folder
+from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
+from stylerepro.files import atomic_path, make_folder, runs_root
 from stylerepro.runs import parts, tables
 from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
 from stylerepro.runs.fingerprint import Fingerprint, compute
 from stylerepro.runs.record import (
     COMPLETED,
     MANUAL,
-    ResultsWarning,
     current_runs,
     install,
     new_record,
     run_name,
-    runs_root,
     staging_folder,
     tidy_staging,
     write_progress,
     write_record,
 )
 
-__all__ = ["ResultsWarning", "Run", "begin", "collect", "tables_of"]
+__all__ = ["Run", "begin", "collect", "tables_of"]
 
 # A committed figure is to be looked at, not printed: WebP, stepping down in quality until it is small.
 _FIGURE_BYTES = 200_000

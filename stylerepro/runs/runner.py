@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stylerepro.errors import ParameterError, ResultsError, RunError, unknown
-from stylerepro.files import project_root
+from stylerepro.files import project_root, reference_root, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs.estimate import seconds_in
 from stylerepro.runs.execution import COMPLETED, FAILED, FRESH, Outcome, Task, is_done, perform
@@ -104,7 +104,7 @@ def _label(experiment: Experiment, profile: str, parameters: Mapping[str, Any]) 
 def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], force: bool) -> Job:
     fingerprint = compute(experiment, parameters)
     task = Task(experiment.name, label, parameters, str(project_root()), force, digest=fingerprint.digest)
-    folder = records.runs_root() / experiment.name / task.name
+    folder = runs_root() / experiment.name / task.name
     last = _last_run(folder, experiment.name, label)
     finished = str(last[1]["start"]) if last else ""
     expected, seconds = _expected(experiment, label, last[1] if last else None)
@@ -287,7 +287,7 @@ def status(profile: str | None = None) -> list[State]:
 
 
 def _committed(experiment: Experiment, profile: str) -> State | None:
-    for _, record in records.finished_runs(records.reference_root()):
+    for _, record in records.finished_runs(reference_root()):
         if record["experiment"] == experiment.name and record["profile"] == profile:
             now = compute(experiment, resolve_parameters(experiment, profile)).components
             reasons = tuple(explain(record["fingerprint"].get("components", {}), now))

@@ -10,15 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from stylerepro.errors import ParameterError, ResultsError, RunError, unknown
-from stylerepro.files import hash_of, project_root
+from stylerepro.errors import ParameterError, ResultsError, ResultsWarning, RunError, unknown
+from stylerepro.files import hash_of, project_root, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs import runner, tables
 from stylerepro.runs.execution import Task, done_record
 from stylerepro.runs.experiments import CUSTOM, Experiment, identifying, load, portable, resolve_parameters
 from stylerepro.runs.fingerprint import Fingerprint, compute_each
 from stylerepro.runs.parameters import Parameter, convert
-from stylerepro.runs.record import ResultsWarning
 
 _SEEDS = ("seed", "seeds")
 
@@ -117,7 +116,7 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
         label = profiles.get(_identity(chosen), CUSTOM)
         task = Task(experiment.name, label, chosen, str(project_root()), digest=print_.digest)
         why: tuple[str, ...] = ("never run",)
-        if record := done_record(records.runs_root() / experiment.name / task.name, print_.digest):
+        if record := done_record(runs_root() / experiment.name / task.name, print_.digest):
             finished.add(place)
             seconds.append(float(record["seconds"]))
             why = ()
@@ -159,7 +158,7 @@ def collect(sweep: Sweep) -> pd.DataFrame:
     declared = sweep.experiment.columns
     frames = []
     for point, job, print_ in zip(sweep.points, sweep.jobs, sweep.prints, strict=True):
-        folder = records.runs_root() / sweep.experiment.name / job.task.name
+        folder = runs_root() / sweep.experiment.name / job.task.name
         record = done_record(folder, print_.digest)
         if record is None:  # what older code gave must not stand beside what this one does
             continue
@@ -178,4 +177,4 @@ def collect(sweep: Sweep) -> pd.DataFrame:
 def table_path(sweep: Sweep) -> Path:
     """Where the sweep's table is kept: `results/runs/EXPERIMENT/sweep-PROFILE-HASH.csv`, by the grid."""
     digest = hash_of({name: portable(list(values)) for name, values in sweep.grid.items()})[:8]
-    return records.runs_root() / sweep.experiment.name / f"sweep-{sweep.profile}-{digest}.csv"
+    return runs_root() / sweep.experiment.name / f"sweep-{sweep.profile}-{digest}.csv"

@@ -17,16 +17,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from stylerepro.errors import NetworkError, unknown
-from stylerepro.files import atomic_path, hash_of, lock, make_folder, results_root
+from stylerepro.errors import NetworkError, ResultsWarning, unknown
+from stylerepro.files import atomic_path, hash_of, lock, make_folder, results_root, runs_root
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import Architecture
 from stylerepro.networks.specs import resolve
 from stylerepro.pictures import images
 from stylerepro.pictures.paintings import PAINTINGS
-from stylerepro.runs.fingerprint import module_hashes
-from stylerepro.runs.record import ResultsWarning, runs_root
 from stylerepro.training.photographs import Photographs
 from stylerepro.training.recipe import Recipe, evaluate
 from stylerepro.training.train import Progress, Trained, picture_digest, train
@@ -218,8 +216,14 @@ def _key(settings: dict[str, Any], recipe: Recipe) -> str:
     pictures = Photographs(
         recipe.photographs, size=recipe.size, crop=recipe.crop, seed=recipe.seed, leave_out=recipe.leave_out
     )
-    code = module_hashes([ast.parse("import stylerepro.training.train")], Path(__file__).parents[1])
-    return hash_of([settings, pictures.identity, code])
+    return hash_of([settings, pictures.identity, _code()])
+
+
+def _code() -> list[str]:
+    """Return what decides a training in the package: the code of networks/, transfer/ and training/, no comments."""
+    package = Path(__file__).parents[1]
+    paths = [path for room in ("networks", "transfer", "training") for path in (package / room).glob("*.py")]
+    return sorted(ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
 
 
 def _read(path: Path, recipe: Recipe) -> Trained:

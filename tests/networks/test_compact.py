@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from stylerepro.errors import NetworkError
+from stylerepro.files import reference_root
 from stylerepro.measures.features import explained_variance
 from stylerepro.networks import weights
 from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.networks.specs import CARD, DEFAULT_NETWORK, NETWORKS, resolve, substitutes
 from stylerepro.pictures import assets, images
-from stylerepro.runs.record import reference_root
 from stylerepro.studies import distillation
 from stylerepro.training.photographs import as_bytes
 from stylerepro.transfer.objective import STYLE_LAYERS

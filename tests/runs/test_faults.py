@@ -18,7 +18,7 @@ import pytest
 import toy
 
 from stylerepro.errors import DiskFullError, ResultsError
-from stylerepro.files import atomic_path, full_disk_named, lock
+from stylerepro.files import atomic_path, full_disk_named, lock, reference_root, runs_root
 from stylerepro.runs import aside, execution, notebook, parts, record, results, runner
 from stylerepro.runs.tables import read
 
@@ -54,7 +54,7 @@ def save(**changes):
     """A finished run by hand; its folder."""
     run = results.begin("toy", toy.namespace(**changes))
     exec(toy.BODY, {"pd": __import__("pandas"), "run": run})
-    return record.runs_root() / "toy" / record.run_name(record.MANUAL, run.parameters)
+    return runs_root() / "toy" / record.run_name(record.MANUAL, run.parameters)
 
 
 def first_cell(path, code):
@@ -298,9 +298,9 @@ def test_a_damaged_run_is_named_and_set_aside_and_the_rest_is_collected(project,
 
 def test_only_damaged_runs_of_ones_own_that_nobody_works_on_are_set_aside(project):
     busy, gone, shut = save(), save(seed=1), save(seed=2)
-    committed = record.reference_root() / "toy"
+    committed = reference_root() / "toy"
     shutil.copytree(busy, committed)
-    other = record.runs_root() / "toy" / "notes"
+    other = runs_root() / "toy" / "notes"
     other.mkdir()
     replaced = other.with_name(f".old-{busy.name}-1")
     shutil.copytree(busy, replaced)

@@ -11,10 +11,10 @@ import torch
 import toy
 from PIL import Image
 
-from stylerepro.errors import ParameterError, ResultsError
+from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
 from stylerepro.runs import parts, results, tables
 from stylerepro.runs.experiments import Column
-from stylerepro.runs.record import ResultsWarning, install, read_progress
+from stylerepro.runs.record import install, read_progress
 
 SIDECAR = toy.SIDECAR.replace(
     "  name: {type: str}\n",

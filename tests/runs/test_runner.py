@@ -20,7 +20,7 @@ import toy
 from PIL import Image
 
 from stylerepro.errors import ParameterError, ResultsError, RunError
-from stylerepro.files import lock
+from stylerepro.files import lock, runs_root
 from stylerepro.runs import execution, publish, record, runner
 
 THREADS = """\
@@ -204,7 +204,7 @@ def fake(task, **changes):
     experiment = runner.load(task.experiment)
     parameters = execution.experiment_parameters(experiment, task.parameters)
     fingerprint = runner.compute(experiment, parameters)
-    folder = record.runs_root() / task.experiment / task.name
+    folder = runs_root() / task.experiment / task.name
     (folder / "figures").mkdir(parents=True)
     made = record.new_record(experiment, parameters, task.label, fingerprint, manual=False)
     record.write_record(folder, made | {"status": "completed", "seconds": 3.0} | changes)

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import toy
 
-from stylerepro.errors import ParameterError, RunError
+from stylerepro.errors import ParameterError, ResultsWarning, RunError
+from stylerepro.files import runs_root
 from stylerepro.runs import fingerprint, record, runner, sweeps
 from stylerepro.runs.experiments import load
 from stylerepro.runs.fingerprint import compute, compute_each, notebook_code
-from stylerepro.runs.record import ResultsWarning, runs_root
 
 PARAMETERS = "some: list[float] | None = None  # what may be left out\n" + toy.PARAMETERS
 FAILING = 'assert run.parameters["size"] != 6 or os.path.exists(os.environ["MENDED"]), "six"\n' + toy.BODY

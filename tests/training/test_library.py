@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from stylerepro.cli import learning, main
-from stylerepro.errors import ImageError, NetworkError, ParameterError
+from stylerepro.errors import ImageError, NetworkError, ParameterError, ResultsWarning
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import Transformer, architecture
 from stylerepro.pictures import images
-from stylerepro.runs.record import ResultsWarning
 from stylerepro.training import library, restyle, train
 from stylerepro.training.recipe import Criterion, Recipe
 
@@ -86,7 +85,7 @@ def test_another_style_or_other_code_is_another_network(no_training, monkeypatch
     no_training()
     with pytest.raises(AssertionError, match="was trained"):
         library.obtain("swirls:1", recipe(), SIZE)
-    monkeypatch.setattr(library, "module_hashes", lambda roots, package: {"stylerepro.training.train": "changed"})
+    monkeypatch.setattr(library, "_code", lambda: ["changed"])
     with pytest.raises(AssertionError, match="was trained"):
         obtain(recipe())
 
@@ -121,7 +120,7 @@ def test_a_committed_network_is_taken_whatever_code_trained_it(no_training, monk
     for one in library.own_folder().iterdir():
         one.unlink()
     no_training()
-    monkeypatch.setattr(library, "module_hashes", lambda roots, package: {"stylerepro.training.train": "changed"})
+    monkeypatch.setattr(library, "_code", lambda: ["changed"])
     found = obtain(recipe())
     picture = images.read("coffee", 40)
     with torch.no_grad():
