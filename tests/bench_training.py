@@ -14,7 +14,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from stylerepro.networks.feed_forward import InstanceNorm, Transformer
+from stylerepro.networks.feed_forward import InstanceNorm, StyleNetwork
 from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.pictures import images
 from stylerepro.training.photographs import Photographs
@@ -41,7 +41,7 @@ def gram(features: Tensor) -> Tensor:
 
 def plain(recipe: Recipe, style: Tensor) -> list[tuple[float, float]]:
     """Loss and seconds of each step."""
-    network = usual_norms(Transformer(recipe.architecture, recipe.seed))
+    network = usual_norms(StyleNetwork(recipe.architecture, recipe.seed))
     content, *styles = layer_names([*CONTENT_LAYERS, *STYLE_LAYERS], rectified=True)
     judge = LossNetwork(recipe.loss_network, [content, *styles], scale="unit")
     optimiser = torch.optim.Adam(network.parameters(), recipe.learning_rate)

@@ -2,13 +2,13 @@
 
 import torch
 
-from stylerepro.networks.feed_forward import Transformer, architecture
+from stylerepro.networks.feed_forward import StyleNetwork, architecture
 
 SMALL = {"widths": (4, 6, 8), "residual_blocks": 1}
 
 
 def small(name, **changes):
-    return Transformer(architecture(name, **(SMALL | changes))).eval()
+    return StyleNetwork(architecture(name, **(SMALL | changes))).eval()
 
 
 def pictures(height, width, number=1):

@@ -26,7 +26,7 @@ from PIL import Image
 
 from stylerepro.errors import ImageError, StyleReproError
 from stylerepro.networks import checkpoints, weights
-from stylerepro.networks.feed_forward import Transformer, architecture
+from stylerepro.networks.feed_forward import StyleNetwork, architecture
 from stylerepro.networks.specs import NETWORKS
 from stylerepro.pictures import images
 
@@ -60,10 +60,10 @@ def picture_bytes() -> list[bytes]:
 
 def weight_bytes() -> list[tuple[str, bytes]]:
     """Every kind of weight file, as (reader, content); the pickles of the last two would run code."""
-    network = Transformer(architecture("depsep-nn", widths=(4, 4, 4), residual_blocks=1))
+    network = StyleNetwork(architecture("depsep-nn", widths=(4, 4, 4), residual_blocks=1))
     trained = checkpoints.save(network, "base.safetensors", {}).read_bytes()
     state = {"model": {"conv1_1.weight": torch.ones(4, 3, 3, 3), "conv1_1.bias": torch.zeros(4)}}
-    contents = [("safetensors", NETWORKS["compact"].file.read_bytes()), ("transformer", trained)]
+    contents = [("safetensors", NETWORKS["compact"].file.read_bytes()), ("feed-forward", trained)]
     evil = {"model": Malicious(os.mkdir, str(MARKER)), "other": Malicious(exec, f"open({str(MARKER)!r}, 'w')")}
     for content in (state, evil):
         for zipped in (True, False):

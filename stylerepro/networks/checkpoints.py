@@ -16,7 +16,7 @@ from torch import Tensor
 from stylerepro.errors import NetworkError
 from stylerepro.files import atomic_path
 from stylerepro.networks import weights
-from stylerepro.networks.feed_forward import LEAST_SIZE, Architecture, Transformer, architecture
+from stylerepro.networks.feed_forward import LEAST_SIZE, Architecture, StyleNetwork, architecture
 
 __all__ = ["Description", "OnnxNetwork", "describe", "export_onnx", "file_size", "load", "save"]
 
@@ -33,7 +33,7 @@ class Description:
 
 
 def save(
-    network: Transformer, path: str | Path, trained: Mapping[str, Any] | None = None, *, half: bool = False
+    network: StyleNetwork, path: str | Path, trained: Mapping[str, Any] | None = None, *, half: bool = False
 ) -> Path:
     """Write a network to a safetensors file, whole or not at all; returns the path.
 
@@ -43,12 +43,12 @@ def save(
     return weights.save(_tensors(network, half), path, _metadata(network, trained))
 
 
-def file_size(network: Transformer, trained: Mapping[str, Any] | None = None, *, half: bool = False) -> int:
+def file_size(network: StyleNetwork, trained: Mapping[str, Any] | None = None, *, half: bool = False) -> int:
     """Bytes of the file that `save` would write."""
     return len(to_bytes(_tensors(network, half), _metadata(network, trained)))
 
 
-def load(path: str | Path) -> Transformer:
+def load(path: str | Path) -> StyleNetwork:
     """The network of a file that `save` wrote: float32, on the CPU, in eval mode.
 
     Nothing in the file is executed, and nothing is allocated by what it claims. A missing, damaged or foreign file is
@@ -56,7 +56,7 @@ def load(path: str | Path) -> Transformer:
     """
     description = describe(path)
     with torch.device("meta"):
-        network = Transformer(description.architecture)
+        network = StyleNetwork(description.architecture)
     with safe_open(path, framework="pt") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
         expected = {name: tuple(one.shape) for name, one in network.state_dict().items()}
@@ -65,7 +65,7 @@ def load(path: str | Path) -> Transformer:
             raise NetworkError(
                 f"{Path(path).name} does not hold the weights of the {description.architecture.label} that it "
                 f"describes: {len(odd)} of {len(expected)} tensors are missing, unknown or of another shape, {odd[0]} "
-                "among them. Save the network again with `transformer_files.save`."
+                "among them. Save the network again with `checkpoints.save`."
             )
         state = {name: file.get_tensor(name) for name in expected}
     # Counters of batches stay whole numbers.
@@ -83,12 +83,12 @@ def describe(path: str | Path) -> Description:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise NetworkError(
-            f"{name} cannot be read as safetensors ({error}). Give a file that `transformer_files.save` wrote."
+            f"{name} cannot be read as safetensors ({error}). Give a file that `checkpoints.save` wrote."
         ) from error
     if metadata.get("format") != FORMAT:
         raise NetworkError(
             f"{name} is a safetensors file, but not of a feed-forward network: its format is "
-            f"{metadata.get('format')!r}, expected {FORMAT!r}. Give a file that `transformer_files.save` wrote."
+            f"{metadata.get('format')!r}, expected {FORMAT!r}. Give a file that `checkpoints.save` wrote."
         )
     try:
         fields, trained = json.loads(metadata["architecture"]), json.loads(metadata["trained"])
@@ -98,11 +98,11 @@ def describe(path: str | Path) -> Description:
     except (KeyError, ValueError, TypeError) as error:
         raise NetworkError(
             f"{name} describes its network in a way that cannot be read ({error}). Save the network again with "
-            "`transformer_files.save`."
+            "`checkpoints.save`."
         ) from error
 
 
-def _tensors(network: Transformer, half: bool) -> dict[str, Tensor]:
+def _tensors(network: StyleNetwork, half: bool) -> dict[str, Tensor]:
     # Contiguous, so that a network in channels-last memory gives the same bytes.
     state = {name: one.detach().cpu().contiguous() for name, one in network.state_dict().items()}
     _check_finite(state, "The network was not saved: it has")
@@ -121,7 +121,7 @@ def _check_finite(state: Mapping[str, Tensor], whose: str) -> None:
         )
 
 
-def _metadata(network: Transformer, trained: Mapping[str, Any] | None) -> dict[str, str]:
+def _metadata(network: StyleNetwork, trained: Mapping[str, Any] | None) -> dict[str, str]:
     return {
         "format": FORMAT,
         "architecture": json.dumps(asdict(network.architecture)),
@@ -129,7 +129,7 @@ def _metadata(network: Transformer, trained: Mapping[str, Any] | None) -> dict[s
     }
 
 
-def export_onnx(network: Transformer, path: str | Path) -> Path:
+def export_onnx(network: StyleNetwork, path: str | Path) -> Path:
     """Write the network as an ONNX graph, whole or not at all; returns the path.
 
     Input `pictures` and output `stylised`, both float32 (N, 3, H, W) in [0, 1]; N, H and W are free, H and W from
@@ -139,7 +139,7 @@ def export_onnx(network: Transformer, path: str | Path) -> Path:
     side = {name: torch.export.Dim(name, min=LEAST_SIZE, max=_LARGEST) for name in ("height", "width")}
     free = {0: torch.export.Dim("pictures", max=4096), 2: side["height"], 3: side["width"]}
     # On the CPU and in the usual memory order, wherever the network lives.
-    still = Transformer(network.architecture).eval()
+    still = StyleNetwork(network.architecture).eval()
     still.load_state_dict({name: one.detach().float().cpu() for name, one in network.state_dict().items()})
     # Two pictures of an odd size: a 1 or a multiple of 4 would be taken for a constant.
     example = torch.zeros(2, 3, 33, 46)
@@ -182,7 +182,7 @@ class OnnxNetwork:
         except Exception as error:  # ONNX Runtime has a class of error for each of its states, and no common one
             raise NetworkError(
                 f"{Path(path).name} cannot be read as an ONNX graph ({error}). Give a file that "
-                "`transformer_files.export_onnx` wrote."
+                "`checkpoints.export_onnx` wrote."
             ) from error
 
     def __call__(self, pictures: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Feed-forward networks that restyle a picture in one pass: Johnson's and document 004's three efficient ones.
 
-    network = Transformer(architecture("depsep-nn", multiplier=1), seed=0)
+    network = StyleNetwork(architecture("depsep-nn", multiplier=1), seed=0)
     stylised = network(images.read("coffee", 512))
 
 The ways to be fast stand in `inference.py`; files of trained networks, and ONNX, in `checkpoints.py`.
@@ -151,7 +151,7 @@ __all__ = [
     "LEAST_SIZE",
     "Architecture",
     "Counts",
-    "Transformer",
+    "StyleNetwork",
     "architecture",
     "count",
     "one_pass",
@@ -163,7 +163,7 @@ LEAST_SIZE = 5
 _STRIDE = 4  # two convolutions of stride 2
 
 
-class Transformer(nn.Module):
+class StyleNetwork(nn.Module):
     """A network built from an `Architecture`, or from the name of one.
 
     Called with pictures (N, 3, H, W), sRGB in [0, 1], of any size from `LEAST_SIZE` up, it gives pictures of the same
@@ -331,7 +331,7 @@ class Counts:
 def count(what: str | Architecture, height: int = 256, width: int = 256) -> Counts:
     """Parameters, and the multiply-adds of one picture of `height` × `width` px. Nothing is computed for it."""
     with torch.device("meta"):
-        network, picture = Transformer(what).eval(), torch.empty(1, 3, height, width)
+        network, picture = StyleNetwork(what).eval(), torch.empty(1, 3, height, width)
     with torch.no_grad():
         operations = multiply_adds(lambda: network(picture))
     return Counts(sum(weights.numel() for weights in network.parameters()), operations)
@@ -347,7 +347,7 @@ def multiply_adds(function: Callable[[], object]) -> int:
 
 def one_pass(what: str | Architecture, height: int, width: int) -> Callable[[], Tensor]:
     """A call of the freshly made network on a `height` × `width` picture: for `memory.peak_memory` and `timing`."""
-    network = Transformer(what).eval()
+    network = StyleNetwork(what).eval()
     picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
     def call() -> Tensor:

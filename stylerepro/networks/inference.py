@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stylerepro.errors import NetworkError
 from stylerepro.networks import checkpoints
-from stylerepro.networks.feed_forward import Transformer
+from stylerepro.networks.feed_forward import StyleNetwork
 
 __all__ = ["Fast", "Winograd", "fast", "has_winograd", "offered"]
 
@@ -61,7 +61,7 @@ class Fast:
     work. See `fast`.
     """
 
-    def __init__(self, network: Transformer, dtype: torch.dtype, winograd: bool, compiled: bool) -> None:
+    def __init__(self, network: StyleNetwork, dtype: torch.dtype, winograd: bool, compiled: bool) -> None:
         self.network, self.dtype = network, dtype
         self.path = f"channels-last, {str(dtype).removeprefix('torch.')}" + ", Winograd" * winograd
         self._compiled: Callable[[Tensor], Tensor] | None = None
@@ -90,7 +90,7 @@ class Fast:
         return self.network(x).float()
 
 
-def fast(network: Transformer, *, bfloat16: bool = False, winograd: bool = False, compiled: bool = False) -> Fast:
+def fast(network: StyleNetwork, *, bfloat16: bool = False, winograd: bool = False, compiled: bool = False) -> Fast:
     """A copy of `network` for inference: channels-last, batch norms folded into the convolutions before them.
 
     bfloat16: half the bytes to move and, on processors that have instructions for it, faster arithmetic; on others it
@@ -128,7 +128,7 @@ def _fold_batch_norms(group: nn.Sequential) -> None:
 
 
 def offered(
-    network: Transformer, folder: str | Path, *, compiled: bool = False, bfloat16: bool = False, onnx: bool = True
+    network: StyleNetwork, folder: str | Path, *, compiled: bool = False, bfloat16: bool = False, onnx: bool = True
 ) -> dict[str, Callable[[Tensor], Tensor]]:
     """The ways to run `network` that this machine offers, by name; "eager" is PyTorch as it comes, float32, contiguous.
 

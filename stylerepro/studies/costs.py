@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from stylerepro.measures import timing
-from stylerepro.networks.feed_forward import Architecture, Transformer, multiply_adds
+from stylerepro.networks.feed_forward import Architecture, StyleNetwork, multiply_adds
 from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.networks.specs import resolve
 from stylerepro.networks.weights import with_any_weights
@@ -101,7 +101,7 @@ def demand(architecture: str | Architecture, height: int, width: int) -> tuple[i
     pictures, as they do in eager PyTorch. ReLUs in place, too.
     """
     with torch.device("meta"):
-        network, picture = Transformer(architecture).eval(), torch.empty(1, 3, height, width)
+        network, picture = StyleNetwork(architecture).eval(), torch.empty(1, 3, height, width)
     moved = 0
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

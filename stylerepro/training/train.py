@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from stylerepro.errors import TransferError
 from stylerepro.files import atomic_path
 from stylerepro.networks import checkpoints
-from stylerepro.networks.feed_forward import Transformer
+from stylerepro.networks.feed_forward import StyleNetwork
 from stylerepro.training.photographs import Photographs, ahead
 from stylerepro.training.recipe import Criterion, Recipe
 from stylerepro.transfer.objective import TERMS
@@ -75,14 +75,14 @@ class Trained:
     that could not be read, and why, in all processes. finished: false where `until` came before the recipe's last step.
     """
 
-    network: Transformer
+    network: StyleNetwork
     recipe: Recipe
     history: pd.DataFrame
     skipped: Mapping[str, str]
     finished: bool
 
     def save(self, path: str | Path, style: str = "", *, half: bool = False, **more: Any) -> Path:
-        """Write the network as `transformer_files.save` does, with recipe, style's name, last losses and `more`."""
+        """Write the network as `checkpoints.save` does, with recipe, style's name, last losses and `more`."""
         last = {name: float(self.history[name].iloc[-1]) for name in (*TERMS, "total")}
         trained = {"style": style, "step": int(self.history["step"].iloc[-1]), "last": last, **more}
         return checkpoints.save(self.network, path, trained | {"recipe": self.recipe.described()}, half=half)
@@ -123,7 +123,7 @@ def train(
     runner = accelerator or _accelerator(recipe.precision, device)
     shares = _shares(recipe, runner.num_processes, runner.process_index)
 
-    network = Transformer(recipe.architecture, recipe.seed).to(memory_format=torch.channels_last)
+    network = StyleNetwork(recipe.architecture, recipe.seed).to(memory_format=torch.channels_last)
     method, scheduler = _optimiser(network, recipe)
     settings = {**recipe.settings(), "pictures": pictures.identity, "style picture": picture_digest(style)}
     done, rows = 0, []
@@ -186,7 +186,7 @@ def train(
                 keep()
             clock = time.perf_counter()
     runner.wait_for_everyone()
-    result = Transformer(recipe.architecture).eval()
+    result = StyleNetwork(recipe.architecture).eval()
     result.load_state_dict({name: one.detach().cpu() for name, one in network.state_dict().items()})
     return Trained(result, recipe, _table(rows), _all_skipped(runner, pictures), len(rows) >= recipe.steps)
 

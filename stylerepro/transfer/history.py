@@ -1,4 +1,4 @@
-"""The books of an optimisation: losses, seconds and gradient shares step by step, as one table."""
+"""History of an optimisation: losses, seconds and gradient shares step by step, as one table."""
 
 import math
 import time
@@ -31,7 +31,7 @@ class Progress:
 
 
 @dataclass
-class Book:
+class History:
     """Keeps the history; a loss that leaves the finite numbers stops here, with nothing lost.
 
     iterations: planned in each turn; turns: how many optimisations follow each other; advice: what to do on overflow.
@@ -101,10 +101,10 @@ class Book:
             f"The loss left the finite numbers at step {step} of {self.iterations} (setting {bad}): {named}. "
             f"{self.advice} The last good image and the history are on this error as `.image` and `.history`."
         )
-        error.image, error.history, error.step = last_good.cpu(), self.history(), step
+        error.image, error.history, error.step = last_good.cpu(), self.table(), step
         return error
 
-    def history(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """The table so far; columns as in `stylerepro.transfer.transfer.Result`."""
         rows = []
         for number, (first, step, evaluations, seconds) in enumerate(self._steps):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stylerepro.errors import TransferError
-from stylerepro.transfer.history import Book, Progress
+from stylerepro.transfer.history import History, Progress
 from stylerepro.transfer.objective import TERMS, Objective
 
 OPTIMISERS = ("gradient_descent", "adam", "lbfgs")
@@ -71,22 +71,23 @@ def minimise(
         f"The learning rate {descent.learning_rate:g} of {descent.optimiser} may be too large for this convention; "
         "lower it, or a weight."
     )
-    book = Book(descent.iterations, turns, advice, callback, progress)
+    history = History(descent.iterations, turns, advice, callback, progress)
     try:
         if descent.optimiser == "lbfgs":
             parts = [
-                _lbfgs(objective, image[i : i + 1].clone(), slice(i, i + 1), descent, book) for i in range(len(image))
+                _lbfgs(objective, image[i : i + 1].clone(), slice(i, i + 1), descent, history)
+                for i in range(len(image))
             ]
             image, stopped = torch.cat([p[0] for p in parts]), tuple(p[1] for p in parts)
         else:
-            image = _first_order(objective, image.clone(), descent, book)
+            image = _first_order(objective, image.clone(), descent, history)
             stopped = ("iterations",) * len(image)
     finally:
-        book.bar.close()
-    return Outcome(image, book.history(), stopped, book.evaluations, book.seconds)
+        history.bar.close()
+    return Outcome(image, history.table(), stopped, history.evaluations, history.seconds)
 
 
-def _first_order(objective: Objective, image: Tensor, descent: Descent, book: Book) -> Tensor:
+def _first_order(objective: Objective, image: Tensor, descent: Descent, history: History) -> Tensor:
     image.requires_grad_()
     method = torch.optim.Adam if descent.optimiser == "adam" else torch.optim.SGD
     steps = method([image], lr=descent.learning_rate)
@@ -94,15 +95,15 @@ def _first_order(objective: Objective, image: Tensor, descent: Descent, book: Bo
     last_good = image.detach().clone()
     for step in range(descent.iterations):
         if step in (0, descent.iterations // 2):
-            book.shares(lambda: gradient_shares(objective, image, everything, descent.chunk))
+            history.shares(lambda: gradient_shares(objective, image, everything, descent.chunk))
         losses, image.grad = evaluate(objective, image, everything, descent.chunk)
-        book.record(step, losses, image, last_good, everything)
+        history.record(step, losses, image, last_good, everything)
         last_good.copy_(image.detach())
         steps.step()
         if descent.clamp == "step":
             with torch.no_grad():
                 image.clamp_(0, 1)
-    return _finish(objective, image, last_good, descent.iterations, everything, descent, book)
+    return _finish(objective, image, last_good, descent.iterations, everything, descent, history)
 
 
 def _finish(
@@ -112,14 +113,14 @@ def _finish(
     step: int,
     settings: slice,
     descent: Descent,
-    book: Book,
+    history: History,
 ) -> Tensor:
     final = image.detach()
     if descent.clamp == "end":
         final = final.clamp(0, 1)
-    book.shares(lambda: gradient_shares(objective, final, settings, descent.chunk))
+    history.shares(lambda: gradient_shares(objective, final, settings, descent.chunk))
     losses, _ = evaluate(objective, final, settings, descent.chunk, gradient=False)
-    book.record(step, losses, final, last_good, settings, counts=False)
+    history.record(step, losses, final, last_good, settings, counts=False)
     return final
 
 
@@ -127,7 +128,9 @@ class _BudgetSpentError(Exception):
     """L-BFGS has used all its evaluations."""
 
 
-def _lbfgs(objective: Objective, image: Tensor, settings: slice, descent: Descent, book: Book) -> tuple[Tensor, str]:
+def _lbfgs(
+    objective: Objective, image: Tensor, settings: slice, descent: Descent, history: History
+) -> tuple[Tensor, str]:
     image.requires_grad_()
     # The budget is enforced in the closure: torch's own max_eval is only looked at between line searches.
     steps = torch.optim.LBFGS(
@@ -148,9 +151,9 @@ def _lbfgs(objective: Objective, image: Tensor, settings: slice, descent: Descen
             with torch.no_grad():
                 image.clamp_(0, 1)
         if spent in (0, descent.iterations // 2):
-            book.shares(lambda: gradient_shares(objective, image, settings, descent.chunk))
+            history.shares(lambda: gradient_shares(objective, image, settings, descent.chunk))
         losses, image.grad = evaluate(objective, image, settings, descent.chunk)
-        book.record(spent, losses, image, best, settings)
+        history.record(spent, losses, image, best, settings)
         spent += 1
         total = losses["total"][0]
         if float(total) < best_total:
@@ -166,7 +169,7 @@ def _lbfgs(objective: Objective, image: Tensor, settings: slice, descent: Descen
     except _BudgetSpentError:
         stopped = "iterations"
     # A line search may end on a trial that is worse than where it set out: the best image seen is the result.
-    return _finish(objective, best, best, spent, settings, descent, book), stopped
+    return _finish(objective, best, best, spent, settings, descent, history), stopped
 
 
 def evaluate(

@@ -7,7 +7,7 @@ from torch import nn
 
 from stylerepro.errors import NetworkError
 from stylerepro.networks import inference
-from stylerepro.networks.feed_forward import ARCHITECTURES, Transformer, architecture
+from stylerepro.networks.feed_forward import ARCHITECTURES, StyleNetwork, architecture
 from stylerepro.networks.inference import Winograd, fast, has_winograd
 
 NAMES = list(ARCHITECTURES)
@@ -16,7 +16,7 @@ needs_winograd = pytest.mark.skipif(not has_winograd(), reason="this build of Py
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_fast_path_gives_the_same_pictures(name):
-    network, picture = Transformer(architecture(name, **SMALL)), pictures(22, 33)
+    network, picture = StyleNetwork(architecture(name, **SMALL)), pictures(22, 33)
     network(pictures(16, 16, 4))  # statistics that are not the initial ones
     network.eval()
     before = {key: one.clone() for key, one in network.state_dict().items()}

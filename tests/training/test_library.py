@@ -11,7 +11,7 @@ from stylerepro.cli import learning, main
 from stylerepro.errors import ImageError, NetworkError, ParameterError, ResultsWarning
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
-from stylerepro.networks.feed_forward import Transformer, architecture
+from stylerepro.networks.feed_forward import StyleNetwork, architecture
 from stylerepro.pictures import images
 from stylerepro.training import library, restyle, train
 from stylerepro.training.recipe import Criterion, Recipe
@@ -181,7 +181,7 @@ def test_an_unknown_network_names_the_nearest():
 
 
 def test_judging_measures_what_it_says():
-    network, how, style = Transformer(architecture("johnson-in", **SMALL)), recipe(), images.read("swirls", 64)
+    network, how, style = StyleNetwork(architecture("johnson-in", **SMALL)), recipe(), images.read("swirls", 64)
     photographs = {"chelsea": images.read("chelsea", 64), "coffee": images.read("coffee", 60)}
     rows, made = library.judge(network.eval(), style, how, photographs)
     assert list(rows["content"]) == ["chelsea", "coffee"]
@@ -200,7 +200,7 @@ def test_judging_measures_what_it_says():
 
 @pytest.fixture
 def network_file(tmp_path):
-    return checkpoints.save(Transformer(architecture("depsep-nn", **SMALL)), tmp_path / "net.safetensors", {})
+    return checkpoints.save(StyleNetwork(architecture("depsep-nn", **SMALL)), tmp_path / "net.safetensors", {})
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkey
     code, _, _ = call("stylise", str(network_file), str(pictures / "one.jpg"), "-o", str(tmp_path / "new"))
     assert code == 0
     monkeypatch.setenv("COLUMNS", "200")
-    train.Trained(Transformer("johnson-in"), Recipe("johnson-in"), _history(), {}, True).save(
+    train.Trained(StyleNetwork("johnson-in"), Recipe("johnson-in"), _history(), {}, True).save(
         library.own_folder() / "mine.safetensors", "swirls", settings={}
     )
     code, out, _ = call("networks", "--commit", "mine")

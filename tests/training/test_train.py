@@ -12,7 +12,7 @@ import torch
 
 from stylerepro.errors import AssetError, NetworkError, TransferError
 from stylerepro.networks import checkpoints
-from stylerepro.networks.feed_forward import Transformer, architecture
+from stylerepro.networks.feed_forward import StyleNetwork, architecture
 from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.pictures import assets, images
 from stylerepro.training.photographs import Photographs, ahead
@@ -104,7 +104,7 @@ def test_training_is_the_bare_loop(optimiser, recipe):
     """The same batches, loss and optimiser in ten lines."""
     how = recipe(optimiser=optimiser, betas=(0.999, 0.99), rate="cosine", steps=4)
     trained = go(how)
-    network, criterion = Transformer(how.architecture, how.seed), Criterion(STYLE, how)
+    network, criterion = StyleNetwork(how.architecture, how.seed), Criterion(STYLE, how)
     photographs = Photographs(how.photographs, size=16, seed=how.seed)
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimiser]
     method = kind(network.parameters(), lr=2e-3, **({"betas": (0.999, 0.99)} if optimiser == "adam" else {}))
@@ -136,7 +136,7 @@ def test_training_lowers_the_loss_and_keeps_books(recipe):
     pictures = {"wide": torch.rand(1, 3, 17, 30), "square": torch.rand(1, 3, 16, 16)}
     before, after = (
         evaluate({name: network.eval()(one) for name, one in pictures.items()}, STYLE, how, pictures)
-        for network in (Transformer(how.architecture), trained.network)
+        for network in (StyleNetwork(how.architecture), trained.network)
     )
     assert list(after["content"]) == ["wide", "square"]
     assert (after["total"] < before["total"]).all()

@@ -16,7 +16,7 @@ from stylerepro.networks.feed_forward import (
     LEAST_SIZE,
     Architecture,
     InstanceNorm,
-    Transformer,
+    StyleNetwork,
     Upsample,
     architecture,
     count,
@@ -33,7 +33,7 @@ def test_johnson_has_the_parameters_of_the_document():
     bias_of_the_last = 3
     assert count("johnson").parameters == convolutions + norms + bias_of_the_last == 1_677_635
     assert count("johnson-in").parameters == 1_677_635
-    built = sum(one.numel() for one in Transformer("johnson").parameters())
+    built = sum(one.numel() for one in StyleNetwork("johnson").parameters())
     assert built == 1_677_635
 
 
@@ -76,7 +76,7 @@ def test_the_order_of_norm_and_activation_is_a_choice():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_architecture_is_made_of_its_kinds_of_layers(name):
-    network = Transformer(name)
+    network = StyleNetwork(name)
     transposed, convolutions = kinds(network, nn.ConvTranspose2d), kinds(network, nn.Conv2d)
     assert len(transposed) == (0 if "-nn" in name else 2)
     assert len(kinds(network, Upsample)) == (2 if "-nn" in name else 0)
@@ -138,7 +138,7 @@ def test_a_seed_gives_the_weights_and_leaves_the_global_random_state():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, same, other = (Transformer(architecture("depsep", **SMALL), seed=seed) for seed in (1, 1, 2))
+    one, same, other = (StyleNetwork(architecture("depsep", **SMALL), seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(one.body[0][0].weight, same.body[0][0].weight)
     assert not torch.equal(one.body[0][0].weight, other.body[0][0].weight)
@@ -188,7 +188,7 @@ def test_architectures_say_what_is_wrong():
 
 @pytest.mark.parametrize("name", ["johnson", "depsep-nn-bil"])
 def test_saved_networks_come_back_bit_for_bit(name, tmp_path):
-    network = Transformer(architecture(name, **SMALL), seed=4)
+    network = StyleNetwork(architecture(name, **SMALL), seed=4)
     network(pictures(16, 16, 2))  # moves the running statistics of batch norm
     trained = {"style": "swirls:3", "steps": 12, "λ_s": 40.0}
     path = checkpoints.save(network, tmp_path / "deep" / "net.safetensors", trained)
