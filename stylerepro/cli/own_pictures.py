@@ -94,16 +94,16 @@ def stylise(
     ] = None,
 ) -> None:
     """Put pictures through a trained network."""
-    from stylerepro.training import restyle
+    from stylerepro.training import library
 
     chosen = {} if size is None else {"size": size or None}
     failed = 0
-    for one in restyle.restyle(restyle.load(network), inputs, out, **chosen):
-        if one.path is None:
+    for picture in library.restyle(library.load(network), inputs, out, **chosen):
+        if picture.path is None:
             failed += 1
-            complain(f"error: {one.error}")
+            complain(f"error: {picture.error}")
         else:
-            print(f"{one.path}: {one.size[0]}×{one.size[1]} pixels in {one.seconds:.2f} s")
+            print(f"{picture.path}: {picture.size[0]}×{picture.size[1]} pixels in {picture.seconds:.2f} s")
     if failed:
         complain(f"{failed} of the inputs could not be restyled; the others are in {out}")
         raise typer.Exit(1)

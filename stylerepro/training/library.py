@@ -1,4 +1,4 @@
-"""Trained networks by what they were trained on: committed ones, this machine's own, or trained now.
+"""Library of trained networks: committed ones, this machine's own, or trained now; and pictures through them.
 
 A network is known by everything that decides its weights: recipe, style picture, photographs, and the code that
 trains. Two notebooks that want the same one train it once; one that was interrupted goes on from its checkpoint.
@@ -7,8 +7,9 @@ trains. Two notebooks that want the same one train it once; one that was interru
 import ast
 import json
 import re
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,21 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from stylerepro.errors import NetworkError, ResultsWarning, unknown
+from stylerepro.errors import ImageError, NetworkError, ResultsWarning, StyleReproError, unknown
 from stylerepro.files import atomic_path, hash_of, lock, make_folder, results_root, runs_root
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
-from stylerepro.networks.feed_forward import Architecture
-from stylerepro.networks.specs import resolve
-from stylerepro.pictures import images
+from stylerepro.networks.inference import fast, has_winograd
+from stylerepro.pictures import assets, images
 from stylerepro.pictures.paintings import PAINTINGS
-from stylerepro.training.photographs import Photographs
-from stylerepro.training.recipe import Recipe, evaluate
-from stylerepro.training.train import Progress, Trained, picture_digest, train
-from stylerepro.transfer.objective import STYLE_LAYERS, TERMS, conventions
+from stylerepro.training.recipe import Criterion, Recipe
+from stylerepro.training.train import COLUMNS, Progress, Trained, picture_digest, train
+from stylerepro.transfer.objective import TERMS
 
 LIMIT = 12_000_000  # bytes, for all committed networks together
+SIZE = 1024  # pixels of the short side of a restyled picture; a camera's 24 million pixels would take 10 GB
 _SUFFIX = ".safetensors"
 _EVERY = 10  # steps between two that a committed network's curve tells
-_COLUMNS = (*TERMS, "total", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,17 @@ class Kept:
     def recipe(self) -> dict[str, Any]:
         """The recipe's settings in plain values."""
         return dict(self.description.trained["recipe"])
+
+    def is_of(self, settings: Mapping[str, Any], style: str, style_size: int) -> bool:
+        """Tell whether the network was trained by these settings, on this style picture.
+
+        A painting of this project goes by its name: computed on another machine, its last bits may differ.
+        """
+        about = self.description.trained
+        own = dict(about.get("settings") or {})
+        if style in PAINTINGS and (about.get("style"), about.get("style_size")) == (style, style_size):
+            own["style picture"] = settings["style picture"]
+        return own == settings
 
 
 def committed_folder() -> Path:
@@ -68,11 +78,11 @@ def kept() -> list[Kept]:
 
 def find(name: str) -> Kept:
     """The network called `name`; an unknown name is a `NetworkError` that shows the nearest."""
-    every = kept()
-    for one in every:
-        if one.name == name:
-            return one
-    raise NetworkError(unknown(name, [one.name for one in every], "trained network", "This project"))
+    networks = kept()
+    for network in networks:
+        if network.name == name:
+            return network
+    raise NetworkError(unknown(name, [network.name for network in networks], "trained network", "This project"))
 
 
 def obtain(
@@ -93,66 +103,50 @@ def obtain(
     callback, progress, save_every: of a training that takes place. Raises what `images.read` and `train` raise.
     """
     picture = images.read(style, style_size)
-    what = _settings(recipe, picture_digest(picture))
-    for one in _in(committed_folder(), True) if committed else ():
-        if _is_of(one, what, style, style_size):
-            return Trained(checkpoints.load(one.path), recipe, _curve_of(one), {}, True)
-    path = own_folder() / f"{label(style, recipe)}-{_key(what, recipe)[:8]}{_SUFFIX}"
+    settings = _settings(recipe, picture_digest(picture))
+    for network in _in(committed_folder(), True) if committed else ():
+        if network.is_of(settings, style, style_size):
+            curve = pd.DataFrame(network.description.trained.get("curve") or {}, columns=COLUMNS, dtype=float)
+            return Trained(checkpoints.load(network.path), recipe, curve.astype({"step": int}), {}, True)
+    path = own_folder() / f"{label(style, recipe)}-{_key(settings, recipe)[:8]}{_SUFFIX}"
     make_folder(path.parent)
     with lock(path.with_suffix(".lock"), wait=True):  # until no other process trains this network
         if path.is_file():
-            return _read(path, recipe)
+            return Trained(checkpoints.load(path), recipe, _history(path), {}, True)
         checkpoint = path.with_suffix(".checkpoint")
         trained = train(
             picture, recipe, checkpoint=checkpoint, save_every=save_every, callback=callback, progress=progress
         )
         with atomic_path(path.with_suffix(".csv")) as temporary:
             trained.history.to_csv(temporary, index=False)
-        trained.save(path, Path(style).name, settings=what, style_size=style_size)
+        trained.save(path, Path(style).name, settings=settings, style_size=style_size)
         checkpoint.unlink(missing_ok=True)
     return trained
 
 
+@torch.no_grad()
 def judge(
     network: Callable[[Tensor], Tensor], style: Tensor, recipe: Recipe, photographs: Mapping[str, Tensor]
 ) -> tuple[pd.DataFrame, dict[str, Tensor]]:
-    """What a network makes of photographs (1, 3, H, W) that it never saw: a table, and the pictures by name.
+    """Judge what a network makes of photographs (1, 3, H, W), by name: a table, and the pictures by name.
 
     style: the picture that it learned from. One row a photograph. Columns: content (its name), content_loss,
-    style_loss, tv_loss (as in training, unweighted), perceptual_loss (content and style, weighted), ssim_content, and
-    sliced_wasserstein, the distance to the style, which nothing is trained for.
+    style_loss, tv_loss (as in training, unweighted), total (weighted), perceptual_loss (content and style, weighted),
+    ssim_content, and sliced_wasserstein, the distance to the style, which nothing is trained for.
     """
-    with torch.no_grad():
-        made = {name: network(picture).clamp(0, 1) for name, picture in photographs.items()}
-    rows = evaluate(made, style, recipe, photographs)
-    rows["perceptual_loss"] = recipe.content_weight * rows["content_loss"] + recipe.style_weight * rows["style_loss"]
-    rows["ssim_content"] = [image_metrics.ssim(made[name], photographs[name]) for name in rows["content"]]
-    rows["sliced_wasserstein"] = [image_metrics.sliced_wasserstein(made[name], style) for name in rows["content"]]
-    return rows, made
-
-
-def chapter_recipe(
-    architecture: str | Architecture,
-    network: str,
-    *,
-    held_out: Sequence[str],
-    photographs: str,
-    style_layer_weight: float,
-    tv_norm: str = "squared",
-    **settings: Any,
-) -> Recipe:
-    """A recipe as the chapters on feed-forward networks share it: document 003's losses on features of unit scale.
-
-    network: the loss network. held_out: names of photographs that judge, and are not learned from where `photographs`
-    has them. style_layer_weight: of each style layer. tv_norm: of the total variation, a mean over pixels. settings:
-    further ones of `Recipe`.
-    """
-    settings = {"leave_out": tuple(held_out) if photographs == "embedded" else ()} | settings
-    how = conventions("johnson/unit", tv_reduction="mean", tv_norm=tv_norm)
-    layers = dict.fromkeys(STYLE_LAYERS, style_layer_weight)
-    return Recipe(
-        architecture, resolve(network), style_layers=layers, convention=how, photographs=photographs, **settings
-    )
+    made = {name: network(picture).clamp(0, 1) for name, picture in photographs.items()}
+    criterion, rows = Criterion(style, recipe), []
+    for name, picture in made.items():
+        terms = {term: float(value) for term, value in criterion(picture, photographs[name]).items()}
+        rows.append({
+            "content": name,
+            **{f"{term}_loss": terms[term] for term in TERMS},
+            "total": terms["total"],
+            "perceptual_loss": recipe.content_weight * terms["content"] + recipe.style_weight * terms["style"],
+            "ssim_content": image_metrics.ssim(picture, photographs[name]),
+            "sliced_wasserstein": image_metrics.sliced_wasserstein(picture, style),
+        })  # fmt: skip
+    return pd.DataFrame(rows), made
 
 
 def label(style: str, recipe: Recipe) -> str:
@@ -167,10 +161,10 @@ def commit(name: str) -> Path:
 
     Raises `NetworkError`, with nothing changed, for an unknown name and where they would pass `LIMIT` together.
     """
-    one = find(name)
+    own = find(name)
     target = committed_folder() / f"{name.rpartition('-')[0]}{_SUFFIX}"
-    network, about = checkpoints.load(one.path), dict(one.description.trained)
-    history = _history(one.path)
+    network, about = checkpoints.load(own.path), dict(own.description.trained)
+    history = _history(own.path)
     told = history[(history["step"] % _EVERY == 0) | (history["step"] == 1)]
     about["curve"] = {column: [float(f"{value:.4g}") for value in told[column]] for column in told}
     if target.is_file() and checkpoints.describe(target).trained.get("settings") != about.get("settings"):
@@ -185,6 +179,86 @@ def commit(name: str) -> Path:
     return checkpoints.save(network, target, about, half=True)
 
 
+@dataclass(frozen=True)
+class Restyled:
+    """One input and its picture. path: of the new picture, None where it failed; error: why; seconds: of the pass."""
+
+    source: str
+    path: Path | None
+    seconds: float = 0.0
+    size: tuple[int, int] = (0, 0)
+    error: str = ""
+
+
+def load(network: str) -> Callable[[Tensor], Tensor]:
+    """Load a network by its name (`stylerepro networks` lists them) or file (.safetensors, .onnx), ready to be fast.
+
+    On a GPU where there is one. Raises `NetworkError` for an unknown name and for a file that is no such network.
+    """
+    path = Path(network).expanduser()
+    if path.suffix == ".onnx":
+        return checkpoints.OnnxNetwork(path)
+    if not path.is_file():
+        if path.suffix or path.parent != Path():
+            raise NetworkError(f"There is no file {network}. Give a network's name (stylerepro networks) or its file.")
+        path = find(network).path
+    trained = checkpoints.load(path)
+    if not torch.cuda.is_available():
+        # NNPACK's own threads and OpenMP's, which wait in a busy loop, take the cores from each other.
+        return fast(trained, winograd=has_winograd() and torch.get_num_threads() == 1)
+    ready = fast(trained.cuda())
+    return lambda picture: ready(picture.cuda()).cpu()
+
+
+def restyle(
+    network: Callable[[Tensor], Tensor], inputs: Sequence[str], folder: str | Path, size: int | None = SIZE
+) -> Iterator[Restyled]:
+    """Put each input through `network` and write it to `folder` under its own name; one answer each, as it is done.
+
+    inputs: names, paths or addresses of pictures, and folders, whose pictures at any depth are taken. size: pixels of
+    the short side, None keeps a picture's own. A file of the folder that has the name already is replaced; two inputs
+    of one name become NAME and NAME-2. An input that cannot be read, or is too small, is answered with its error, and
+    the others go on. Raises `ImageError`, before anything is read, when there is no input at all.
+    """
+    pairs = list(_targets(_flat(inputs), Path(folder)))
+    if not pairs:
+        raise ImageError(f"There is no picture in {', '.join(inputs) or 'nothing'}. Name pictures, or folders of them.")
+    make_folder(folder)
+    return (_restyled(network, source, target, size) for source, target in pairs)
+
+
+def _restyled(network: Callable[[Tensor], Tensor], source: str, target: Path, size: int | None) -> Restyled:
+    try:
+        picture = images.read(source, size)
+        start = time.perf_counter()
+        made = network(picture)
+        seconds = time.perf_counter() - start
+        images.write(made.clamp(0, 1), target)
+    except StyleReproError as error:
+        return Restyled(source, None, error=str(error))
+    return Restyled(source, target, seconds, (made.shape[-1], made.shape[-2]))
+
+
+def _flat(inputs: Iterable[str]) -> Iterator[str]:
+    for name in inputs:
+        path = Path(name).expanduser()
+        yield from map(str, assets.photo_files(path)) if path.is_dir() else [name]
+
+
+def _targets(sources: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
+    """Each source with a name in `folder` that no other has; a suffix that cannot be written becomes .png."""
+    used: set[str] = set()
+    for source in sources:
+        name = Path(source.replace(":", "-") if not Path(source).suffix else source)
+        suffix = name.suffix.lower() if name.suffix.lower() in images.SUFFIXES else ".png"
+        number, stem = 1, name.stem or "picture"
+        while f"{stem}{suffix}" in used:
+            number += 1
+            stem = f"{name.stem}-{number}"
+        used.add(f"{stem}{suffix}")
+        yield source, folder / f"{stem}{suffix}"
+
+
 def _in(folder: Path, committed: bool) -> Iterator[Kept]:
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:
@@ -193,30 +267,15 @@ def _in(folder: Path, committed: bool) -> Iterator[Kept]:
             warnings.warn(f"{error} It was passed over.", ResultsWarning, stacklevel=2)
 
 
-def _is_of(one: Kept, what: Mapping[str, Any], style: str, style_size: int) -> bool:
-    """Whether a network was trained by these settings, on this style picture.
-
-    A painting of this project goes by its name: computed on another machine, its last bits may differ.
-    """
-    about = one.description.trained
-    theirs = dict(about.get("settings") or {})
-    if style in PAINTINGS and (about.get("style"), about.get("style_size")) == (style, style_size):
-        theirs["style picture"] = what["style picture"]
-    return theirs == what
-
-
 def _settings(recipe: Recipe, style: str) -> dict[str, Any]:
-    """What decides the weights but for code and photographs' names, in plain values."""
+    """Settings that decide the weights, but for code and photographs' names, in plain values."""
     plain = {name: value for name, value in recipe.described().items() if name != "accumulation"}
     settings: dict[str, Any] = json.loads(json.dumps(plain | {"style picture": style}))
     return settings
 
 
 def _key(settings: dict[str, Any], recipe: Recipe) -> str:
-    pictures = Photographs(
-        recipe.photographs, size=recipe.size, crop=recipe.crop, seed=recipe.seed, leave_out=recipe.leave_out
-    )
-    return hash_of([settings, pictures.identity, _code()])
+    return hash_of([settings, recipe.pictures().identity, _code()])
 
 
 def _code() -> list[str]:
@@ -226,15 +285,6 @@ def _code() -> list[str]:
     return sorted(ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
 
 
-def _read(path: Path, recipe: Recipe) -> Trained:
-    return Trained(checkpoints.load(path), recipe, _history(path), {}, True)
-
-
 def _history(path: Path) -> pd.DataFrame:
     file = path.with_suffix(".csv")
-    return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["step", *_COLUMNS], dtype=float)
-
-
-def _curve_of(one: Kept) -> pd.DataFrame:
-    curve = one.description.trained.get("curve") or {}
-    return pd.DataFrame(curve, columns=["step", *_COLUMNS], dtype=float).astype({"step": int})
+    return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=COLUMNS, dtype=float)

@@ -1,4 +1,4 @@
-"""What a training of a feed-forward network consists of: every setting, with its default stated once."""
+"""Recipe of a training of a feed-forward network: every setting, with its default stated once, and the loss."""
 
 import json
 import math
@@ -7,15 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from stylerepro.errors import TransferError
 from stylerepro.networks.feed_forward import Architecture, architecture
 from stylerepro.networks.loss_network import LossNetwork, layer_names
-from stylerepro.networks.specs import DEFAULT_NETWORK
-from stylerepro.training.photographs import CROPS
+from stylerepro.networks.specs import DEFAULT_NETWORK, resolve
+from stylerepro.training.photographs import CROPS, Photographs
 from stylerepro.transfer.objective import CONTENT_LAYERS, STYLE_LAYERS, TERMS, Conventions, build_objective, conventions
 
 OPTIMISERS = ("adam", "sgd")
@@ -27,7 +26,7 @@ PRECISIONS = ("no", "bf16")
 class Recipe:
     """A training, as document 003 (section 4, "Fast Style Transfer") has it where nothing else is said.
 
-    architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture`.
+    architecture: a name of `feed_forward.ARCHITECTURES`, or an `Architecture`.
     loss_network, content_layers, style_layers: as of `transfer.transfer`; a sequence of style layers shares a weight of
     1 equally (the document: 0.2 each), content layers weigh 1 each.
     content_weight, style_weight, tv_weight: λ_c, λ_s, λ_TV.
@@ -95,13 +94,16 @@ class Recipe:
     def layer_weights(self) -> dict[str, dict[str, float]]:
         """Weights by layer of the loss network, for "content" and "style"; rectified where the convention says so."""
         rectified = conventions(self.convention).rectified
-        found = {}
-        for term, layers, total in (("content", self.content_layers, None), ("style", self.style_layers, 1.0)):
-            given = layers
-            if not isinstance(given, Mapping):
-                given = dict.fromkeys(given, 1.0 if total is None else total / max(len(given), 1))
-            found[term] = dict(zip(layer_names(list(given), rectified), given.values(), strict=True))
-        return found
+        weights = {}
+        for term, layers in (("content", self.content_layers), ("style", self.style_layers)):
+            if not isinstance(layers, Mapping):
+                layers = dict.fromkeys(layers, 1.0 if term == "content" else 1.0 / max(len(layers), 1))
+            weights[term] = dict(zip(layer_names(list(layers), rectified), layers.values(), strict=True))
+        return weights
+
+    def pictures(self) -> Photographs:
+        """Find the photographs to train on. Raises what `Photographs` raises."""
+        return Photographs(self.photographs, size=self.size, crop=self.crop, seed=self.seed, leave_out=self.leave_out)
 
     def described(self) -> dict[str, Any]:
         """Every setting in plain values, for a file or a table; of a folder of photographs, its name alone."""
@@ -109,12 +111,36 @@ class Recipe:
         return plain | {"photographs": Path(self.photographs).name}
 
     def settings(self) -> dict[str, str]:
-        """What must be the same for a training to go on from a checkpoint.
+        """Settings that must be the same for a training to go on from a checkpoint.
 
         More steps at a constant rate are the same training gone further; how a batch is divided is arithmetic's order.
         """
         free = {"accumulation"} | ({"steps"} if self.rate == "constant" else set())
         return {name: json.dumps(value) for name, value in self.described().items() if name not in free}
+
+
+def chapter_recipe(
+    architecture: str | Architecture,
+    network: str,
+    *,
+    held_out: Sequence[str],
+    photographs: str,
+    style_layer_weight: float,
+    tv_norm: str = "squared",
+    **settings: Any,
+) -> Recipe:
+    """A recipe as the chapters on feed-forward networks share it: document 003's losses on features of unit scale.
+
+    network: the loss network. held_out: names of photographs that judge, and are not learned from where `photographs`
+    has them. style_layer_weight: of each style layer. tv_norm: of the total variation, a mean over pixels. settings:
+    further ones of `Recipe`.
+    """
+    settings = {"leave_out": tuple(held_out) if photographs == "embedded" else ()} | settings
+    how = conventions("johnson/unit", tv_reduction="mean", tv_norm=tv_norm)
+    layers = dict.fromkeys(STYLE_LAYERS, style_layer_weight)
+    return Recipe(
+        architecture, resolve(network), style_layers=layers, convention=how, photographs=photographs, **settings
+    )
 
 
 class Criterion:
@@ -152,19 +178,3 @@ class Criterion:
                 self._objective.content_targets = self._of_photographs(photographs)
         terms = self._objective.terms(made)
         return terms | {"total": self._objective.total(terms)}
-
-
-@torch.no_grad()
-def evaluate(
-    made: Mapping[str, Tensor], style: Tensor, recipe: Recipe, photographs: Mapping[str, Tensor]
-) -> pd.DataFrame:
-    """The loss of the pictures `made` from `photographs` (1, 3, H, W), by name; they may differ in size.
-
-    One row a picture. Columns: content (the name), content_loss, style_loss, tv_loss (unweighted), total (weighted).
-    """
-    criterion, rows = Criterion(style, recipe), []
-    for name, picture in made.items():
-        terms = {term: float(value) for term, value in criterion(picture, photographs[name]).items()}
-        losses = {f"{term}_loss": terms[term] for term in TERMS}
-        rows.append({"content": name, **losses, "total": terms["total"]})
-    return pd.DataFrame(rows)

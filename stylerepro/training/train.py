@@ -26,16 +26,15 @@ from stylerepro.errors import TransferError
 from stylerepro.files import atomic_path
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import StyleNetwork
-from stylerepro.training.photographs import Photographs, ahead
+from stylerepro.training.photographs import ahead
 from stylerepro.training.recipe import Criterion, Recipe
 from stylerepro.transfer.objective import TERMS
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Progress", "Recipe", "Snapshots", "Trained", "picture_digest", "train"]
-
-_COLUMNS = [*TERMS, "total", "learning_rate", "seconds"]
+COLUMNS = ("step", *TERMS, "total", "learning_rate", "seconds")  # of a history
+FORMAT = "stylerepro.training.train/1"  # of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training made.
+    """A network and how its training went.
 
     network: on the CPU, in eval mode. history: one row a step, the steps before a resumption too. Columns: step (from
     1), content, style, tv (unweighted) and total (weighted), means over the batch before the step's update,
@@ -117,23 +116,22 @@ def train(
     """
     if style.ndim != 4 or len(style) != 1:
         raise TransferError(f"style must be one picture (1, 3, H, W) in [0, 1], got shape {tuple(style.shape)}.")
-    pictures = Photographs(
-        recipe.photographs, size=recipe.size, crop=recipe.crop, seed=recipe.seed, leave_out=recipe.leave_out
-    )
+    pictures = recipe.pictures()
     runner = accelerator or _accelerator(recipe.precision, device)
     shares = _shares(recipe, runner.num_processes, runner.process_index)
 
     network = StyleNetwork(recipe.architecture, recipe.seed).to(memory_format=torch.channels_last)
     method, scheduler = _optimiser(network, recipe)
     settings = {**recipe.settings(), "pictures": pictures.identity, "style picture": picture_digest(style)}
-    done, rows = 0, []
+    parts: dict[str, Any] = {"network": network, "optimiser": method, "scheduler": scheduler}
+    rows: list[list[float]] = []
     if checkpoint is not None and Path(checkpoint).is_file():
-        found = read(checkpoint, settings)
-        network.load_state_dict(found.network)
-        method.load_state_dict(dict(found.optimiser))
-        scheduler.load_state_dict(dict(found.scheduler))
-        restore_random(found.random)
-        done, rows = found.step, found.history.tolist()
+        state = _read(Path(checkpoint), settings)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        _restore_random(state["random"])
+        rows = state["history"].tolist()
+    done = len(rows)
     prepared, optimiser = runner.prepare(network, method)
     criterion = Criterion(style, recipe, runner.device)
     last = min(recipe.steps, recipe.steps if until is None else until)
@@ -146,14 +144,6 @@ def train(
         network.train()
         return made.float().cpu()
 
-    def keep() -> None:
-        if checkpoint is not None and main:
-            state = Checkpoint(
-                settings, len(rows), network.state_dict(), method.state_dict(), scheduler.state_dict(),
-                random_states(), torch.tensor(rows, dtype=torch.float64),
-            )  # fmt: skip
-            write(state, checkpoint)
-
     def draw(step: int) -> list[Tensor]:
         return [pictures.draw([step * recipe.batch + place for place in share]) for share in shares]
 
@@ -161,14 +151,14 @@ def train(
     network.train()
     clock = time.perf_counter()
     with bar:
-        for step, parts in zip(range(done, last), ahead(draw, range(done, last)), strict=True):
+        for step, batches in zip(range(done, last), ahead(draw, range(done, last)), strict=True):
             sums: list[Tensor] = []
-            for place, part in enumerate(parts):
-                photographs = part.to(runner.device, memory_format=torch.channels_last)
+            for place, batch in enumerate(batches):
+                photographs = batch.to(runner.device, memory_format=torch.channels_last)
                 # Processes exchange gradients once a step, not once a part.
-                with nullcontext() if place == len(parts) - 1 else runner.no_sync(prepared):
+                with nullcontext() if place == len(batches) - 1 else runner.no_sync(prepared):
                     terms = criterion(prepared(photographs), photographs)
-                    runner.backward(terms["total"].mean() / len(parts))
+                    runner.backward(terms["total"].mean() / len(batches))
                 sums.append(torch.stack([terms[name].detach().mean() for name in (*TERMS, "total")]))
             values = runner.reduce(torch.stack(sums).mean(0), "mean").tolist()
             rows.append([*values, float(method.param_groups[0]["lr"]), math.nan])
@@ -182,13 +172,18 @@ def train(
             bar.set_postfix(total=f"{values[-1]:.3g}", refresh=False)
             if callback is not None and main:
                 callback(Progress(step + 1, recipe.steps, dict(zip((*TERMS, "total"), values, strict=True)), stylise))
-            if (step + 1) % save_every == 0 or step + 1 == last:
-                keep()
+            if checkpoint is not None and main and ((step + 1) % save_every == 0 or step + 1 == last):
+                _write(checkpoint, settings, rows, parts)
             clock = time.perf_counter()
     runner.wait_for_everyone()
     result = StyleNetwork(recipe.architecture).eval()
-    result.load_state_dict({name: one.detach().cpu() for name, one in network.state_dict().items()})
-    return Trained(result, recipe, _table(rows), _all_skipped(runner, pictures), len(rows) >= recipe.steps)
+    result.load_state_dict({name: tensor.detach().cpu() for name, tensor in network.state_dict().items()})
+    skipped = list(pictures.skipped.items())
+    if runner.num_processes > 1:
+        from accelerate.utils import gather_object
+
+        skipped = gather_object(skipped)
+    return Trained(result, recipe, _table(rows), dict(sorted(skipped)), len(rows) >= recipe.steps)
 
 
 def _accelerator(precision: str, device: str) -> "Accelerator":
@@ -236,9 +231,7 @@ def picture_digest(picture: Tensor) -> str:
 
 
 def _table(rows: list[list[float]]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=_COLUMNS)
-    table.insert(0, "step", range(1, len(rows) + 1))
-    return table
+    return pd.DataFrame([[step, *row] for step, row in enumerate(rows, 1)], columns=COLUMNS)
 
 
 def _lost(step: int, recipe: Recipe, rows: list[list[float]]) -> TransferError:
@@ -252,80 +245,50 @@ def _lost(step: int, recipe: Recipe, rows: list[list[float]]) -> TransferError:
     return error
 
 
-def _all_skipped(runner: Any, pictures: Photographs) -> dict[str, str]:
-    from accelerate.utils import gather_object
+def _write(path: str | Path, settings: Mapping[str, str], rows: list[list[float]], parts: Mapping[str, Any]) -> None:
+    """Write a checkpoint whole or not at all: a kill leaves the previous one in place.
 
-    found = gather_object(list(pictures.skipped.items())) if runner.num_processes > 1 else pictures.skipped.items()
-    return dict(sorted(found))
-
-
-FORMAT = "stylerepro.training.train/1"
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A training after `step` steps.
-
-    settings: what the training was, name → value; only a training with the same settings may go on from here.
-    network, optimiser, scheduler: their state dictionaries. random: states of the random generators.
-    history: (step, columns), float64. The position in the data needs no entry: it follows from `step`.
+    Of the position in the data nothing is kept: it follows from the step.
     """
-
-    settings: Mapping[str, str]
-    step: int
-    network: Mapping[str, Tensor]
-    optimiser: Mapping[str, Any]
-    scheduler: Mapping[str, Any]
-    random: Mapping[str, Any]
-    history: Tensor
-
-
-def write(checkpoint: Checkpoint, path: str | Path) -> None:
-    """Write `checkpoint` under a temporary name, then rename it: a kill leaves the previous one in place."""
+    random = {"cpu": torch.get_rng_state(), "cuda": []}
+    if torch.cuda.is_available():
+        random["cuda"] = torch.cuda.get_rng_state_all()
+    state = {"format": FORMAT, "settings": settings, "step": len(rows), "random": random}
+    state |= {"history": torch.tensor(rows, dtype=torch.float64)}
     with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, **vars(checkpoint)}, temporary)
+        torch.save(state | {name: part.state_dict() for name, part in parts.items()}, temporary)
 
 
-def read(path: str | Path, settings: Mapping[str, str]) -> Checkpoint:
-    """The checkpoint at `path`, its tensors on the CPU.
+def _read(path: Path, settings: Mapping[str, str]) -> dict[str, Any]:
+    """Read a checkpoint, its tensors on the CPU; no code in it is run.
 
     Raises `TransferError` for a file that is damaged, is something else, or belongs to a training with other settings;
     the message names those that differ.
     """
-    name = Path(path).name
     advice = "Give the name of another file, or remove it to start anew."
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TransferError(f"{name} cannot be read as a checkpoint ({reason}). {advice}") from error
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise TransferError(f"{name} is not a checkpoint of a training. {advice}")
-    try:
-        found = Checkpoint(**content)
-    except TypeError as error:
-        raise TransferError(f"{name} is not a whole checkpoint ({error}). {advice}") from error
+        raise TransferError(f"{path.name} cannot be read as a checkpoint ({reason}). {advice}") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise TransferError(f"{path.name} is not a checkpoint of a training. {advice}")
+    theirs = state["settings"]
     different = [
-        f"{key} ({found.settings.get(key)} there, {settings.get(key)} now)"
-        for key in sorted(found.settings.keys() | settings.keys())
-        if found.settings.get(key) != settings.get(key)
+        f"{name} ({theirs.get(name)} there, {settings.get(name)} now)"
+        for name in sorted(theirs.keys() | settings.keys())
+        if theirs.get(name) != settings.get(name)
     ]
     if different:
         raise TransferError(
-            f"{name} is of a training with other settings: {', '.join(different)}. Train with those of the "
+            f"{path.name} is of a training with other settings: {', '.join(different)}. Train with those of the "
             f"checkpoint to go on. {advice}"
         )
-    return found
+    return state
 
 
-def random_states() -> dict[str, Any]:
-    """States of PyTorch's random generators, of the CPU and of every GPU."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def restore_random(states: Mapping[str, Any]) -> None:
-    """Set the random generators as `random_states` found them, as far as this machine has the same GPUs."""
+def _restore_random(states: Mapping[str, Any]) -> None:
+    """Set PyTorch's random generators as they were, as far as this machine has the same GPUs."""
     torch.set_rng_state(states["cpu"])
     if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])

@@ -13,7 +13,7 @@ from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import StyleNetwork, architecture
 from stylerepro.pictures import images
-from stylerepro.training import library, restyle, train
+from stylerepro.training import library, train
 from stylerepro.training.recipe import Criterion, Recipe
 
 SMALL = {"widths": (4, 4, 6), "residual_blocks": 1}
@@ -214,7 +214,7 @@ def pictures(tmp_path):
 
 def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(network_file, pictures, tmp_path):
     out = tmp_path / "out"
-    done = list(restyle.restyle(restyle.load(str(network_file)), [str(pictures), "chelsea"], out, 32))
+    done = list(library.restyle(library.load(str(network_file)), [str(pictures), "chelsea"], out, 32))
     assert sorted(path.name for path in out.iterdir()) == ["chelsea.png", "one.jpg", "one.png"]
     (failed,) = [one for one in done if one.path is None]
     assert failed.source.endswith("broken.jpg")
@@ -231,7 +231,7 @@ def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
     for place in ("a", "b"):
         images.write(images.read("coffee", 30), tmp_path / place / "same.jpg")
     inputs = [str(tmp_path / place / "same.jpg") for place in ("a", "b")]
-    done = list(restyle.restyle(restyle.load(str(network_file)), inputs, tmp_path / "out", None))
+    done = list(library.restyle(library.load(str(network_file)), inputs, tmp_path / "out", None))
     assert [Path(one.path).name for one in done] == ["same.jpg", "same-2.jpg"]
     assert done[0].size == images.read(inputs[0]).shape[:1:-1]
 
@@ -239,14 +239,14 @@ def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
 def test_nothing_to_restyle_is_said_before_anything_is_read(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="no picture in"):
-        restyle.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "out")
+        library.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["nothing.safetensors", "./nothing", "nothing"])
 def test_a_network_that_is_not_there_is_named(name):
     with pytest.raises(NetworkError, match="nothing"):
-        restyle.load(name)
+        library.load(name)
 
 
 def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkeypatch, capsys):
