@@ -4,7 +4,10 @@ Nothing is executed here, and no page loads a script, style or font from elsewhe
 """
 
 import sys
+import tomllib
 from pathlib import Path
+
+from stylerepro.files import project_root
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -15,7 +18,8 @@ html_show_copyright = False
 html_show_sphinx = False
 language = "en"
 
-extensions = ["myst_nb", "sphinx_external_toc", "sphinxcontrib.bibtex", "mathml", "tables", "alternatives", "explorer"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_external_toc", "sphinxcontrib.bibtex"]
+extensions += ["docstrings", "mathml", "tables", "alternatives", "explorer"]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
 external_toc_path = "_toc.yml"
 bibtex_bibfiles = ["references.bib"]
@@ -31,6 +35,14 @@ nb_code_prompt_hide = "The code"
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
+
+# The API: signatures and docstrings of the package, as it is imported.
+default_role = "code"  # what stands in single backticks
+add_module_names = False
+maximum_signature_line_length = 88
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_default_options = {"members": True, "ignore-module-all": True}
 
 html_theme = "sphinx_book_theme"
 html_math_renderer = "mathml"
@@ -49,3 +61,19 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "github-dark-high-contrast",
 }
+
+# Where pyproject.toml names the project's place on GitHub, pages of notebooks get buttons that open them in Binder and
+# Colab: they lie in the book where they lie in the repository.
+settings = project_root() / "pyproject.toml"
+urls = tomllib.loads(settings.read_text(encoding="utf-8"))["project"].get("urls", {}) if settings.is_file() else {}
+if "Repository" in urls:
+    html_theme_options |= {
+        "repository_url": urls["Repository"],
+        "repository_branch": "main",
+        "use_repository_button": True,
+        "launch_buttons": {
+            "notebook_interface": "jupyterlab",
+            "binderhub_url": "https://mybinder.org",
+            "colab_url": "https://colab.research.google.com",
+        },
+    }

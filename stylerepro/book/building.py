@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 import stylerepro
-from stylerepro.book import api, chapters, explorer, ledger_page, pages, panels, performance, runs, scaling, values
+from stylerepro.book import chapters, explorer, ledger_page, pages, panels, performance, runs, scaling, values
 from stylerepro.book.contents import contents, myst
 from stylerepro.errors import RunError, unknown
 from stylerepro.files import atomic_path, make_folder, project_root, write_text
@@ -69,16 +69,16 @@ def write_sources(target: Path, profile: str) -> Path:
     ledger = claims.load_ledger()
     tables = runs.tables(profile)
     rows = runs.judged(ledger, profile)
-    interface = api.pages(Path(stylerepro.__file__).parent)
+    interface = _interface(Path(stylerepro.__file__).parent)
     written = _by_hand()
     explored, missing = panels.panels(entries, {name: (one.folder, one.record) for name, one in shown.items()})
     filling = _Filling(ledger, rows, tables, shown, entries, profile)
     filling.pieces["explorer"] = lambda _: explorer.page(explored, missing, profile)
     files = {path: filling.filled(path, text) for path, text in written.items()} | interface
-    generated = {"api": [path.removesuffix(".md") for path in interface]}
+    generated = {"api": [path.removesuffix(".rst") for path in interface]}
     toc = contents(written["_toc.yml"], entries, generated)
     for entry in entries:
-        files[f"experiments/{entry.name}.ipynb"] = _page(entry, shown.get(entry.name), rows, profile)
+        files[f"notebooks/{entry.name}.ipynb"] = _page(entry, shown.get(entry.name), rows, profile)
     files |= runs.files(shown, rows)
     files[ledger_page.CSV] = summary.plain(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n")
     if explored:
@@ -133,7 +133,6 @@ class _Filling:
             "value": lambda words: values.value(tables, words),
             "performance": lambda name: performance.performance(shown, name),
             "scaling": scaling.scaling,
-            "api": lambda _: chapters.interface(api.GROUPS),
         }
 
     def filled(self, path: str, text: str) -> str:
@@ -168,6 +167,30 @@ def _by_hand() -> dict[str, str]:
     if "conf.py" not in found or "_toc.yml" not in found:
         raise RunError(f"The book's sources are not in {folder}: conf.py and _toc.yml are needed there.")
     return found
+
+
+def _interface(package: Path) -> dict[str, str]:
+    """Return a page of the API for each room and each module beside the rooms: path in the book to reStructuredText.
+
+    Sphinx reads the docstrings when it builds. The command is left out: `stylerepro --help` says what it does.
+    """
+    pages = {}
+    for top in sorted(package.iterdir()):
+        modules = (
+            sorted(top.rglob("*.py"), key=lambda path: (path.name != "__init__.py", path)) if top.is_dir() else [top]
+        )
+        if not modules or top.name == "cli" or top.name.startswith("_") or modules[0].suffix != ".py":
+            continue
+        blocks = [_headed(top.stem.capitalize(), "=")]
+        for path in modules:
+            name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+            blocks += [_headed(name.removeprefix("stylerepro."), "-"), f".. automodule:: {name}"]
+        pages[f"api/{top.stem}.rst"] = "\n\n".join(blocks) + "\n"
+    return pages
+
+
+def _headed(text: str, line: str) -> str:
+    return f"{text}\n{line * len(text)}"
 
 
 def _check_installed() -> None:

@@ -47,7 +47,7 @@ def notebooks(entries: Sequence[Experiment]) -> str:
     lines = []
     for one in entries:
         claims = f": {', '.join(one.claims)}" if one.claims else ""
-        lines.append(f"- [{one.title}](../experiments/{one.name}.ipynb){claims}")
+        lines.append(f"- [{one.title}](../notebooks/{one.name}.ipynb){claims}")
     return "\n".join(lines) or "There is no notebook for this document yet."
 
 

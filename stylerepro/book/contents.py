@@ -25,7 +25,7 @@ def contents(text: str, entries: Sequence[Experiment], generated: Mapping[str, S
         if wanted.startswith(_OF):
             mine = [one.name for one in entries if one.document == wanted.removeprefix(_OF)]
             placed |= set(mine)
-            files = [f"experiments/{name}" for name in mine]
+            files = [f"notebooks/{name}" for name in mine]
         else:
             files = list(generated.get(wanted, ()))
         page["sections"] = [{"file": file} for file in files]
@@ -33,19 +33,19 @@ def contents(text: str, entries: Sequence[Experiment], generated: Mapping[str, S
             del page["sections"]
     for part in toc["parts"]:
         if part["chapters"] == "experiments":
-            part["chapters"] = [{"file": f"experiments/{one.name}"} for one in entries if one.name not in placed]
+            part["chapters"] = [{"file": f"notebooks/{one.name}"} for one in entries if one.name not in placed]
     toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
     return toc
 
 
 def myst(toc: Mapping[str, Any], files: Collection[str]) -> dict[str, Any]:
-    """The same contents for Jupyter Book 2. files: paths of all sources, by which a page gets its suffix."""
+    """The same contents for Jupyter Book 2, which reads no reStructuredText. files: paths of all sources."""
 
     def page(one: Mapping[str, Any]) -> dict[str, Any]:
         name = one["file"]
         found: dict[str, Any] = {"file": f"{name}.md" if f"{name}.md" in files else f"{name}.ipynb"}
         if one.get("sections"):
-            found["children"] = [page(section) for section in one["sections"]]
+            found["children"] = [page(section) for section in one["sections"] if f"{section['file']}.rst" not in files]
         return found
 
     parts = [{"title": part["caption"], "children": [page(one) for one in part["chapters"]]} for part in toc["parts"]]

@@ -73,7 +73,7 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
             number(row["effect"]),
             f"{number(row['n'])} / {len(row['runs'])}" if row["runs"] else "",
             ", ".join(row["networks"]),
-            f"[{titles[name]}](experiments/{name}.ipynb)" if name in titles else name,
+            f"[{titles[name]}](notebooks/{name}.ipynb)" if name in titles else name,
         ]
         if own:
             mark = " (differs)" if row.get("agrees") is False else ""
@@ -90,7 +90,7 @@ def cards(rows: Sequence[Row], pages: Collection[str]) -> str:
     def name(row: Row) -> str:
         title = f"[{row['id']}]{{#{anchor(row['id'])}}}\n\n{badge(row['verdict'])}"
         experiment = row["experiment"]
-        return f"{title}\n\n[{experiment}](../experiments/{experiment}.ipynb)" if experiment in pages else title
+        return f"{title}\n\n[{experiment}](../notebooks/{experiment}.ipynb)" if experiment in pages else title
 
     return _cards(rows, name, True)
 

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stylerepro.book import alternatives, online, runs
+from stylerepro.book import alternatives, runs
 from stylerepro.book.text import definition, fold
 from stylerepro.errors import ResultsError
 from stylerepro.networks.specs import NetworkSpec
 from stylerepro.runs.experiments import CROSSCHECK, OWN, Experiment
-from stylerepro.runs.fingerprint import COLAB_TAG
 from stylerepro.runs.record import RECORD
 
 # Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
@@ -37,7 +36,7 @@ def experiments(entries: Sequence[Experiment], run: Mapping[str, runs.Shown]) ->
     for one in entries:
         shown = f"run of `{run[one.name].record['profile']}`" if one.name in run else "not run yet"
         lines.append(
-            f"| [{one.title}](experiments/{one.name}.ipynb) | {one.document} | {', '.join(one.claims)} | {shown} |"
+            f"| [{one.title}](notebooks/{one.name}.ipynb) | {one.document} | {', '.join(one.claims)} | {shown} |"
         )
     return "\n".join(lines)
 
@@ -91,7 +90,7 @@ def record(one: runs.Shown) -> str:
             f"{runs.hardware(other)} ({other['start'][:10]}, {runs.duration(other['seconds'])}, {runs.commit(other)})"
             f"{counted}: {runs.links(folder, other, '../')}"
         )
-    lines += [*_elsewhere(run["experiment"]), _details(run)]
+    lines.append(_details(run))
     return ":::{admonition} How this page was made\n:class: note run-record\n" + "\n\n".join(lines) + "\n:::"
 
 
@@ -129,23 +128,15 @@ def not_run(experiment: Experiment, profile: str) -> str:
     return (
         ":::{admonition} Not run yet\n:class: warning run-record\n"
         f"There is no run of profile **{profile}**; the notebook stands below without output. To make one{takes}:\n\n"
-        + "\n\n".join([f"`stylerepro run {experiment.name} --profile {profile}`", *_elsewhere(experiment.name)])
-        + "\n:::"
+        f"`stylerepro run {experiment.name} --profile {profile}`\n:::"
     )
-
-
-def _elsewhere(experiment: str) -> list[str]:
-    """Where the notebook can be opened without installing anything, as one line, if the project has such a place."""
-    found = " · ".join(online.links(experiment))
-    return [f"To try it in a browser, with nothing installed: {found}"] if found else []
 
 
 def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True, caption: str = "") -> str:
     """A notebook as a page of the book, in JSON: `top` below its title, `end` behind its last cell.
 
-    Interactive widgets are left out, since a printed page has no kernel; without `keep_outputs` all outputs are. So is
-    a cell for Colab. Long code is folded, unless its cell is tagged `show-input`. caption: stands below every cell that
-    drew a figure.
+    Interactive widgets are left out, since a printed page has no kernel; without `keep_outputs` all outputs are. Long
+    code is folded, unless its cell is tagged `show-input`. caption: stands below every cell that drew a figure.
     Raises `ResultsError` for a file that is no notebook with a title.
     """
     try:
@@ -161,8 +152,6 @@ def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True,
     cells[0]["source"] = f"{heading}\n\n{top}\n\n{rest.strip()}\n"
     told = []
     for cell in cells:
-        if COLAB_TAG in cell.get("metadata", {}).get("tags", []):
-            continue
         told.append(cell)
         if cell["cell_type"] == "code":
             tags = cell.setdefault("metadata", {}).setdefault("tags", [])

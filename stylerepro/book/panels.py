@@ -97,7 +97,7 @@ def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel |
     data = {
         "name": entry.name,
         "title": entry.title,
-        "chapter": f"experiments/{entry.name}.html",
+        "chapter": f"notebooks/{entry.name}.html",
         "pictures": f"{FOLDER}/{entry.name}/",
         "table": f"{explore.table}.csv",
         "command": f"stylerepro run {entry.name} --profile {record['profile']}",

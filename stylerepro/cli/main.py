@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stylerepro.cli.own_pictures import COMMANDS
 from stylerepro.cli.shared import Address, Engine, Gpus, Sbatch, Values, complain
-from stylerepro.errors import RunError, StyleReproError
+from stylerepro.errors import StyleReproError
 from stylerepro.files import runs_root
 from stylerepro.runs.experiments import DEFAULT_PROFILE, PROFILES
 
@@ -246,29 +246,6 @@ def book(
     from stylerepro import book as books
 
     print(f"the book is at {books.build(out, profile)}")
-
-
-@app.command("online")
-def online_(
-    address: Annotated[str | None, typer.Argument(help="https://github.com/OWNER/NAME, or with /tree/BRANCH.")] = None,
-    off: Annotated[bool, typer.Option("--off", help="Take the place away again.")] = False,
-) -> None:
-    """Say where on GitHub this project stands, so that Binder and Colab open its notebooks; alone: show it."""
-    from stylerepro.book import online
-    from stylerepro.files import project_root
-    from stylerepro.runs.experiments import names
-
-    if address and off:
-        raise RunError("Give an address or --off, not both.")
-    if address or off:
-        changed = online.put("" if off else address or "")
-        print("\n".join(f"changed: {path.relative_to(project_root())}" for path in changed) or "nothing to change")
-    place = online.repository()
-    if place is None:
-        print("This project has no place on GitHub yet: stylerepro online https://github.com/OWNER/NAME")
-        return
-    for name in names():
-        print(f"{name}\n  {place.binder(name)}\n  {place.colab(name)}")
 
 
 @app.command()

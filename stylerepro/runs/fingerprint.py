@@ -19,9 +19,6 @@ from stylerepro.runs.experiments import Experiment, identifying, portable, texts
 from stylerepro.runs.parameters import code_cells, is_parameter
 
 PACKAGE = "stylerepro"
-# The tag of a cell that fetches the project where a notebook is opened without it (stylerepro.book.online): no
-# result rests on it, and it differs from fork to fork.
-COLAB_TAG = "colab"
 # Distributions whose numbers can move a result; patch releases are taken not to.
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "scikit-learn", "pandas")
 # Modules that keep what was computed, check it and find it again, all of them exactly: a change there moves no number,
@@ -97,12 +94,9 @@ def explain(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def notebook_code(notebook: Path) -> tuple[list[str], list[ast.Module]]:
-    """The code cells as they count, and parsed. Of the parameters cell only what is no parameter counts, and of the
-    cell for Colab nothing."""
+    """The code cells as they count, and parsed. Of the parameters cell only what is no parameter counts."""
     code, parsed = [], []
     for source, tags in code_cells(notebook):
-        if COLAB_TAG in tags:
-            continue
         # Lines for IPython are no Python; they count as they stand.
         magics = [line for line in source.splitlines() if line.lstrip().startswith(("%", "!"))]
         plain = "\n".join(line for line in source.splitlines() if line not in magics)

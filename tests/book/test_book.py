@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import small_book
 import yaml
 
 from stylerepro import book
@@ -99,17 +100,41 @@ def test_a_link_that_leads_nowhere_ends_the_build_and_is_named(project, tmp_path
 def test_sources_follow_the_project(project, tmp_path):
     """A page is written when it changes, and removed with its experiment; another profile shows other runs."""
     target = book.write_sources(tmp_path / "sources", "reference")
-    page, toc = target / "experiments/ran.ipynb", yaml.safe_load((target / "_toc.yml").read_text())
+    page, toc = target / "notebooks/ran.ipynb", yaml.safe_load((target / "_toc.yml").read_text())
     chapter = next(one for one in toc["parts"][1]["chapters"] if one["file"] == "documents/000")
-    assert [one["file"] for one in chapter["sections"]] == ["experiments/ran", "experiments/waiting"]
-    (target / "experiments/gone.ipynb").write_text("{}")
+    assert [one["file"] for one in chapter["sections"]] == ["notebooks/ran", "notebooks/waiting"]
+    (target / "notebooks/gone.ipynb").write_text("{}")
     before = page.stat().st_mtime_ns
     book.write_sources(target, "reference")
     assert page.stat().st_mtime_ns == before
-    assert not (target / "experiments/gone.ipynb").exists()
+    assert not (target / "notebooks/gone.ipynb").exists()
     book.write_sources(target, "laptop")
     assert "No own run of profile `laptop` yet" in page.read_text(encoding="utf-8")
     assert "not reproduced" in (target / "ledger.md").read_text(encoding="utf-8").split("000.2")[1]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_project_on_github_has_buttons_that_open_its_notebooks(tmp_path, monkeypatch, named):
+    """The pages of notebooks have the paths of the notebooks in the repository; without one there is no button."""
+    small_book.copy_book(tmp_path)
+    urls = '[project.urls]\nRepository = "https://github.com/who/what"' if named else ""
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "x"\n{urls}\n')
+    for path in (tmp_path / "book").glob("*.md"):
+        path.unlink()
+    (tmp_path / "book/notebooks").mkdir()
+    small_book.write_notebook(tmp_path / "book/notebooks/ran.ipynb", "An experiment")
+    (tmp_path / "book/_toc.yml").write_text("root: notebooks/ran\n")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    exclude = ["-D", "exclude_patterns=documents,methods,_ext"]
+    command = [sys.executable, "-m", "sphinx", "-q", *exclude, str(tmp_path / "book"), str(tmp_path / "html")]
+    subprocess.run(command, check=True)
+    links = set(_Page(tmp_path / "html/notebooks/ran.html").links)
+    wanted = {
+        "https://github.com/who/what",
+        "https://mybinder.org/v2/gh/who/what/main?urlpath=lab/tree/notebooks/ran.ipynb",
+        "https://colab.research.google.com/github/who/what/blob/main/notebooks/ran.ipynb",
+    }
+    assert links & wanted == (wanted if named else set())
 
 
 def test_an_unknown_profile_is_refused_with_the_nearest_name(project):

@@ -47,7 +47,7 @@ def test_every_page_is_sound_light_and_dark_wide_and_narrow(open_page, real_book
 
 def test_so_are_pages_of_another_project(open_page, small_book):
     """Of its own: the rest is the same as in the real one."""
-    for wanted in ("experiments/", "ledger"):
+    for wanted in ("notebooks/", "ledger"):
         assert faults_by_page(open_page, small_book, wanted) == {}
 
 
@@ -55,7 +55,7 @@ def test_so_are_pages_of_another_project(open_page, small_book):
 def test_commands_and_the_meaning_of_parameters_are_seen_whole(open_page, real_book, width):
     visit = open_page(real_book)
     visit.page.set_viewport_size({"width": width, "height": 900})
-    seen = ("experiments/pooling.html", ".tag_parameters pre"), ("scaling.html", "pre"), ("extend.html", "pre")
+    seen = ("notebooks/pooling.html", ".tag_parameters pre"), ("scaling.html", "pre"), ("extend.html", "pre")
     for name, which in seen:
         visit.go(real_book.parent / name)
         found = visit.page.locator(f"article {which}").all()
@@ -90,7 +90,7 @@ def cells(table):
 @pytest.fixture
 def errors(open_page, small_book):
     """The table that pandas styled: two levels of rows, of which the first reaches over two of them each."""
-    return open_page(small_book.parent / "experiments/ran.html").page.locator("table:has(caption)")
+    return open_page(small_book.parent / "notebooks/ran.html").page.locator("table:has(caption)")
 
 
 def test_a_table_of_a_notebook_sorts_by_numbers_and_shows_every_label_then(errors):
@@ -139,7 +139,7 @@ def test_the_csv_of_a_table_holds_its_numbers_and_every_label(errors, tmp_path):
 
 
 def test_a_figure_says_in_words_what_it_shows(open_page, small_book):
-    image = open_page(small_book.parent / "experiments/ran.html").page.locator(".cell_output img")
+    image = open_page(small_book.parent / "notebooks/ran.html").page.locator(".cell_output img")
     assert image.get_attribute("alt") == "An experiment that ran: figure, 2 panels. With sum_i x_i^2."
 
 
@@ -147,7 +147,7 @@ def test_a_figure_says_in_words_what_it_shows(open_page, small_book):
 def test_nothing_moves_when_tables_become_sortable(open_page, small_book, width):
     """Where headings and pictures stand with the script, and where without it."""
     script = "[...document.querySelectorAll('article h1, article h2, article img')].map(one => one.offsetTop)"
-    visit = open_page(small_book.parent / "experiments/ran.html", width=width)
+    visit = open_page(small_book.parent / "notebooks/ran.html", width=width)
     sorted_ = visit.page.evaluate(script)
     visit.page.route("**/tables.js*", lambda route: route.abort())
     visit.page.reload()

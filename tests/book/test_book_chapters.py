@@ -1,6 +1,5 @@
 """The book's chapters: what texts ask for is filled in from tables, the contents in two formats, and the API."""
 
-import ast
 import json
 import re
 import shutil
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from stylerepro.book import api, building, chapters, performance, runs, text, values
+from stylerepro.book import building, chapters, performance, runs, text, values
 from stylerepro.book.contents import contents, myst
 from stylerepro.errors import ResultsError, RunError
 from stylerepro.ledger import claims, summary
@@ -138,7 +137,7 @@ def test_a_finding_written_for_another_verdict_is_left_out():
 
 
 def test_notebooks_of_a_document_are_links():
-    assert "[Ran](../experiments/ran.ipynb)" in chapters.notebooks([experiment()])
+    assert "[Ran](../notebooks/ran.ipynb)" in chapters.notebooks([experiment()])
     assert "no notebook" in chapters.notebooks([])
 
 
@@ -167,9 +166,9 @@ def test_contents_put_experiments_below_their_documents_and_lose_none():
     entries = [experiment("one"), experiment("two", "005"), experiment("three")]
     toc = contents(TOC, entries, {"api": ["api/first"]})
     first, others, end = toc["parts"]
-    assert first["chapters"][0]["sections"] == [{"file": "experiments/one"}, {"file": "experiments/three"}]
+    assert first["chapters"][0]["sections"] == [{"file": "notebooks/one"}, {"file": "notebooks/three"}]
     assert "sections" not in first["chapters"][1]
-    assert others["chapters"] == [{"file": "experiments/two"}]
+    assert others["chapters"] == [{"file": "notebooks/two"}]
     assert end["chapters"][0]["sections"] == [{"file": "api/first"}]
 
 
@@ -187,7 +186,7 @@ def test_both_builders_have_the_same_contents():
         {
             "title": "Documents",
             "children": [
-                {"file": "documents/003.md", "children": [{"file": "experiments/one.ipynb"}]},
+                {"file": "documents/003.md", "children": [{"file": "notebooks/one.ipynb"}]},
                 {"file": "documents/004.md"},
             ],
         },
@@ -198,54 +197,17 @@ def test_both_builders_have_the_same_contents():
 # The API
 
 
-def test_the_api_has_every_module_once():
-    told = "\n".join(api.pages(PACKAGE).values())
-    named = re.findall(r"(?m)^## `stylerepro\.([\w.]+)`$", told)
-    there = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")]
-    wanted = {name.removesuffix(".__init__") for name in there if name != "__init__"}
-    assert sorted(named) == sorted(wanted)
+def test_the_api_has_every_module_once_but_for_the_command():
+    told = "\n".join(building._interface(PACKAGE).values())
+    named = re.findall(r"(?m)^\.\. automodule:: ([\w.]+)$", told)
+    there = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+    wanted = {name.removesuffix(".__init__") for name in there if not name.startswith("stylerepro.cli")}
+    assert sorted(named) == sorted(wanted - {"stylerepro"})
 
 
-def test_a_module_without_a_group_has_a_page_of_its_own_and_a_group_needs_its_modules(tmp_path, monkeypatch):
-    (tmp_path / "__init__.py").write_text("")
-    (tmp_path / "one.py").write_text('"""First."""\n\n\ndef shown():\n    """Public."""\n\n\ndef _hidden(): ...\n')
-    (tmp_path / "two.py").write_text('"""Second."""\n')
-    monkeypatch.setattr(api, "GROUPS", (("ones", "The ones", ("one",)),))
-    found = api.pages(tmp_path)
-    assert list(found) == ["api/ones.md", "api/others.md"]
-    assert "First." in found["api/ones.md"]
-    assert "shown()" in found["api/ones.md"]
-    assert "_hidden" not in found["api/ones.md"]
-    assert "Second." in found["api/others.md"]
-    monkeypatch.setattr(api, "GROUPS", (("ones", "The ones", ("three",)),))
-    with pytest.raises(RunError, match="three"):
-        api.pages(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("source", "told"),
-    [
-        ("def f(a, b: int = 1, *, c=None, **more) -> str: ...", "f(a, b: int = 1, *, c=None, **more) -> str"),
-        ("def f(a, /, *rest): ...", "f(a, /, *rest)"),
-        ("class C:\n    x: int\n    y: str = 'a'\n    _z: int = 0", "class C(x: int, y: str = 'a')"),
-        ("class C:\n    def __init__(self, a: int) -> None: ...", "class C(a: int)"),
-        ("class C(ValueError): ...", "class C(ValueError)"),
-    ],
-)
-def test_a_signature_is_read_from_the_source(source, told):
-    assert api.signature(ast.parse(source).body[0]) == told
-
-
-def test_a_method_loses_its_self_and_a_property_its_brackets():
-    (one,) = ast.parse("class C:\n    @property\n    def p(self) -> int: ...\n    def m(self, a): ...").body
-    assert [api.signature(node, "C") for node in one.body] == ["C.p: int", "C.m(a)"]
-
-
-def test_a_docstring_is_shown_as_it_is_written():
-    told = api.prose("Sizes [0, 1], a_b, <tag> and `code_it[0]`.\nimage: one\nseed: two\n\n    run = 1  # <x>\n")
-    assert told.startswith(r"Sizes \[0, 1\], a\_b, \<tag\> and `code_it[0]`.\ ".rstrip() + "\n")
-    assert "image: one\\\nseed: two" in told
-    assert told.endswith("```python\nrun = 1  # <x>\n```")
+def test_the_api_has_a_page_a_room_and_the_book_names_each():
+    rooms = {Path(path).stem for path in building._interface(PACKAGE)}
+    assert set(re.findall(r"\(api/(\w+)\.rst\)", (ROOT / "book/api.md").read_text(encoding="utf-8"))) == rooms
 
 
 # Runs

@@ -73,7 +73,7 @@ def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule()
     assert "outside the bounds" in told
     assert "compact: reproduced; vgg19-16x: trend only" in told
     assert "a &lt; b decides" in told
-    assert "[tv_sweep](../experiments/tv_sweep.ipynb)" in told
+    assert "[tv_sweep](../notebooks/tv_sweep.ipynb)" in told
     assert "[reference](../runs/tv_sweep-reference/run.json), commit 0123456789." in told
     assert f"[003.1]{{#{text.anchor('003.1')}}}" in told
 
@@ -94,7 +94,7 @@ def test_the_ledgers_table_has_a_line_a_claim_and_links_only_to_pages_that_exist
     told = ledger_page.table(rows, {"tv_sweep": "Total variation"})
     assert ":class: ledger ledger-table" in told
     assert "documents/003.md#claim-003-1" in told
-    assert "[Total variation](experiments/tv_sweep.ipynb)" in told
+    assert "[Total variation](notebooks/tv_sweep.ipynb)" in told
     assert "other.ipynb" not in told
     lines = [line.strip(" *-") for line in told.splitlines()]
     for cell in ("1.33 / 0.97 s", "0.5", "0.25 to 0.75", "−1.5", "8 / 2", "compact"):
@@ -213,7 +213,7 @@ def test_an_experiment_that_has_not_run_says_how_to_run_it_and_how_long_it_takes
 def test_tables_of_experiments(tmp_path):
     one, two = experiment(tmp_path), experiment(tmp_path, name="other", title="Other", claims=(), profiles={})
     listed = pages.experiments([one, two], {"tv_sweep": shown(tmp_path)})
-    assert "[Total variation](experiments/tv_sweep.ipynb) | 003 | 003.1 | run of `laptop` |" in listed
+    assert "[Total variation](notebooks/tv_sweep.ipynb) | 003 | 003.1 | run of `laptop` |" in listed
     assert "| not run yet |" in listed
     readme = pages.readme_table([one, two])
     assert "| [tv_sweep](notebooks/tv_sweep.ipynb): Total variation | 003 | 003.1 | 2 min |" in readme

@@ -1,6 +1,7 @@
 """What a build does to tables, figures and formulas before a browser sees them: a script of a module, cells, words."""
 
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 
@@ -33,6 +34,31 @@ def test_a_fraction_takes_one_digit_each_as_tex_has_it(formula):
     """Docutils alone reads the first as twelve over a sum."""
     made = extension("mathml").translate(nodes.math("", formula), as_block=False)
     assert re.sub(r"\s", "", made.split("<mfrac")[1].split("</mfrac>")[0]).endswith("<mn>1</mn><mn>2</mn>")
+
+
+def test_a_docstring_becomes_lists_and_code_and_its_signs_stay_signs():
+    def thing(size, width, height):
+        r"""Return |d| of *x* and y_ with `code_|*` and many `Result`s.
+
+        size: one
+        two
+        width, height: three
+        Raises nothing. Kinds:
+        - sum: four
+          five
+
+            code = "|"
+        """
+
+    lines = inspect.getdoc(thing).splitlines()
+    extension("docstrings").as_restructured_text(None, "function", "thing", thing, None, lines)
+    told = "\n".join(lines).strip()
+    assert told.startswith(r"Return \|d\| of \*x\* and y\_ with `code_|*` and many `Result`\ s.")
+    assert (
+        "\n\n- ``size``: one\n  two\n- ``width, height``: three\n\nRaises nothing. Kinds:\n\n- sum: four\n  five\n"
+        in told
+    )
+    assert told.endswith('::\n\n    code = "|"')
 
 
 def texts(html):

@@ -258,7 +258,7 @@ def built(project, tmp_path_factory):
         shutil.copyfile(written / name, source / name)
     for name in ("_ext", "_static"):
         shutil.copytree(written / name, source / name)
-    experiment = "experiments/other"  # whose page the first setting links to
+    experiment = "notebooks/other"  # whose page the first setting links to
     (source / "experiments").mkdir()
     small_book.write_notebook(source / f"{experiment}.ipynb", "The other")
     (source / "_toc.yml").write_text(f"root: explorer\nentries:\n- file: {experiment}\n")

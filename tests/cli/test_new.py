@@ -195,11 +195,11 @@ def test_a_new_ablation_is_in_the_book(made):
     root, _, command = made
     command("book", "--profile", "smoke")
     html = root / "book/_build/html"
-    page = (html / "experiments/mine.html").read_text(encoding="utf-8")
+    page = (html / "notebooks/mine.html").read_text(encoding="utf-8")
     assert "Smoother still" in page
     assert "66" in page
     chapter = (html / "documents/own.html").read_text(encoding="utf-8")
     assert 'id="claim-mine-1"' in chapter
-    assert "experiments/mine.html" in chapter
+    assert "notebooks/mine.html" in chapter
     assert "documents/own.html#claim-mine-1" in (html / "ledger.html").read_text(encoding="utf-8")
     assert "Smoother still" in (html / "index.html").read_text(encoding="utf-8")
