@@ -8,7 +8,7 @@ from typing import Any
 
 from stylerepro.errors import NetworkError, ParameterError, unknown
 from stylerepro.pictures import images
-from stylerepro.runs.parameters import SCALARS, Parameter, convert
+from stylerepro.runs.experiments import SCALARS, Parameter, convert
 from stylerepro.training.recipe import Recipe
 from stylerepro.training.train import train
 
@@ -26,7 +26,7 @@ def settings() -> dict[str, Parameter]:
         kind = _LISTS.get(field.name) or next((one for one in kinds if one in SCALARS), "")
         default = field.default if field.default is not MISSING else getattr(Recipe(), field.name)
         if kind:
-            found[field.name] = Parameter(field.name, kind, default, "")
+            found[field.name] = Parameter(field.name, kind, default)
     return found
 
 

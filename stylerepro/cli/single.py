@@ -9,7 +9,7 @@ from typing import Any
 
 from stylerepro.errors import ImageError, ParameterError, unknown
 from stylerepro.pictures import images
-from stylerepro.runs.parameters import SCALARS, Parameter, convert
+from stylerepro.runs.experiments import SCALARS, Parameter, convert
 from stylerepro.transfer.transfer import transfer
 
 SIZE = 512  # pixels of the short side; a photograph as it comes from a camera would take an hour on a CPU
@@ -23,12 +23,12 @@ def settings(function: Callable[..., Any] = transfer) -> dict[str, Parameter]:
         kind = _typable(hints[name])
         if kind and argument.default is not argument.empty and name != "progress":
             default = list(argument.default) if isinstance(argument.default, tuple) else argument.default
-            found[name] = Parameter(name, kind, default, "")
+            found[name] = Parameter(name, kind, default)
     return found
 
 
 def _typable(hint: Any) -> str:
-    """The type as `parameters.convert` reads it, or "" for what cannot be typed on a command line."""
+    """The type as `experiments.convert` reads it, or "" for what cannot be typed on a command line."""
     choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     nullable = " | None" if type(None) in choices else ""
     for choice in choices:

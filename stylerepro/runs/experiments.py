@@ -1,18 +1,25 @@
-"""Experiments: what a notebook and its sidecar file declare, checked when they are loaded.
+"""Experiments: what a notebook and its sidecar file declare, read and checked in one pass.
 
 An experiment is `notebooks/NAME.ipynb` with `notebooks/NAME.yaml`, and nothing else: the sidecar names the document and
-its claims (document `own`: it declares its own), the columns of the tables, the profiles and the time to expect.
+its claims (document `own`: it declares its own), the columns of the tables, the profiles and the time to expect. The
+cell tagged `parameters` is read with `ast` rather than `papermill.inspect_notebook`: importing papermill takes seconds,
+which every `stylerepro run` with nothing to do would pay, and its reader drops a parameter whose comment holds "=".
 """
 
-import re
+import ast
+import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
 
 from stylerepro.errors import ParameterError, RunError, unknown
 from stylerepro.files import project_root
-from stylerepro.runs.parameters import RESERVED, SCALARS, Parameter, convert, read_parameters
+from stylerepro.runs.declarations import Declaration, read_yaml, validated
 
 PROFILES = ("smoke", "laptop", "reference", "crosscheck", "paper")
 # The reference run again on the second of the two loss networks that decide; its rows stand beside the reference's.
@@ -20,20 +27,20 @@ REFERENCE, CROSSCHECK = "reference", "crosscheck"
 DEFAULT_PROFILE = "laptop"
 CUSTOM = "custom"
 OWN = "own"  # stands for a document where an ablation tests what none of them claims
-
-_KEYS = ("title", "document", "claims", "expected", "columns", "history", "explore", "profiles")
-_REQUIRED = ("title", "document", "claims", "columns", "profiles")
-_COLUMN_KEYS = ("type", "unit", "doc", "nullable")
-_EXPLORE_KEYS = ("table", "sliders", "choices", "shown")
+METHODS = "methods"  # stands for a document where a notebook tests the suite's own means and judges no claim
 # What `results.collect` puts in front of every table.
 RUN_COLUMNS = ("experiment", "profile", "run")
+SCALARS = ("int", "float", "bool", "str")
+# Where a run writes and whether it shows a bar change no number: they are no part of what a run is identified by.
+RESERVED = ("out", "progress")
+
+_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-@dataclass(frozen=True)
-class Column:
-    """A declared column of a table. type: str, int, float or bool; unit "1" for a pure number."""
+class Column(Declaration):
+    """A declared column of a table; unit "1" for a pure number."""
 
-    type: str
+    type: Literal["int", "float", "bool", "str"]
     unit: str = ""
     doc: str = ""
     nullable: bool = False
@@ -45,13 +52,65 @@ class Column:
 
     @classmethod
     def parse(cls, text: str) -> "Column":
-        """The inverse of `text`."""
-        return cls(text.rstrip("?"), nullable=text.endswith("?"))
+        """Return the column whose `text` this is."""
+        return cls.model_validate({"type": text.rstrip("?"), "nullable": text.endswith("?")})
+
+
+class Explore(Declaration):
+    """How a reader looks through the run's gallery: by columns of `table`, "metrics" or "history".
+
+    sliders: each with its values in order; choices: each a list to choose from; shown: the numbers beside the picture.
+    """
+
+    sliders: list[str] = Field(min_length=1)
+    shown: list[str] = Field(min_length=1)
+    choices: list[str] = Field(default_factory=list)
+    table: Literal["metrics", "history"] = "metrics"
+
+
+class _Sidecar(Declaration):
+    """A sidecar file, as it is written."""
+
+    title: str = Field(min_length=1)
+    document: str
+    claims: list[Any]
+    columns: dict[str, Column]
+    profiles: dict[str, dict[str, Any] | None]
+    expected: dict[str, str] = Field(default_factory=dict)
+    history: dict[str, Column] = Field(default_factory=dict)
+    explore: Explore | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "_Sidecar":
+        wanted = dict if self.document == OWN else str
+        if slips := [claim for claim in self.claims if not isinstance(claim, wanted)]:
+            needed = "names and values are needed" if wanted is dict else 'ids in quotes are needed, as in "003.1"'
+            raise ValueError(f"has {slips[0]!r} among its claims, where {needed}")
+        for profile in self.profiles.keys() | self.expected.keys() - {"hardware"}:
+            if profile not in PROFILES:
+                raise ValueError(unknown(profile, list(PROFILES), "profile", "").strip())
+        if taken := [name for name in RUN_COLUMNS if name in self.columns or name in self.history]:
+            raise ValueError(f"declares a column {taken[0]!r}; {', '.join(RUN_COLUMNS)} are added when collecting")
+        if self.explore:
+            known = list(self.history if self.explore.table == "history" else self.columns)
+            for name in (*self.explore.sliders, *self.explore.choices, *self.explore.shown):
+                if name not in known:
+                    raise ValueError(unknown(name, known, "column (for explore)", "").strip())
+        return self
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a notebook; `type` as annotated: int, float, bool, str, list[T], dict[str, T], or one `| None`."""
+
+    name: str
+    type: str
+    default: Any
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A set of parameters, and the time to expect on the sidecar's hardware in words ("2 min"), where it is stated."""
+    """All parameters of a run but `out`; the time to expect on the sidecar's hardware in words, where it is stated."""
 
     name: str
     parameters: Mapping[str, Any]
@@ -59,21 +118,8 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Explore:
-    """How a reader looks through the run's gallery: by columns of `table`, "metrics" or "history".
-
-    sliders: each with its values in order; choices: each a list to choose from; shown: the numbers beside the picture.
-    """
-
-    sliders: tuple[str, ...]
-    shown: tuple[str, ...]
-    choices: tuple[str, ...] = ()
-    table: str = "metrics"
-
-
-@dataclass(frozen=True)
 class Experiment:
-    """One notebook with what its sidecar declares.
+    """A notebook with what its sidecar declares.
 
     columns, history_columns: of metrics.csv and history.csv; no history columns, no history.
     explore: how the book shows its gallery; None for an experiment without one.
@@ -96,197 +142,243 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """The names of all experiments of the project, sorted."""
+    """Return the names of all experiments of the project, sorted."""
     return sorted(path.stem for path in (project_root() / "notebooks").glob("*.yaml"))
 
 
 def discover() -> list[Experiment]:
-    """All experiments of the project, by name. Raises as `load` does."""
+    """Return all experiments of the project, by name. Raises as `load` does."""
     return [load(name) for name in names()]
 
 
 def load(name: str) -> Experiment:
-    """The experiment called `name`.
+    """Return the experiment called `name`, with all parameters of each profile.
 
     Raises `RunError` for an unknown name and for a sidecar that is not as it should be, `ParameterError` for a
-    notebook whose parameters cell is not.
+    notebook whose parameters cell is not, and for a profile that sets what the cell does not have.
     """
-    sidecar = project_root() / "notebooks" / f"{name}.yaml"
-    if not sidecar.is_file():
+    path = project_root() / "notebooks" / f"{name}.yaml"
+    if not path.is_file():
         raise RunError(unknown(name, names(), "experiment", "This project"))
-    return _Sidecar(sidecar, read_parameters(sidecar.with_suffix(".ipynb"))).experiment()
+    where = f"notebooks/{path.name}"
+    sidecar = validated(_Sidecar, read_yaml(path, where, RunError), where, RunError)
+    parameters = read_parameters(path.with_suffix(".ipynb"))
+    defaults = {parameter.name: parameter.default for parameter in parameters.values()}
+    profiles = {}
+    for profile, values in sidecar.profiles.items():
+        own = _checked(values or {}, parameters, f"{where}, profile {profile}", RESERVED)
+        profiles[profile] = Profile(profile, defaults | own, sidecar.expected.get(profile))
+    own_claims = tuple(sidecar.claims) if sidecar.document == OWN else ()
+    return Experiment(
+        name=name,
+        title=sidecar.title,
+        document=sidecar.document,
+        claims=tuple(f"{name}.{place + 1}" for place in range(len(own_claims))) or tuple(sidecar.claims),
+        notebook=path.with_suffix(".ipynb"),
+        columns=sidecar.columns,
+        history_columns=sidecar.history,
+        profiles=profiles,
+        parameters=parameters,
+        hardware=sidecar.expected.get("hardware", ""),
+        explore=sidecar.explore,
+        own_claims=own_claims,
+    )
 
 
 def resolve_parameters(
     experiment: Experiment, profile: str, overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """All parameters of a run but `out`: the cell's defaults, the profile's values, then `overrides`.
+    """Return all parameters of a run but `out`: the cell's defaults, the profile's values, then `overrides`.
 
     Overrides may be text as typed on the command line. Raises `ParameterError` for an unknown profile or parameter,
     with the nearest name that exists, and for a value of the wrong type.
     """
+    where = f"Experiment {experiment.name}"
     if profile not in experiment.profiles:
-        raise ParameterError(unknown(profile, list(experiment.profiles), "profile", f"Experiment {experiment.name}"))
-    values = {name: parameter.default for name, parameter in experiment.parameters.items()}
-    return values | dict(experiment.profiles[profile].parameters) | _checked(experiment, overrides or {})
+        raise ParameterError(unknown(profile, list(experiment.profiles), "profile", where))
+    return {**experiment.profiles[profile].parameters, **_checked(overrides or {}, experiment.parameters, where)}
 
 
 def check_parameters(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` of exactly the declared parameters, each checked against its type; see `resolve_parameters`."""
-    missing = [name for name in experiment.parameters if name not in values]
-    if missing:
-        raise ParameterError(
-            f"Experiment {experiment.name}: no value for {', '.join(missing)}. Run the parameters cell first."
-        )
-    return _checked(experiment, {name: values[name] for name in experiment.parameters})
+    """Return the declared parameters out of `values`, each checked against its type; see `resolve_parameters`."""
+    where = f"Experiment {experiment.name}"
+    if missing := [name for name in experiment.parameters if name not in values]:
+        raise ParameterError(f"{where}: no value for {', '.join(missing)}. Run the parameters cell first.")
+    return _checked({name: values[name] for name in experiment.parameters}, experiment.parameters, where)
 
 
-def _checked(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:
-    where, known = f"Experiment {experiment.name}", experiment.parameters
+def _checked(
+    values: Mapping[str, Any], known: Mapping[str, Parameter], where: str, reserved: tuple[str, ...] = ("out",)
+) -> dict[str, Any]:
     for name in values:
-        if name == "out":
-            raise ParameterError(f"{where}: parameter 'out' is set by the command, which keeps runs in results/runs/.")
+        if name in reserved:
+            raise ParameterError(f"{where}: {name!r} is set by the command alone, which keeps runs in results/runs/.")
         if name not in known:
             raise ParameterError(unknown(name, list(known), "parameter", where))
     return {name: convert(known[name], value, where) for name, value in values.items()}
 
 
 def profile_of(experiment: Experiment, parameters: Mapping[str, Any]) -> str:
-    """The profile that has exactly these parameters (but the reserved ones), else "custom"."""
+    """Return the profile that has exactly these parameters (but the reserved ones), else "custom"."""
     wanted = identifying(parameters)
-    same = (name for name in experiment.profiles if identifying(resolve_parameters(experiment, name)) == wanted)
+    same = (name for name, profile in experiment.profiles.items() if identifying(profile.parameters) == wanted)
     return next(same, CUSTOM)
 
 
 def identifying(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that a run is identified by, in a portable form: an absolute path counts by its file name."""
+    """Return the parameters that identify a run, in a portable form: an absolute path counts by its file name."""
     return {name: portable(value) for name, value in sorted(parameters.items()) if name not in RESERVED}
 
 
 def portable(value: Any) -> Any:
-    """`value` without the folders of this machine: absolute paths, in text or in lists, become file names."""
+    """Return `value` without the folders of this machine: absolute paths, in text or in lists, become file names."""
     if isinstance(value, Mapping):
-        return {key: portable(one) for key, one in value.items()}
+        return {key: portable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [portable(one) for one in value]
+        return [portable(item) for item in value]
     if isinstance(value, str) and (Path(value).is_absolute() or value.startswith("~")):
         return Path(value).name
     return value
 
 
 def texts(value: Any) -> Iterator[str]:
-    """All text in a value, in lists and mappings too."""
+    """Yield all text in a value, in lists and mappings too."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from texts(one)
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(item)
 
 
-class _Sidecar:
-    """One sidecar file on its way to an `Experiment`; every refusal names the file and the key."""
+def code_cells(notebook: Path) -> list[tuple[str, list[str]]]:
+    """Return the source and tags of each code cell of a notebook, in order.
 
-    def __init__(self, path: Path, parameters: Mapping[str, Parameter]) -> None:
-        import yaml
+    Raises `ParameterError` when the file is not a notebook.
+    """
+    try:
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+        return [("".join(cell["source"]), list(cell.get("metadata", {}).get("tags", []))) for cell in cells]
+    except FileNotFoundError:
+        raise ParameterError(f"There is no notebook {notebook.name} beside its sidecar file.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParameterError(
+            f"{notebook.name} is not a readable notebook ({error}). Open it in JupyterLab and save it again."
+        ) from error
 
-        self.path, self.parameters = path, parameters
-        try:
-            self.content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RunError(f"notebooks/{path.name} is not YAML: {error}") from error
-        self.mapping(self.content, "its content", _KEYS)
-        missing = [key for key in _REQUIRED if key not in self.content]
-        if missing:
-            raise self.refusal(f"lacks {', '.join(missing)}")
 
-    def refusal(self, message: str) -> RunError:
-        return RunError(f"notebooks/{self.path.name} {message}.")
+def read_parameters(notebook: Path) -> dict[str, Parameter]:
+    """Return the parameters of a notebook's cell tagged `parameters`, without `out`.
 
-    def mapping(self, content: Any, what: str, keys: tuple[str, ...] | None = None) -> dict[str, Any]:
-        if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-            raise self.refusal(f"must have names and values as {what}, not {content!r}")
-        for key in content:
-            if keys is not None and key not in keys:
-                raise RunError(unknown(key, list(keys), f"key (in {what})", f"notebooks/{self.path.name}"))
-        return content
-
-    def text(self, content: Any, what: str, pattern: str = r"(?s).+") -> str:
-        if isinstance(content, str) and re.fullmatch(pattern, content):
-            return content
-        raise self.refusal(f'has {what} {content!r}; text is needed, ids in quotes as in "003" and "003.1"')
-
-    def experiment(self) -> Experiment:
-        expected = self.mapping(self.content.get("expected", {}), "expected", ("hardware", *PROFILES))
-        document = self.text(self.content["document"], "the document", rf"\d{{3}}|methods|{OWN}")
-        claims, own = self.claims(self.content["claims"], document)
-        profiles = self.mapping(self.content["profiles"], "profiles", PROFILES)
-        columns = self.columns(self.content["columns"], "columns")
-        history = self.columns(self.content.get("history") or {}, "history")
-        return Experiment(
-            name=self.path.stem,
-            title=self.text(self.content["title"], "the title"),
-            document=document,
-            claims=claims,
-            own_claims=own,
-            notebook=self.path.with_suffix(".ipynb"),
-            columns=columns,
-            history_columns=history,
-            profiles={
-                name: Profile(name, self.profile(name, values), expected.get(name) and str(expected[name]))
-                for name, values in profiles.items()
-            },
-            parameters=self.parameters,
-            hardware=str(expected.get("hardware", "")),
-            explore=self.explore(self.content["explore"], columns, history) if "explore" in self.content else None,
+    Raises `ParameterError` for a missing or second tagged cell, a parameter without type or with one that is not
+    understood, and a default that is not a plain value of that type.
+    """
+    tagged = [source for source, tags in code_cells(notebook) if "parameters" in tags]
+    if len(tagged) != 1:
+        raise ParameterError(
+            f"{notebook.name} has {len(tagged)} cells tagged 'parameters'; exactly one is needed, with typed "
+            "parameters such as `size: int = 256  # pixels`."
         )
+    try:
+        tree = ast.parse(tagged[0])
+    except SyntaxError as error:
+        raise ParameterError(f"{notebook.name}: the parameters cell is not Python ({error}).") from error
+    parameters = [_parameter(statement, notebook.name) for statement in tree.body if is_parameter(statement)]
+    return {parameter.name: parameter for parameter in parameters if parameter.name != "out"}
 
-    def claims(self, content: Any, document: str) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:
-        if not isinstance(content, list):
-            raise self.refusal(f"must have a list as claims, not {content!r}")
-        if document != OWN:
-            return tuple(self.text(claim, "the claim", r"\d{3}\.\d+") for claim in content), ()
-        own = tuple(self.mapping(claim, "a claim of its own") for claim in content)
-        return tuple(f"{self.path.stem}.{place + 1}" for place in range(len(own))), own
 
-    def explore(self, content: Any, *tables: Mapping[str, Column]) -> Explore:
-        given = dict(self.mapping(content, "explore", _EXPLORE_KEYS))
-        table = given.pop("table", "metrics")
-        if table not in ("metrics", "history"):
-            raise self.refusal(f"has {table!r} as explore.table; write metrics or history")
-        columns = list(tables[table == "history"])
-        for key, names in given.items():
-            if not isinstance(names, list) or not names:
-                raise self.refusal(f"must have a list of columns as explore.{key}, not {names!r}")
-            for name in names:
-                if name not in columns:
-                    raise RunError(unknown(str(name), columns, f"column (in explore.{key})", self.path.name))
-        if {"sliders", "shown"} - set(given):
-            raise self.refusal("must name columns as explore.sliders and as explore.shown")
-        return Explore(table=table, **{key: tuple(names) for key, names in given.items()})
+def is_parameter(statement: ast.stmt) -> bool:
+    """Return whether a statement of the parameters cell gives a parameter its default."""
+    if isinstance(statement, ast.AnnAssign):
+        return isinstance(statement.target, ast.Name) and statement.value is not None
+    return isinstance(statement, ast.Assign) and all(isinstance(target, ast.Name) for target in statement.targets)
 
-    def columns(self, content: Any, what: str) -> dict[str, Column]:
-        found = {}
-        for name, given in self.mapping(content, what).items():
-            spec = self.mapping(given, f"{what}.{name}", _COLUMN_KEYS)
-            if name in RUN_COLUMNS:
-                raise self.refusal(f"declares a column {name!r}; {', '.join(RUN_COLUMNS)} are added when collecting")
-            if spec.get("type") not in SCALARS:
-                raise self.refusal(
-                    f"gives column {name!r} of {what} the type {spec.get('type')!r}; it must be one of "
-                    f"{', '.join(SCALARS)}"
-                )
-            if not isinstance(spec.get("nullable", False), bool):
-                raise self.refusal(f"gives column {name!r} nullable {spec['nullable']!r}; write true or false")
-            unit, doc = str(spec.get("unit", "")), str(spec.get("doc", ""))
-            found[name] = Column(spec["type"], unit, doc, spec.get("nullable", False))
-        return found
 
-    def profile(self, profile: str, content: Any) -> dict[str, Any]:
-        values = self.mapping({} if content is None else content, f"profiles.{profile}")
-        where = f"notebooks/{self.path.name}, profile {profile}"
-        for name in values:
-            if name in RESERVED:
-                raise self.refusal(f"sets {name!r} in profile {profile}; it belongs to no profile")
-            if name not in self.parameters:
-                raise ParameterError(unknown(name, list(self.parameters), "parameter", where))
-        return {name: convert(self.parameters[name], value, where) for name, value in values.items()}
+def _parameter(statement: ast.stmt, where: str) -> Parameter:
+    match statement:
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
+            kind = ast.unparse(annotation).strip("'\"")
+        case _:
+            written = ast.unparse(statement)
+            raise ParameterError(f"{where}: parameter `{written}` has no type; write `name: int = 3`, for example.")
+    try:
+        default = ast.literal_eval(value)
+    except ValueError:
+        raise ParameterError(
+            f"{where}: the default of {name!r} is `{ast.unparse(value)}`; a parameter's default must be a plain value, "
+            "such as 1000 or [0.0, 10.0]."
+        ) from None
+    return Parameter(name, kind, convert(Parameter(name, kind, default), default, f"{where}, default"))
+
+
+def convert(parameter: Parameter, value: Any, where: str) -> Any:
+    """Return `value` as the parameter's type; text is read as a person types it (`0,10,100`, `true`, `[a, b]`).
+
+    An int is taken for a float; nothing else is bent. Raises `ParameterError`, beginning with `where`.
+    """
+    try:
+        return _typed(ast.parse(parameter.type, mode="eval").body, value)
+    except _UnknownTypeError as error:
+        raise ParameterError(
+            f"{where}: parameter {parameter.name!r} has type {error}, which is not one of {', '.join(SCALARS)}, "
+            "list[...], dict[str, ...] or ... | None."
+        ) from None
+    except (ValueError, TypeError, SyntaxError) as error:
+        reason = f" ({error})" if isinstance(error, _ReasonError) else ""
+        raise ParameterError(
+            f"{where}: parameter {parameter.name!r} takes {parameter.type}, not {value!r}{reason}."
+        ) from None
+
+
+class _UnknownTypeError(Exception):
+    pass
+
+
+class _ReasonError(ValueError):
+    pass
+
+
+def _typed(annotation: ast.expr, value: Any) -> Any:
+    match annotation:
+        case ast.BinOp(left=inner, op=ast.BitOr(), right=ast.Constant(value=None)):
+            empty = value is None or (isinstance(value, str) and value.lower() in ("none", "null"))
+            return None if empty else _typed(inner, value)
+        case ast.Subscript(value=ast.Name(id="list"), slice=inner):
+            if isinstance(value, str):
+                flow = value.strip().startswith("[")
+                value = _flow(value) if flow else [item.strip() for item in value.split(",") if item]
+            if not isinstance(value, (list, tuple)):
+                raise TypeError
+            return [_typed(inner, item) for item in value]
+        case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[ast.Name(id="str"), inner])):
+            value = _flow(value) if isinstance(value, str) else value
+            if not isinstance(value, Mapping):
+                raise TypeError
+            return {str(key): _typed(inner, item) for key, item in value.items()}
+        case ast.Name(id=kind) if kind in SCALARS:
+            return _scalar(kind, value)
+    raise _UnknownTypeError(ast.unparse(annotation))
+
+
+def _flow(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise _ReasonError("brackets or commas are not as YAML wants them") from None
+
+
+def _scalar(kind: str, value: Any) -> Any:
+    if kind == "str":
+        if not isinstance(value, str):
+            raise _ReasonError("put it in quotes")
+        return value
+    if kind == "bool":
+        value = _WORDS.get(value.lower()) if isinstance(value, str) else value
+        if not isinstance(value, bool):
+            raise _ReasonError("write true or false")
+        return value
+    if isinstance(value, bool) or (kind == "int" and isinstance(value, float)):
+        raise TypeError
+    if kind == "float" and not math.isfinite(float(value)):
+        raise _ReasonError("it must be a finite number")
+    return int(value) if kind == "int" else float(value)

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stylerepro.files import hash_of, sha256
-from stylerepro.runs.experiments import Experiment, identifying, portable, texts
-from stylerepro.runs.parameters import code_cells, is_parameter
+from stylerepro.runs.experiments import Experiment, code_cells, identifying, is_parameter, portable, texts
 
 PACKAGE = "stylerepro"
 # Distributions whose numbers can move a result; patch releases are taken not to.
@@ -26,7 +25,7 @@ DISTRIBUTIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "scik
 BOOKKEEPING = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        "errors", "files", "runs", "runs.experiments", "runs.fingerprint", "runs.gallery", "runs.parameters",
+        "errors", "files", "runs", "runs.experiments", "runs.fingerprint", "runs.gallery", "runs.declarations",
         "runs.parts", "runs.record", "runs.results", "runs.scrub", "runs.tables",
     )
 )  # fmt: skip

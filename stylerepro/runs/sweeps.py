@@ -15,9 +15,17 @@ from stylerepro.files import hash_of, project_root, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs import runner, tables
 from stylerepro.runs.execution import Task, done_record
-from stylerepro.runs.experiments import CUSTOM, Experiment, identifying, load, portable, resolve_parameters
+from stylerepro.runs.experiments import (
+    CUSTOM,
+    Experiment,
+    Parameter,
+    convert,
+    identifying,
+    load,
+    portable,
+    resolve_parameters,
+)
 from stylerepro.runs.fingerprint import Fingerprint, compute_each
-from stylerepro.runs.parameters import Parameter, convert
 
 _SEEDS = ("seed", "seeds")
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from stylerepro.files import project_root
-from stylerepro.runs import experiments, parameters
+from stylerepro.runs import experiments
 from stylerepro.studies.compression import READINGS
 
 matplotlib.use("agg")
@@ -26,7 +26,7 @@ def notebook(tmp_path_factory):
         small = {"network": "tiny", "content_layers": ["conv3_1"], "style_layers": ["conv1_1"], "init": "random"}
         chosen = experiments.resolve_parameters(experiment, "smoke", small) | {"out": str(root / "out")}
         namespace = {"__name__": "__main__"}
-        for source, tags in parameters.code_cells(experiment.notebook):
+        for source, tags in experiments.code_cells(experiment.notebook):
             exec(source, namespace)
             namespace.update(chosen if "parameters" in tags else {})
         yield namespace | {"folder": root / "out"}

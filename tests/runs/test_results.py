@@ -81,7 +81,7 @@ def test_tables_come_back_exactly(project):
 
 
 def test_whole_numbers_that_a_join_with_an_empty_table_made_floats_are_integers():
-    columns = {"size": Column("int")}
+    columns = {"size": Column(type="int")}
     checked = tables.check(pd.DataFrame({"size": [8.0, 9.0]}), columns, "metrics")
     assert checked["size"].dtype == "int64"
     assert checked["size"].tolist() == [8, 9]

@@ -1,0 +1,74 @@
+"""Declarations: YAML files read into pydantic models, and a slip in one told in a sentence that says what to do."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from stylerepro.errors import StyleReproError, unknown
+
+
+class Declaration(BaseModel):
+    """A mapping of names and values in a YAML file; a name that nobody reads is refused, with the nearest that is.
+
+    Validators of its subclasses raise `ValueError` with the end of a sentence that begins with the place: "has no …".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+            raise ValueError(f"must have names and values, not {content!r}")
+        for key in content:
+            if key not in cls.model_fields:
+                raise ValueError(unknown(key, list(cls.model_fields), "key", "").strip())
+        return content
+
+
+Model = TypeVar("Model", bound=Declaration)
+
+
+def validated(model: type[Model], content: Any, where: str, error: type[StyleReproError]) -> Model:
+    """Return `content` as a `model`; raise `error` with what is wrong in a sentence that begins with `where`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as slips:
+        raise error(explained(slips, where)) from None
+
+
+def explained(slips: ValidationError, where: str) -> str:
+    """Return the first of the slips in a sentence: where it is, what stands there, what should."""
+    first, *others = slips.errors(include_url=False)
+    path, key = ".".join(map(str, first["loc"])), first["loc"][-1] if first["loc"] else ""
+    if first["type"] == "missing":
+        also = [str(slip["loc"][-1]) for slip in others if slip["type"] == "missing"]
+        parent = path.removesuffix(str(key)).rstrip(".")
+        return f"{where}{parent and f', {parent}'} lacks {', '.join([str(key), *also])}."
+    if first["type"] == "value_error":
+        return f"{where}{path and f', {path}'} {str(first['ctx']['error']).rstrip('.')}."
+    needed = first["msg"].replace("Input should be ", "it should be ")
+    if first["type"] == "string_type":
+        needed = 'text is needed, in quotes where it looks like a number, as in "003"'
+    return f"{where}: {path} is {first['input']!r}; {needed}."
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML's own loader lets a key that is there twice take its last value; a declaration must not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is there twice", node.start_mark)
+        return dict(super().construct_mapping(node, deep))
+
+
+def read_yaml(path: Path, where: str, error: type[StyleReproError]) -> Any:
+    """Return the content of a YAML file; raise `error`, with `where` for the file, for one that is not YAML."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError) as slip:
+        raise error(f"{where} is not the YAML it should be: {slip}") from slip
