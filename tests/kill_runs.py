@@ -199,8 +199,8 @@ class Series:
             raise Violation("a run that was in place after the kill was made again")
         if any(job.stale for job in runner.plan((), PROFILE)):
             raise Violation("a run is stale after all have run")
-        if aside := list(self.root.glob("results/runs/.aside/*")):
-            raise Violation(f"a kill left a damaged run: {aside}")
+        if damaged := list(self.root.glob("results/runs/*/.damaged-*")):
+            raise Violation(f"a kill left a damaged run: {damaged}")
         shown = moment if isinstance(moment, str) else f"{moment:.2f} s"
         resumed = said.count("goes on from the parts")
         row = {"moment": shown, "forced": forced, "hit": hit, "finished": len(finished), "whole": len(after),

@@ -2,16 +2,15 @@
 
 import textwrap
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from stylerepro.runs.estimate import Countdown, roughly
 from stylerepro.runs.execution import BUSY, COMPLETED, FAILED, FRESH, Outcome
 from stylerepro.runs.experiments import Experiment
 from stylerepro.runs.record import read_progress
@@ -24,84 +23,91 @@ if TYPE_CHECKING:
     from stylerepro.runs.sweeps import Sweep
 
 _WORDS = {COMPLETED: "done", FAILED: "FAILED", FRESH: "done by another process", BUSY: "skipped"}
+_START = 1e-9  # seconds; gives rich's reckoning of the speed its first sample, from which it counts
 
 
 class RunReport:
-    """How a plan goes on, and the time left: on a terminal live, elsewhere a line at the start and end of each run."""
+    """Show how a plan goes on: on a terminal live, elsewhere a line at the start and end of each run.
 
-    def __init__(self, console: Console, jobs: Sequence[Job], workers: int = 1) -> None:
+    The time left is rich's reckoning from the runs that have ended, each counted by its expected time; of a run that
+    goes on, from what its notebook says of its loop. clock: gives seconds.
+    """
+
+    def __init__(self, console: Console, jobs: Sequence[Job], clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
-        self._stale = [job for job in jobs if job.stale]
-        self._countdown = countdown(self._stale, workers)
-        self._failed = 0
-        self._running: dict[str, tuple[Job, float]] = {}  # and since when
+        stale = [job for job in jobs if job.stale]
+        known = [job.seconds for job in stale if job.seconds]
+        usual = sum(known) / len(known) if known else 1.0
+        self._weights = {_title(job): job.seconds or usual for job in stale}
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
+        options: dict[str, Any] = {"transient": True, "disable": not console.is_terminal, "get_time": clock}
+        options |= {"console": console, "speed_estimate_period": float("inf")}
+        self._progress = Progress(*columns, TimeRemainingColumn(), **options)
+        self._whole = self._progress.add_task("", total=sum(self._weights.values()))
+        self._progress.advance(self._whole, _START)
         self._lines: dict[str, TaskID] = {}
-        columns = (SpinnerColumn(), TextColumn("{task.description}"))
-        self._live = Progress(*columns, console=console, transient=True) if console.is_terminal else None
+        self._done = self._failed = 0
+        self._describe()
 
     def __enter__(self) -> "RunReport":
-        if self._live:
-            if self._stale:
-                self._live.add_task(self._whole(), total=None, job=None)
-            self._live.start()
+        if self._weights:
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
+        self._progress.stop()
 
-    def started(self, job: Job) -> None:
-        """Begin the job's line."""
+    def __call__(self, job: Job, outcome: Outcome | None) -> None:
+        """Show that a job runs, or how it ended; see `runner.Report`."""
         key = _title(job)
-        self._running[key] = job, time.monotonic()
-        self._countdown.started(key, self._running[key][1])
-        if self._live:
-            self._lines[key] = self._live.add_task(self._line(job), total=None, job=job)
+        if outcome is None and key not in self._lines:
+            expected = f"expected {job.expected}" if job.expected else "no estimate yet"
+            self._lines[key] = self._progress.add_task(f"{key}: running, {expected}", total=None, loop=None)
+            if not self._console.is_terminal:
+                self._print(f"{key}: running, {expected}")
+        if outcome is None:
+            self._move(job)
         else:
-            self._print(self._line(job))
+            self._end(job, outcome)
 
-    def tick(self) -> None:
-        """Bring the times up to date."""
-        for key, (job, _) in self._running.items():
-            if progress := read_progress(job.task.experiment, job.task.name):
-                self._countdown.moved(key, *progress, time.monotonic())
-        if self._live:
-            for task in self._live.tasks:
-                job = task.fields["job"]
-                self._live.update(task.id, description=self._line(job) if job else self._whole())
+    def _move(self, job: Job) -> None:
+        line = self._lines[_title(job)]
+        if (said := read_progress(job.task.experiment, job.task.name)) is None:
+            return
+        done, wanted, name = said
+        task = next(task for task in self._progress.tasks if task.id == line)
+        if task.fields["loop"] != (wanted, name):  # another loop, of whose speed nothing is known yet
+            self._progress.reset(line, total=wanted, completed=done, loop=(wanted, name))
+            self._progress.advance(line, _START)
+        self._progress.update(line, completed=done, description=f"{_title(job)}: {done} of {wanted} {name}")
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
-        """Replace the job's line by how it ended."""
-        if self._live and (line := self._lines.pop(_title(job), None)) is not None:
-            self._live.remove_task(line)
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        key = _title(job)
+        if key in self._lines:
+            self._progress.remove_task(self._lines.pop(key))
         style = "green" if outcome.status in (COMPLETED, FRESH) else "bold red"
         took = f" in {duration(outcome.seconds)}" if outcome.status in (COMPLETED, FAILED) else ""
-        self._print(f"{_title(job)}: {_WORDS[outcome.status]}{took}", style)
+        self._print(f"{key}: {_WORDS[outcome.status]}{took}", style)
         for text in failure_lines(outcome):
             self._print(f"    {text}")
-        self._running.pop(_title(job), None)
-        self._countdown.ended(_title(job), outcome.seconds if outcome.status == COMPLETED else None)
+        self._done += 1
         self._failed += outcome.status == FAILED
-        if not self._live and len(self._stale) > 1:
-            self._print(self._whole())
+        whole = next(task for task in self._progress.tasks if task.id == self._whole)
+        if outcome.status == COMPLETED and not job.resumed:
+            self._progress.advance(self._whole, self._weights[key])
+        else:  # how long it took here says nothing about the others
+            self._progress.update(self._whole, total=(whole.total or 0.0) - self._weights[key])
+            self._progress.advance(self._whole, _START)
+        said = self._describe()
+        if not self._console.is_terminal and len(self._weights) > 1:
+            left = whole.time_remaining if self._done < len(self._weights) else None
+            self._print(said if left is None else f"{said}, {_roughly(left)} left")
 
-    def _whole(self) -> str:
-        done, wanted = self._countdown.done, len(self._stale)
-        left, unknown = self._countdown.left(time.monotonic())
-        parts = [f"{done} of {wanted} done"]
-        if self._failed:
-            parts.append(f"{self._failed} of them failed")
-        if done < wanted:
-            parts.append(_time_words(left, unknown, "left"))
-        return ", ".join(parts)
-
-    def _line(self, job: Job) -> str:
-        elapsed = duration(time.monotonic() - self._running[_title(job)][1])
-        expected = f"expected {job.expected}" if job.expected else "no estimate yet"
-        if not self._live:
-            return f"{_title(job)}: running, {expected}"
-        said = self._countdown.loop(_title(job))
-        return ", ".join(filter(None, (f"{_title(job)}: running {elapsed}", said, expected)))
+    def _describe(self) -> str:
+        failed = f", {self._failed} of them failed" if self._failed else ""
+        said = f"{self._done} of {len(self._weights)} done{failed}"
+        self._progress.update(self._whole, description=said)
+        return said
 
     def _print(self, line: str, style: str = "") -> None:
         self._console.print(Text(line, style), soft_wrap=True)
@@ -121,12 +127,6 @@ def failure_lines(outcome: Outcome) -> list[str]:
     return lines
 
 
-def countdown(stale: Sequence[Job], workers: int) -> Countdown:
-    """The reckoning of the time left of these runs, so many at once."""
-    resumed = frozenset(_title(job) for job in stale if job.resumed)
-    return Countdown({_title(job): job.seconds for job in stale}, workers, resumed)
-
-
 def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:
     """What will run and why, what is fresh; how many runs that is and how long they take, so many at once."""
     fresh = [_title(job) for job in jobs if not job.stale]
@@ -134,9 +134,7 @@ def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:
     lines = [f"{_title(job)}: stale: {_reasons(job.reasons)}" for job in stale]
     lines += [f"fresh, nothing to do: {', '.join(fresh)}"] if fresh else []
     if stale:
-        at_once = f", {workers} at a time" if min(workers, len(stale)) > 1 else ""
-        takes = _time_words(*countdown(stale, workers).left(0.0), "in all")
-        lines.append(f"{len(stale)} {'run' if len(stale) == 1 else 'runs'} to do{at_once}: {takes}")
+        lines.append(f"{len(stale)} {'run' if len(stale) == 1 else 'runs'} to do{_takes(stale, workers)}")
     return lines
 
 
@@ -148,17 +146,24 @@ def sweep_lines(sweep: "Sweep", workers: int) -> list[str]:
     if sweep.failed:
         lines.append(f"{len(sweep.failed)} failed last time and are left alone; --retry runs them again")
     if waiting := sweep.waiting:
-        at_once = f", {workers} at a time" if min(workers, len(waiting)) > 1 else ""
-        takes = _time_words(*countdown(waiting, workers).left(0.0), "in all")
-        lines.append(f"{len(waiting)} to do{at_once}: {takes}")
+        lines.append(f"{len(waiting)} to do{_takes(waiting, workers)}")
     return lines
 
 
-def _time_words(seconds: float, unknown: int, what: str) -> str:
+def _takes(jobs: Sequence[Job], workers: int) -> str:
+    """Return how long jobs take in all, so many at once, in words."""
+    known = [job.seconds for job in jobs if job.seconds is not None]
+    at_once = f", {workers} at a time" if min(workers, len(jobs)) > 1 else ""
+    if not known:
+        return f"{at_once}: no estimate yet"
+    unknown = len(jobs) - len(known)
     runs = "1 run" if unknown == 1 else f"{unknown} runs"
-    if not seconds and unknown:
-        return "no estimate yet"
-    return f"{roughly(seconds)} {what}" + (f" without {runs} of unknown length" if unknown else "")
+    without = f" without {runs} of unknown length" if unknown else ""
+    return f"{at_once}: {_roughly(max(max(known), sum(known) / workers))} in all{without}"
+
+
+def _roughly(seconds: float) -> str:
+    return "less than a minute" if seconds < 30 else f"about {duration(60 * max(1, round(seconds / 60)))}"
 
 
 def _reasons(reasons: Sequence[str]) -> str:

@@ -78,7 +78,6 @@ def run(
 
     console = Console()
     overrides = runner.parse_overrides(parameters or [])
-    _set_aside(names or [])
     planned = runner.plan(names or [], profile, overrides, force=force)
     runs = sum(job.stale for job in planned)
     opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
@@ -90,13 +89,6 @@ def run(
         raise typer.Exit(1)
 
 
-def _set_aside(names: "Sequence[str]" = (), *, read_tables: bool = False) -> None:
-    from stylerepro.runs import aside
-
-    for line in aside.set_aside(names, read_tables=read_tables):
-        complain(f"warning: {line}")
-
-
 def _execute(
     console: Console, planned: "Sequence[Job]", executor: "Executor | None", at_once: int, timeout: int | None
 ) -> "list[Outcome]":
@@ -104,7 +96,7 @@ def _execute(
     from stylerepro.runs import runner
 
     try:
-        with display.RunReport(console, planned, at_once) as report:
+        with display.RunReport(console, planned) as report:
             workers = 1 if executor else at_once
             return runner.execute(planned, executor=executor, workers=workers, timeout=timeout, report=report)
     except KeyboardInterrupt:
@@ -136,8 +128,6 @@ def sweep(
 
     console = Console()
     given = runner.parse_overrides(parameters or [])
-    if not only_plan:
-        _set_aside([name])
     planned = sweeps.plan(name, profile, given, seeds=seeds, retry=retry)
     runs = 0 if only_plan else len(planned.waiting)
     opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
@@ -216,7 +206,6 @@ def collect(
     from stylerepro.cli import display
     from stylerepro.runs import results, tables
 
-    _set_aside(read_tables=True)
     collected = results.collect(profile=profile)
     target = out or runs_root() / "collected.csv"
     tables.write(collected, target)

@@ -94,7 +94,7 @@ def is_done(folder: Path, fingerprint: Fingerprint) -> bool:
 def done_record(folder: Path, digest: str) -> dict[str, Any] | None:
     """The record of the whole run with the fingerprint of this digest; None where the folder does not hold it."""
     try:
-        record = records.read_record(folder)
+        record = records.read_whole(folder)
     except ResultsError:
         return None
     same = record["fingerprint"].get("digest") == digest

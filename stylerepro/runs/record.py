@@ -1,5 +1,6 @@
 """What is written down about a run besides its tables: run.json, and where runs lie on disk."""
 
+import csv
 import json
 import os
 import platform
@@ -83,12 +84,20 @@ def tidy_staging(experiment: str, name: str, keep: Path | None = None) -> None:
 
 
 def install(source: Path, target: Path) -> None:
-    """Put the folder `source` in the place of `target`; whoever looks sees the old one or the new one, whole."""
+    """Put the folder `source` in the place of `target`; whoever looks sees the old one or the new one, whole.
+
+    A damaged folder there is not removed but kept as `.damaged-NAME-TIME` beside it, with a `ResultsWarning`.
+    """
     make_folder(target.parent)
     _clear(target)
     kept = sorted(target.parent.glob(f".old-{target.name}-*"))
     if kept and not target.exists():  # an earlier swap was killed half-way
         kept.pop().rename(target)
+    if target.exists() and (reason := damage(target)):
+        beside = target.with_name(f".damaged-{target.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
+        target.rename(beside)
+        name = f"{target.parent.name}/{target.name}"
+        warnings.warn(f"{name} is damaged: {reason}. It is kept as {beside.name}.", ResultsWarning, stacklevel=2)
     old = target.parent / f".old-{target.name}-{os.getpid()}"
     if target.exists():
         kept.append(target.rename(old))
@@ -195,6 +204,41 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise ResultsError(f"{error}. Remove the folder and run the experiment again.") from error
 
 
+def read_whole(folder: Path) -> dict[str, Any]:
+    """Return the record of a run whose tables begin with the columns that it names and end with a whole row.
+
+    Raises `ResultsError` where one of them does not.
+    """
+    record = read_record(folder)
+    for table, types in record["columns"].items() if record["status"] == COMPLETED else ():
+        if types and (wrong := _cut_short(folder / f"{table}.csv", list(types))):
+            raise ResultsError(f"{table}.csv of run {folder.name} {wrong}.")
+    return record
+
+
+def _cut_short(path: Path, columns: list[str]) -> str:
+    """Return how the beginning and the end of a table are not as `tables.write` writes them, in words, or ""."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.readline().decode("utf-8", errors="replace")
+            stream.seek(max(stream.seek(0, os.SEEK_END) - 1, 0))
+            end = stream.read()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if next(csv.reader([head]), []) != columns:
+        return "has other columns than its record says"
+    return "" if end == b"\n" else "ends in the middle of a row"
+
+
+def damage(folder: Path) -> str | None:
+    """Return what is wrong with a run's folder, in words; None where it is whole."""
+    try:
+        read_whole(folder)
+    except ResultsError as error:
+        return str(error.__cause__ or error).rstrip(".")
+    return None
+
+
 def _where(folder: Path) -> str:
     return f"{folder.parent.name}/{folder.name}/{RECORD}"
 
@@ -226,7 +270,7 @@ def _record(folder: Path) -> dict[str, Any]:
 def _with_record(root: Path) -> Iterator[Path]:
     """Folders that hold a record; neither hidden ones nor what lies inside a run is looked at: there are thousands."""
     for where, folders, files in os.walk(root):
-        if RECORD in files:
+        if RECORD in (*files, *folders):
             folders.clear()
             yield Path(where)
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -1,17 +1,17 @@
 """Which runs are wanted, which of them are stale and why, and their execution on any executor."""
 
 import os
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from stylerepro.errors import ParameterError, ResultsError, RunError, unknown
 from stylerepro.files import project_root, reference_root, runs_root
 from stylerepro.runs import record as records
-from stylerepro.runs.estimate import seconds_in
 from stylerepro.runs.execution import COMPLETED, FAILED, FRESH, Outcome, Task, is_done, perform
 from stylerepro.runs.experiments import (
     DEFAULT_PROFILE,
@@ -25,6 +25,8 @@ from stylerepro.runs.experiments import (
 from stylerepro.runs.fingerprint import compute, explain
 
 _POLL = 0.25  # seconds
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|min|minutes?|h|hours?|days?)\b")
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,8 @@ class Job:
         return bool(self.reasons)
 
 
-class Report(Protocol):
-    """What `execute` tells while it goes on."""
-
-    def started(self, job: Job) -> None:
-        """A worker has taken up the job."""
-
-    def tick(self) -> None:
-        """Some time has passed."""
-
-    def ended(self, job: Job, outcome: Outcome) -> None:
-        """The job has ended."""
+# Is told of a job again and again while it runs, and with its outcome when it has ended.
+Report = Callable[[Job, Outcome | None], None]
 
 
 def parse_overrides(texts: Sequence[str]) -> dict[str, str]:
@@ -111,8 +104,9 @@ def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], forc
     if is_done(folder, fingerprint):
         return Job(task, ("forced",) if force else (), expected, finished, seconds)
     reasons = explain(last[1]["fingerprint"].get("components", {}), fingerprint.components) if last else ["never run"]
-    if last and not reasons:
-        reasons = ["its folder is not whole"]
+    damaged = records.damage(folder) if folder.exists() else None
+    if damaged or (last and not reasons):
+        reasons = [f"its folder is damaged: {damaged or 'it has no notebook'}"]
     if (failed := failure(experiment.name, task.name, fingerprint.digest)) is not None:
         reasons = [failed, *(reasons if last else [])]
     resumed = records.has_parts(experiment.name, task.name, fingerprint.digest)
@@ -155,15 +149,25 @@ def _expected(experiment: Experiment, label: str, last: Mapping[str, Any] | None
     return words, seconds_in(profile.expected)
 
 
+def seconds_in(words: str) -> float | None:
+    """Return the seconds that a sidecar's words say: 180 for "3 min", 4860 for "6 min, and 75 min to train".
+
+    What is joined is added; what stands in brackets, behind a semicolon or is said of a GPU does not count. None where
+    that leaves no number.
+    """
+    plain = re.sub(r"\(.*?\)", "", words).partition(";")[0]
+    numbers = [number for part in plain.split(",") if "GPU" not in part for number in _NUMBER.findall(part)]
+    return sum(float(number) * _UNITS[unit[0]] for number, unit in numbers) if numbers else None
+
+
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 4.2 s, 3 min 5 s, 2 h 10 min."""
+    """Return seconds as a person says them: 4.2 s, 3 min 5 s, 2 h 10 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    if minutes < 1:
-        return f"{rest} s"
     hours, minutes_left = divmod(minutes, 60)
-    return f"{hours} h {minutes_left} min" if hours else f"{minutes} min {rest} s"
+    parts = [(hours, "h"), (minutes_left, "min")] if hours else [(minutes, "min"), (rest, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def cores() -> int:
@@ -214,7 +218,7 @@ def execute(
 def _execute(
     jobs: list[Job], executor: Executor, window: int, timeout: int | None, threads: int | None, report: Report | None
 ) -> list[Outcome]:
-    waiting, running, started = list(enumerate(jobs)), {}, set()  # type: ignore[var-annotated]
+    waiting, running = list(enumerate(jobs)), {}  # type: ignore[var-annotated]
     if window > 1:
         # One of unknown length may be the longest.
         waiting.sort(key=lambda one: float("-inf") if one[1].seconds is None else -one[1].seconds)
@@ -225,19 +229,15 @@ def _execute(
             index, job = waiting.pop(0)
             task = replace(job.task, threads=threads, timeout=timeout)
             running[executor.submit(perform, task)] = (index, job)
-        for future, (index, job) in running.items():
-            if index not in started and (future.running() or future.done()):
-                started.add(index)
-                if report:
-                    report.started(job)
+        for future, (_, job) in running.items():
+            if report and (future.running() or future.done()):
+                report(job, None)
         done, _ = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
         for future in done:
             index, job = running.pop(future)
             outcomes[index] = _outcome(future, job, time.perf_counter() - begun)
             if report:
-                report.ended(job, outcomes[index])
-        if report:
-            report.tick()
+                report(job, outcomes[index])
     return [outcomes[index] for index in sorted(outcomes)]
 
 

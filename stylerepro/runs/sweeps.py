@@ -169,6 +169,8 @@ def collect(sweep: Sweep) -> pd.DataFrame:
         folder = runs_root() / sweep.experiment.name / job.task.name
         record = done_record(folder, print_.digest)
         if record is None:  # what older code gave must not stand beside what this one does
+            if folder.exists() and (wrong := records.damage(folder)):
+                warnings.warn(f"{job.point}: {wrong}", ResultsWarning, stacklevel=2)
             continue
         try:
             frame = tables.read(folder / "metrics.csv", record["columns"]["metrics"])

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,9 +18,9 @@ import numpy as np
 import pytest
 import toy
 
-from stylerepro.errors import DiskFullError, ResultsError
-from stylerepro.files import atomic_path, full_disk_named, lock, reference_root, runs_root
-from stylerepro.runs import aside, execution, notebook, parts, record, results, runner
+from stylerepro.errors import DiskFullError, ResultsError, ResultsWarning
+from stylerepro.files import atomic_path, full_disk_named, runs_root
+from stylerepro.runs import execution, notebook, parts, record, results, runner
 from stylerepro.runs.tables import read
 
 NOTED = """\
@@ -267,61 +268,40 @@ DAMAGES = {
     "parameters": change(parameters=[1]),
     "no table": lambda folder: (folder / "metrics.csv").unlink(),
 }
-ONLY_READ_BY_COLLECT = {
+DAMAGES |= {
     "a number cut short": cut("metrics.csv", -5),
+    "an empty table": cut("metrics.csv", 0),
     "a table of other columns": lambda folder: (folder / "metrics.csv").write_text("gamma\n1\n"),
 }
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES, *ONLY_READ_BY_COLLECT])
-@pytest.mark.filterwarnings("default")
-def test_a_damaged_run_is_named_and_set_aside_and_the_rest_is_collected(project, call, monkeypatch, damage):
-    monkeypatch.setattr(runner, "execute", lambda *_, **__: [])
-    whole, broken = save(), save(gammas=[0.0], size=4)
-    (DAMAGES | ONLY_READ_BY_COLLECT)[damage](broken)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_passed_over_and_kept_when_another_takes_its_place(project, call, damage):
+    whole, broken, new = save(), save(gammas=[0.0], size=4), save(seed=1)
+    new.rename(project / "new")
+    DAMAGES[damage](broken)
+    before = kill_runs.content(broken)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert results.collect().run.unique().tolist() == [whole.name]
+    named = [str(warning.message) for warning in said if warning.category is ResultsWarning]
+    assert len(named) == (damage != "gone"), "a folder without a record is no run"
+    assert all(broken.name in line for line in named)
     for words in (["status", "--profile", "smoke"], ["list"], ["sweep", "toy", "-p", "size=4", "--plan"]):
         assert call(*words)[0] == 0
-        assert broken.is_dir(), "a command that only reads moved something"
-    code, _, err = call(*(["run", "toy"] if damage in DAMAGES else ["collect"]))
-    assert code == 0
-    assert f"warning: toy/{broken.name} is damaged" in err
-    (moved,) = aside.aside_root().iterdir()
-    assert moved.name.startswith(f"toy-{broken.name}-")
-    assert f"results/runs/.aside/{moved.name}" in err
-    assert not broken.exists()
-    code, out, err = call("collect")
-    assert (code, err) == (0, "")
-    assert "2 rows in" in out
-    assert whole.is_dir()
-    assert results.collect().run.unique().tolist() == [whole.name]
+    with pytest.warns(ResultsWarning, match=f"toy/{broken.name} is damaged: .* It is kept as .damaged-{broken.name}-"):
+        record.install(project / "new", broken)
+    (kept,) = broken.parent.glob(".damaged-*")
+    assert kill_runs.content(kept) == before
+    assert set(results.collect().run) == {whole.name, broken.name}
 
 
-def test_only_damaged_runs_of_ones_own_that_nobody_works_on_are_set_aside(project):
-    busy, gone, shut = save(), save(seed=1), save(seed=2)
-    committed = reference_root() / "toy"
-    shutil.copytree(busy, committed)
-    other = runs_root() / "toy" / "notes"
-    other.mkdir()
-    replaced = other.with_name(f".old-{busy.name}-1")
-    shutil.copytree(busy, replaced)
-    for folder in (busy, gone, committed, replaced):
-        (folder / "run.json").write_text("{")
-    with lock(execution.lock_path("toy", busy.name)) as mine:
-        assert mine
-        (line,) = aside.set_aside()
-    assert gone.name in line
-    assert busy.is_dir()
-    assert aside.set_aside(["other"]) == []
-    assert aside._move(gone, "it is gone") == "", "another process was quicker"
-    # A whole run that was put there while the old one was looked at.
-    kept = kill_runs.content(shut)
-    assert aside._move(shut, "was damaged") == ""
-    assert kill_runs.content(shut) == kept
-    assert len(aside.set_aside(read_tables=True)) == 1
-    assert committed.is_dir()
-    assert other.is_dir()
-    assert replaced.is_dir()
-    assert shut.is_dir()
+def test_a_damaged_run_is_stale_and_its_plan_says_why(project):
+    folder = save()
+    folder.rename(folder := folder.with_name(runner.plan(["toy"])[0].task.name))
+    cut("metrics.csv", -5)(folder)
+    (job,) = runner.plan(["toy"])
+    assert job.reasons == ("its folder is damaged: metrics.csv of run " + folder.name + " ends in the middle of a row",)
 
 
 def test_a_replaced_run_that_is_half_removed_is_never_put_back(project, monkeypatch):
@@ -351,30 +331,7 @@ def test_a_replaced_run_that_is_half_removed_is_never_put_back(project, monkeypa
         with suppress(KeyboardInterrupt):
             record.install(third, first)
     assert renamed
-    assert not first.exists() or aside.damage(first) is None
-
-
-def test_a_record_that_cannot_be_opened_is_not_taken_for_damaged(project, monkeypatch):
-    folder = save()
-
-    def shut(*_, **__):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(Path, "read_text", shut)
-    assert aside.set_aside() == []
-    assert folder.is_dir()
-
-
-def test_a_damaged_run_that_cannot_be_moved_is_named(project, monkeypatch):
-    folder = save()
-    (folder / "run.json").write_text("{")
-
-    def rename(*_):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(Path, "rename", rename)
-    (line,) = aside.set_aside()
-    assert "cannot be set aside (Permission denied): move or remove it." in line
+    assert not first.exists() or record.damage(first) is None
 
 
 def test_a_table_cut_short_is_not_read(tmp_path):

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,8 +21,8 @@ import toy
 from PIL import Image
 
 from stylerepro.errors import ParameterError, ResultsError, RunError
-from stylerepro.files import lock, runs_root
-from stylerepro.runs import execution, publish, record, runner
+from stylerepro.files import lock, project_root, runs_root
+from stylerepro.runs import execution, experiments, publish, record, runner
 
 THREADS = """\
 table = pd.DataFrame({"gamma": [1.0], "value": [float(os.environ["OMP_NUM_THREADS"])]})
@@ -60,21 +61,11 @@ def ran(tmp_path_factory):
     toy.add(root, "broken", BROKEN)
     toy.add(root, "threads", THREADS)
     events = []
-
-    class Report:
-        def started(self, job):
-            events.append(("started", job.task.experiment))
-
-        def tick(self):
-            pass
-
-        def ended(self, job, outcome):
-            events.append(("ended", outcome.experiment))
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLEREPRO_ROOT", str(root))
         patch.setattr(runner, "cores", lambda: 2)
-        outcomes = runner.execute(runner.plan(), workers=2, report=Report())
+        planned = runner.plan()
+        outcomes = runner.execute(planned, workers=2, report=lambda job, outcome: events.append((job, outcome)))
         yield root, {one.experiment: one for one in outcomes}, events
 
 
@@ -90,7 +81,11 @@ def test_a_failing_notebook_stops_no_other_and_says_where_it_failed(ran):
     assert failed["fingerprint"]["digest"]
     assert not list(root.glob("results/runs/broken/*"))
     assert not runner.succeeded(list(outcomes.values()))
-    assert sorted(events) == sorted((what, name) for what in ("started", "ended") for name in ("broken", "threads"))
+    for name, outcome in outcomes.items():
+        told = [event for job, event in events if job.task.experiment == name]
+        assert told[0] is None, "of each it is told while it runs"
+        assert told[-1] == outcome
+        assert told.count(outcome) == 1
 
 
 def test_two_runs_at_once_share_the_cores(ran):
@@ -208,8 +203,8 @@ def fake(task, **changes):
     (folder / "figures").mkdir(parents=True)
     made = record.new_record(experiment, parameters, task.label, fingerprint, manual=False)
     record.write_record(folder, made | {"status": "completed", "seconds": 3.0} | changes)
-    for name in ("metrics.csv", "notebook.ipynb", "figures/a.webp"):
-        (folder / name).write_text(name)
+    for name, text in (("metrics.csv", "gamma,value,name\n"), ("notebook.ipynb", "{}"), ("figures/a.webp", "")):
+        (folder / name).write_text(text)
     return folder
 
 
@@ -309,10 +304,69 @@ def test_jobs_times_threads_never_exceed_the_machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(4.24, "4.2 s"), (59.7, "1 min 0 s"), (185, "3 min 5 s"), (7800, "2 h 10 min")]
+    ("seconds", "words"), [(4.24, "4.2 s"), (59.7, "1 min"), (185, "3 min 5 s"), (7825, "2 h 10 min")]
 )
 def test_duration_is_said_in_words(seconds, words):
     assert runner.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        ("100 s", 100),
+        ("1.5 h", 5400),
+        ("2 h 10 min", 7800),
+        ("6 min, and 75 min on one core to train", 4860),
+        ("2 h; 10 min on a GPU", 7200),
+        ("14 h, 1 h on a GPU", 50400),
+        ("35 min on one core (estimated; 2 h elsewhere)", 2100),
+        ("5 days (estimated); hours on a GPU", 432000),
+        ("10–15 min", 900),
+        ("minutes on a GPU", None),
+        ("3 sweeps", None),
+        ("", None),
+    ],
+)
+def test_words_become_seconds(words, seconds):
+    assert runner.seconds_in(words) == seconds
+
+
+def test_every_sidecar_s_words_hold_a_number_and_make_says_their_sum(monkeypatch):
+    """Before there is an environment nothing can reckon, so make's figure is written down, to five minutes."""
+    monkeypatch.delenv("STYLEREPRO_ROOT", raising=False)
+    profiles = [profile for experiment in experiments.discover() for profile in experiment.profiles.values()]
+    assert [profile.name for profile in profiles if runner.seconds_in(profile.expected or "") is None] == []
+    laptop = [runner.seconds_in(profile.expected) for profile in profiles if profile.name == "laptop"]
+    said = re.search(r"all of laptop: about (\d+) minutes on two cores", (project_root() / "Makefile").read_text())
+    assert int(said[1]) == 5 * round(sum(laptop) / 2 / 300)
+
+
+def test_several_at_once_begin_with_the_longest_and_one_keeps_the_order(project):
+    for name, said in (("brief", "2 min"), ("long", "1 h"), ("vague", "a while")):
+        toy.add(project, name, sidecar=toy.SIDECAR.replace("laptop: 2 min", f'laptop: "{said}"'))
+    jobs, taken = runner.plan(["brief", "long", "vague"]), []
+
+    class Inline(runner.Executor):
+        def submit(self, fn, task):
+            taken.append(task.experiment)
+            future = runner.Future()
+            future.set_result(execution.Outcome(task.experiment, task.label, execution.COMPLETED))
+            return future
+
+    outcomes = runner._execute(jobs, Inline(), 2, None, None, None)
+    assert taken == ["vague", "long", "brief"]
+    assert [outcome.experiment for outcome in outcomes] == ["brief", "long", "vague"]
+    taken.clear()
+    runner._execute(jobs, Inline(), 1, None, None, None)
+    assert taken == ["brief", "long", "vague"]
+
+
+def test_the_kept_parts_of_a_run_are_seen_when_it_is_planned(project):
+    (job,) = runner.plan(["toy"])
+    assert not job.resumed
+    (record.staging_folder("toy", job.task.name, job.task.digest) / "parts").mkdir(parents=True)
+    assert runner.plan(["toy"])[0].resumed
+    assert not runner.plan(["toy"], force=True)[0].resumed
 
 
 def test_publish_copies_fresh_reference_runs_whole(project):
