@@ -1,6 +1,8 @@
-"""Transfer: the losses, the objective made of them, the optimisers and the history of an optimisation.
+"""Transfer: the picture itself is optimised until its features are those of content and style.
 
-The whole algorithm: losses, objective, optimisers, transfer, in this order. Nothing here reads or writes a file.
+`losses` holds the loss terms as pure functions, `objective` what is minimised and the conventions it is written in,
+`optimisers` the three ways of taking a step, `history` what is recorded, `transfer` the whole, read from top to bottom.
+Nothing here reads or writes a file, and nothing knows of experiments.
 """
 
 from stylerepro.transfer.transfer import transfer as transfer

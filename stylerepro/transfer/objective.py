@@ -1,7 +1,7 @@
-"""What a transfer minimises: conventions made explicit, targets computed once, terms one value an image."""
+"""The objective of a transfer: conventions made explicit, targets computed once, terms of one value an image."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 
 import torch
@@ -9,20 +9,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylerepro.errors import TransferError
-from stylerepro.networks.loss_network import LossNetwork
+from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.transfer import losses
 
 CONTENT_LAYERS = ("conv4_2",)
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 TERMS = ("content", "style", "tv")
+"""Terms that every objective has; a `Term` of one's own comes after them."""
 
 
 @dataclass(frozen=True)
 class Conventions:
-    """How the loss terms are written. A weight means nothing without them, so every table shows them.
+    """The ways in which the loss terms are written. A weight means nothing without them, so every table shows them.
 
-    content, style, gram: kinds of `stylerepro.transfer.losses`. style_factor: divide the style loss by 4N²M².
-    tv_norm, tv_reduction: of the total variation. epsilon: Charbonnier's ε.
+    content, style: of `losses.KINDS`; gram: of `losses.GRAM_NORMALISATIONS`. style_factor: divide the style loss by
+    4N²M². tv_norm, tv_reduction: of the total variation. epsilon: Charbonnier's ε.
     rectified: read `conv4_2` as `relu4_2`. pooling, scale: of the loss network.
     """
 
@@ -39,11 +40,11 @@ class Conventions:
 
     def __post_init__(self) -> None:
         allowed = {
-            "content": losses.CONTENT_KINDS,
-            "style": losses.STYLE_KINDS,
+            "content": losses.KINDS,
+            "style": losses.KINDS,
             "gram": losses.GRAM_NORMALISATIONS,
-            "tv_norm": ("l1", "squared"),
-            "tv_reduction": ("sum", "mean"),
+            "tv_norm": losses.TV_NORMS,
+            "tv_reduction": losses.TV_REDUCTIONS,
             "pooling": ("max", "average"),
             "scale": ("native", "unit"),
         }
@@ -81,33 +82,62 @@ _SHORT: Mapping[str, dict[str, str | bool]] = MappingProxyType(
 
 
 def conventions(name: str | Conventions, **changes: str | float | bool) -> Conventions:
-    """A named set of conventions, with `changes`; an unknown name or field is a `TransferError`.
+    """Return a named set of conventions, with `changes`; an unknown name or field is a `TransferError`.
 
     Short forms, for notebook parameters: `gatys/unit` is `conventions("gatys", scale="unit")`, `gatys/conv` reads
     the features before the ReLU, `gatys/average` pools by averages; they can be joined: `gatys/unit/conv`.
     """
     if isinstance(name, str):
         name, *short = name.split("/")
-        for one in short:
-            if one not in _SHORT:
-                raise TransferError(f"Unknown convention {one!r} behind {name!r}; expected one of {', '.join(_SHORT)}.")
-            changes = {**_SHORT[one], **changes}
+        for change in short:
+            if change not in _SHORT:
+                raise TransferError(
+                    f"Unknown convention {change!r} behind {name!r}; expected one of {', '.join(_SHORT)}."
+                )
+            changes = {**_SHORT[change], **changes}
         if name not in CONVENTIONS:
             raise TransferError(f"Unknown conventions {name!r}; expected one of {', '.join(CONVENTIONS)}.")
         name = CONVENTIONS[name]
-    unknown = set(changes) - {one.name for one in fields(Conventions)}
+    unknown = set(changes) - set(asdict(name))
     if unknown:
         raise TransferError(f"Conventions have no {', '.join(sorted(unknown))}; they have {', '.join(asdict(name))}.")
     return replace(name, **changes)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class Term:
+    """A loss term of one's own, handed to `transfer(..., terms=[...])` and recorded like the three that stand here.
+
+    name: of its column in the history. weight: of its values; a number, or one a setting.
+    loss: takes images (N, 3, H, W) in [0, 1] and gives one value an image, (N,), the same for every setting; with
+    `layers` it takes a dict from these names to features (N, C, h, w) as well.
+    layers: of the loss network, read as rectified where the convention says so.
+    """
+
+    name: str
+    weight: float | Sequence[float]
+    loss: Callable[..., Tensor]
+    layers: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name in (*TERMS, "total", "setting", "step", "evaluations", "seconds"):
+            raise TransferError(
+                f"A loss term cannot be called {self.name!r}: its name is a column of the history, a word in letters, "
+                "digits and underscores that no other column has."
+            )
+
+    def features(self, rectified: bool) -> dict[str, str]:
+        """Return for each of `layers` the name of the features that are read."""
+        return dict(zip(self.layers, layer_names(list(self.layers), rectified), strict=True))
+
+
 @dataclass
 class Objective:
-    """α·content + β·style + γ·TV over a batch of B settings.
+    """The sum α·content + β·style + γ·TV over a batch of B settings, and whatever terms are added to it.
 
     content_targets: layer → features (B or 1, C, h, w). style_targets: layer → Gram (B or 1, C, C).
-    weights: term → (B,). layer_weights: content or style → layer → number. used: term → (B,) booleans on the CPU,
-    whether its weight is above zero.
+    weights: term → (B,). layer_weights: content or style → layer → number. added: terms of one's own. used: term → (B,)
+    booleans on the CPU, true where its weight is above zero.
     """
 
     network: LossNetwork
@@ -116,14 +146,20 @@ class Objective:
     style_targets: dict[str, Tensor]
     weights: dict[str, Tensor]
     layer_weights: dict[str, dict[str, float]]
+    added: Sequence[Term] = ()
     used: dict[str, Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
         # Kept on the CPU: asking a GPU whether a weight is zero would wait for it at every evaluation.
         self.used = {name: (weight > 0).cpu() for name, weight in self.weights.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The terms in the order in which they are added up and recorded."""
+        return (*TERMS, *(term.name for term in self.added))
+
     def terms(self, image: Tensor, settings: slice = slice(None)) -> dict[str, Tensor]:
-        """Unweighted content, style and tv of the images of `settings`, each of shape (images,)."""
+        """Return each term, unweighted, of the images of `settings`, each of shape (images,)."""
         how = self.conventions
         features = self.network(image) if self.network.layers else {}
         zero = image.new_zeros(len(image))
@@ -133,27 +169,43 @@ class Objective:
             content = content + weight * losses.content_loss(features[layer], target, how.content, how.epsilon)
         style = zero
         for layer, weight in self.layer_weights["style"].items():
-            found = features[layer]
-            positions = found.shape[-2] * found.shape[-1] if how.style_factor else None
+            positions = features[layer].shape[-2] * features[layer].shape[-1] if how.style_factor else None
             target = _rows(self.style_targets[layer], settings)
-            style = style + weight * losses.style_loss(
-                losses.gram(found, how.gram), target, how.style, positions, how.epsilon
-            )
-        # Where nothing asks for total variation it is still recorded, but costs no gradient.
-        if bool(self.used["tv"][settings].any()):
-            tv = losses.total_variation(image, how.tv_norm, how.tv_reduction)
-        else:
-            tv = losses.total_variation(image.detach(), how.tv_norm, how.tv_reduction)
-        return {"content": content, "style": style, "tv": tv.to(content.dtype)}
+            gram = losses.gram(features[layer], how.gram)
+            style = style + weight * losses.style_loss(gram, target, how.style, positions, how.epsilon)
+        # Where nothing asks for a term it is still recorded, but costs no gradient.
+        shown = image if self._asked("tv", settings) else image.detach()
+        tv = losses.total_variation(shown, how.tv_norm, how.tv_reduction)
+        terms = {"content": content, "style": style, "tv": tv.to(content.dtype)}
+        for term in self.added:
+            value = self._value(term, image, features, self._asked(term.name, settings))
+            terms[term.name] = value.to(content.dtype)
+        return terms
 
     def total(self, terms: Mapping[str, Tensor], settings: slice = slice(None)) -> Tensor:
-        """Weighted sum of the terms, shape (images,)."""
+        """Return the weighted sum of the terms, shape (images,)."""
         # A weight of zero times a term that overflowed would be NaN: such a term is left out instead.
         total = torch.zeros_like(terms["content"])
-        for name in TERMS:
-            if bool(self.used[name][settings].any()):
+        for name in self.names:
+            if self._asked(name, settings):
                 total = total + self.weights[name][settings] * terms[name]
         return total
+
+    def _asked(self, name: str, settings: slice) -> bool:
+        return bool(self.used[name][settings].any())
+
+    def _value(self, term: Term, image: Tensor, features: Mapping[str, Tensor], asked: bool) -> Tensor:
+        read = {layer: features[name] for layer, name in term.features(self.conventions.rectified).items()}
+        if not asked:
+            image, read = image.detach(), {layer: values.detach() for layer, values in read.items()}
+        value = term.loss(image, read) if term.layers else term.loss(image)
+        if not isinstance(value, Tensor) or value.shape != (len(image),):
+            shown = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise TransferError(
+                f"The loss term {term.name!r} gave {shown} for {len(image)} images. It must give one value an image, "
+                f"a tensor of shape ({len(image)},)."
+            )
+        return value
 
 
 def build_objective(
@@ -165,8 +217,9 @@ def build_objective(
     content_layers: Mapping[str, float],
     style_layers: Mapping[str, float],
     content_target: str = "content",
+    added: Sequence[Term] = (),
 ) -> Objective:
-    """Compute the targets once.
+    """Return the objective with its targets, which are computed once, here.
 
     content: (B or 1, 3, H, W); styles: one or B tensors (1, 3, h, w), of any size.
     content_target: "content", or "style" for the slip of documents 000 and 001, whose content loss compares with the
@@ -182,11 +235,13 @@ def build_objective(
         )
     target_image = content
     if content_target == "style":
-        size = content.shape[-2:]
-        target_image = torch.cat(
-            [functional.interpolate(s, size, mode="bicubic", antialias=True).clamp(0, 1) for s in styles]
-        )
-    missing = [layer for layer in [*content_layers, *style_layers] if layer not in network.layers]
+        target_image = stretched(styles, content)
+    asked = [
+        *content_layers,
+        *style_layers,
+        *(name for term in added for name in term.features(how.rectified).values()),
+    ]
+    missing = [layer for layer in asked if layer not in network.layers]
     if missing:
         raise TransferError(
             f"The loss network was made with layers {', '.join(network.layers)}, but the losses need "
@@ -195,8 +250,10 @@ def build_objective(
     with torch.no_grad():
         content_targets: dict[str, Tensor] = {}
         if content_layers:
-            found = [network(picture[None]) for picture in target_image]
-            content_targets = {layer: torch.cat([f[layer] for f in found]) for layer in content_layers}
+            described = [network(picture[None]) for picture in target_image]
+            content_targets = {
+                layer: torch.cat([features[layer] for features in described]) for layer in content_layers
+            }
         style_targets: dict[str, Tensor] = {}
         if style_layers:
             described = [network(style) for style in styles]
@@ -206,8 +263,14 @@ def build_objective(
             }
     return Objective(
         network, how, content_targets, style_targets, weights,
-        {"content": dict(content_layers), "style": dict(style_layers)},
+        {"content": dict(content_layers), "style": dict(style_layers)}, added,
     )  # fmt: skip
+
+
+def stretched(styles: Sequence[Tensor], content: Tensor) -> Tensor:
+    """Return the style images (1, 3, h, w) at the content's height and width, as one batch in [0, 1]."""
+    size = content.shape[-2:]
+    return torch.cat([functional.interpolate(s, size, mode="bicubic", antialias=True).clamp(0, 1) for s in styles])
 
 
 def _rows(targets: Tensor, settings: slice) -> Tensor:

@@ -1,7 +1,7 @@
-"""Three ways to take a step (gradient descent, Adam, L-BFGS) over a batch of images, and one way to keep the books."""
+"""Optimisers: gradient descent, Adam and L-BFGS over a batch of images, and the choice of a step size."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from stylerepro.errors import TransferError
-from stylerepro.transfer.history import History, Progress
-from stylerepro.transfer.objective import TERMS, Objective
+from stylerepro.transfer.history import History, Progress, Result
+from stylerepro.transfer.objective import Objective
 
 OPTIMISERS = ("gradient_descent", "adam", "lbfgs")
 # Adam's is a step in units of the picture's range. Gradient descent has no default: its step scales with the loss.
@@ -21,7 +21,7 @@ _CHUNK_PIXELS = 128 * 128
 
 @dataclass(frozen=True)
 class Descent:
-    """How to minimise. Checked when made; see `stylerepro.transfer.transfer.transfer` for what each knob means."""
+    """The settings of an optimiser, as `stylerepro.transfer.transfer.transfer` explains them; checked when made."""
 
     optimiser: str
     learning_rate: float
@@ -47,119 +47,104 @@ class Descent:
             raise TransferError(f"chunk must be at least 1, got {self.chunk}.")
 
 
-@dataclass
-class Outcome:
-    """Image, history and the reason for stopping; fields as in `stylerepro.transfer.transfer.Result`."""
-
-    image: Tensor
-    history: pd.DataFrame
-    stopped: tuple[str, ...]
-    evaluations: int
-    seconds: float
-
-
 def minimise(
     objective: Objective,
     image: Tensor,
     descent: Descent,
     callback: Callable[[Progress], None] | None = None,
     progress: bool = False,
-) -> Outcome:
+) -> Result:
     """Minimise `objective` over `image` (B, 3, H, W), which is left unchanged."""
     turns = len(image) if descent.optimiser == "lbfgs" else 1
     advice = (
         f"The learning rate {descent.learning_rate:g} of {descent.optimiser} may be too large for this convention; "
         "lower it, or a weight."
     )
-    history = History(descent.iterations, turns, advice, callback, progress)
+    history = History(objective.names, descent.iterations, turns, advice, callback, progress)
     try:
         if descent.optimiser == "lbfgs":
-            parts = [
-                _lbfgs(objective, image[i : i + 1].clone(), slice(i, i + 1), descent, history)
-                for i in range(len(image))
-            ]
-            image, stopped = torch.cat([p[0] for p in parts]), tuple(p[1] for p in parts)
+            turn = [_lbfgs(_Path(objective, descent, history, slice(i, i + 1)), image[i : i + 1]) for i in range(turns)]
+            image, stopped = torch.cat([made for made, _ in turn]), tuple(reason for _, reason in turn)
         else:
-            image = _first_order(objective, image.clone(), descent, history)
+            image = _first_order(_Path(objective, descent, history, slice(0, len(image))), image)
             stopped = ("iterations",) * len(image)
     finally:
         history.bar.close()
-    return Outcome(image, history.table(), stopped, history.evaluations, history.seconds)
+    return Result(image.cpu(), history.table(), stopped, history.evaluations, history.seconds)
 
 
-def _first_order(objective: Objective, image: Tensor, descent: Descent, history: History) -> Tensor:
-    image.requires_grad_()
+@dataclass(frozen=True)
+class _Path:
+    """The way of `settings` down the objective, looked at step by step and recorded."""
+
+    objective: Objective
+    descent: Descent
+    history: History
+    settings: slice
+
+    def look(self, step: int, image: Tensor, last_good: Tensor, last: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Evaluate and record `image` before step `step`: total loss (images,) and gradient, none at the last look."""
+        chunk = self.descent.chunk
+        if last or step in (0, self.descent.iterations // 2):
+            self.history.shares(lambda: gradient_shares(self.objective, image, self.settings, chunk))
+        losses, gradient = evaluate(self.objective, image, self.settings, chunk, gradient=not last)
+        self.history.record(step, losses, image, last_good, self.settings, counts=not last)
+        return losses["total"], gradient
+
+    def finish(self, step: int, image: Tensor, last_good: Tensor) -> Tensor:
+        """Return the image to hand out, as the last row of the history describes it."""
+        final = image.detach()
+        if self.descent.clamp == "end":
+            final = final.clamp(0, 1)
+        self.look(step, final, last_good, last=True)
+        return final
+
+
+def _first_order(path: _Path, image: Tensor) -> Tensor:
+    descent, image = path.descent, image.clone().requires_grad_()
     method = torch.optim.Adam if descent.optimiser == "adam" else torch.optim.SGD
     steps = method([image], lr=descent.learning_rate)
-    everything = slice(0, len(image))
     last_good = image.detach().clone()
     for step in range(descent.iterations):
-        if step in (0, descent.iterations // 2):
-            history.shares(lambda: gradient_shares(objective, image, everything, descent.chunk))
-        losses, image.grad = evaluate(objective, image, everything, descent.chunk)
-        history.record(step, losses, image, last_good, everything)
+        _, image.grad = path.look(step, image, last_good)
         last_good.copy_(image.detach())
         steps.step()
         if descent.clamp == "step":
             with torch.no_grad():
                 image.clamp_(0, 1)
-    return _finish(objective, image, last_good, descent.iterations, everything, descent, history)
-
-
-def _finish(
-    objective: Objective,
-    image: Tensor,
-    last_good: Tensor,
-    step: int,
-    settings: slice,
-    descent: Descent,
-    history: History,
-) -> Tensor:
-    final = image.detach()
-    if descent.clamp == "end":
-        final = final.clamp(0, 1)
-    history.shares(lambda: gradient_shares(objective, final, settings, descent.chunk))
-    losses, _ = evaluate(objective, final, settings, descent.chunk, gradient=False)
-    history.record(step, losses, final, last_good, settings, counts=False)
-    return final
+    return path.finish(descent.iterations, image, last_good)
 
 
 class _BudgetSpentError(Exception):
     """L-BFGS has used all its evaluations."""
 
 
-def _lbfgs(
-    objective: Objective, image: Tensor, settings: slice, descent: Descent, history: History
-) -> tuple[Tensor, str]:
-    image.requires_grad_()
+def _lbfgs(path: _Path, image: Tensor) -> tuple[Tensor, str]:
+    descent, image = path.descent, image.clone().requires_grad_()
     # The budget is enforced in the closure: torch's own max_eval is only looked at between line searches.
     steps = torch.optim.LBFGS(
         [image],
         lr=descent.learning_rate,
         max_iter=descent.iterations,
-        max_eval=10 * descent.iterations,
-        history_size=100,
+        max_eval=2 * descent.iterations,
         line_search_fn="strong_wolfe",
     )
-    best, best_total, spent = image.detach().clone(), math.inf, 0
+    spent, best_total = 0, math.inf
+    best = image.detach().clone()
 
     def closure() -> Tensor:
-        nonlocal best_total, spent
+        nonlocal spent, best_total
         if spent == descent.iterations:
             raise _BudgetSpentError
         if descent.clamp == "step":
             with torch.no_grad():
                 image.clamp_(0, 1)
-        if spent in (0, descent.iterations // 2):
-            history.shares(lambda: gradient_shares(objective, image, settings, descent.chunk))
-        losses, image.grad = evaluate(objective, image, settings, descent.chunk)
-        history.record(spent, losses, image, best, settings)
+        total, image.grad = path.look(spent, image, best)
         spent += 1
-        total = losses["total"][0]
-        if float(total) < best_total:
-            best_total = float(total)
+        if float(total[0]) < best_total:
+            best_total = float(total[0])
             best.copy_(image.detach())
-        return total
+        return total[0]
 
     stopped = "converged"
     try:
@@ -169,55 +154,57 @@ def _lbfgs(
     except _BudgetSpentError:
         stopped = "iterations"
     # A line search may end on a trial that is worse than where it set out: the best image seen is the result.
-    return _finish(objective, best, best, spent, settings, descent, history), stopped
+    return path.finish(spent, best, best), stopped
 
 
 def evaluate(
     objective: Objective, image: Tensor, settings: slice, chunk: int | None = None, gradient: bool = True
 ) -> tuple[dict[str, Tensor], Tensor | None]:
-    """Loss terms (B,) with their total, and the gradient with respect to `image` (B, 3, H, W).
+    """Return the loss terms (B,) with their total, and the gradient with respect to `image` (B, 3, H, W).
 
     The images are independent, so evaluating them chunk by chunk gives what evaluating them at once gives.
     """
-    at_once = chunk or _default_chunk(image)
     losses: list[dict[str, Tensor]] = []
     gradients: list[Tensor] = []
-    for begin in range(0, len(image), at_once):
-        part = image[begin : begin + at_once].detach().requires_grad_(gradient)
-        rows = slice(settings.start + begin, settings.start + begin + len(part))
+    for part, rows in _chunks(image, settings, chunk):
+        part.requires_grad_(gradient)
         with torch.set_grad_enabled(gradient):
             terms = objective.terms(part, rows)
             total = objective.total(terms, rows)
         if gradient:
             gradients.append(_gradient(total, part))
-        losses.append({**{n: t.detach() for n, t in terms.items()}, "total": total.detach()})
-    joined = {name: torch.cat([one[name] for one in losses]) for name in losses[0]}
+        losses.append({**{name: term.detach() for name, term in terms.items()}, "total": total.detach()})
+    joined = {name: torch.cat([terms[name] for terms in losses]) for name in losses[0]}
     return joined, torch.cat(gradients) if gradient else None
 
 
 def gradient_shares(objective: Objective, image: Tensor, settings: slice, chunk: int | None = None) -> Tensor:
-    """Each weighted term's share of the gradient norm, ‖g_i‖ / Σ_j ‖g_j‖, at `image`: (terms, images), float64, CPU.
+    """Return each weighted term's share of the gradient norm, ‖g_i‖ / Σ_j ‖g_j‖: (terms, images), float64, CPU.
 
     Where every gradient is zero the shares are zero.
     """
-    norms = torch.zeros(len(TERMS), len(image), dtype=torch.float64)
-    at_once = chunk or _default_chunk(image)
-    for begin in range(0, len(image), at_once):
-        part = image[begin : begin + at_once].detach().requires_grad_()
-        rows = slice(settings.start + begin, settings.start + begin + len(part))
-        terms = objective.terms(part, rows)
-        for index, name in enumerate(TERMS):
+    parts = []
+    for part, rows in _chunks(image, settings, chunk):
+        terms = objective.terms(part.requires_grad_(), rows)
+        norms = torch.zeros(len(terms), len(part), dtype=torch.float64)
+        for index, name in enumerate(objective.names):
             weighted = objective.weights[name][rows] * terms[name]
             if weighted.requires_grad:
                 gradient = torch.autograd.grad(weighted.sum(), part, retain_graph=True)[0]
-                norms[index, begin : begin + len(part)] = gradient.flatten(1).double().norm(dim=1).cpu()
+                norms[index] = gradient.flatten(1).double().norm(dim=1).cpu()
+        parts.append(norms)
+    norms = torch.cat(parts, dim=1)
     return norms / norms.sum(0).clamp_min(torch.finfo(torch.float64).tiny)
 
 
-def _default_chunk(image: Tensor) -> int:
-    if image.device.type != "cpu":
-        return len(image)
-    return max(1, _CHUNK_PIXELS // (image.shape[-1] * image.shape[-2]))
+def _chunks(image: Tensor, settings: slice, chunk: int | None) -> Iterator[tuple[Tensor, slice]]:
+    """Yield the images that are evaluated at once, detached, and which settings they are."""
+    if chunk is None:
+        on_cpu = image.device.type == "cpu"
+        chunk = max(1, _CHUNK_PIXELS // (image.shape[-1] * image.shape[-2])) if on_cpu else len(image)
+    for begin in range(0, len(image), chunk):
+        part = image[begin : begin + chunk].detach()
+        yield part, slice(settings.start + begin, settings.start + begin + len(part))
 
 
 def _gradient(total: Tensor, image: Tensor) -> Tensor:
@@ -229,7 +216,7 @@ def _gradient(total: Tensor, image: Tensor) -> Tensor:
 
 
 def try_rates(rates: Sequence[float], descend: Callable[[float], pd.DataFrame]) -> pd.DataFrame:
-    """How far the total loss falls with each step size: columns rate and fall.
+    """Return how far the total loss falls with each step size: columns rate and fall.
 
     descend: takes a step size, gives the `history` of a transfer with it. fall: ln(last ÷ first total loss), mean over
     the settings of that transfer; infinite where the transfer diverged, or a loss that is not positive has no
@@ -248,7 +235,7 @@ def try_rates(rates: Sequence[float], descend: Callable[[float], pd.DataFrame]) 
 
 
 def best_rate(table: pd.DataFrame) -> float:
-    """The step size of `try_rates` with the lowest fall. Raises `TransferError` where none lowered the loss."""
+    """Return the step size of `try_rates` with the lowest fall. Raises `TransferError` where none lowered the loss."""
     best = table.sort_values("fall").iloc[0]
     if not best["fall"] < 0:
         raise TransferError(

@@ -9,42 +9,26 @@ The algorithm reads from top to bottom in `transfer`; `optimisers.py` holds the 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from stylerepro.errors import TransferError
 from stylerepro.networks.loss_network import LossNetwork, layer_names, pick_device
-from stylerepro.transfer.history import Progress
-from stylerepro.transfer.objective import CONTENT_LAYERS, STYLE_LAYERS, TERMS, Conventions, build_objective, conventions
+from stylerepro.transfer.history import Progress, Result
+from stylerepro.transfer.objective import (
+    CONTENT_LAYERS,
+    STYLE_LAYERS,
+    TERMS,
+    Conventions,
+    Term,
+    build_objective,
+    conventions,
+    stretched,
+)
 from stylerepro.transfer.optimisers import LEARNING_RATES, Descent, minimise
 
-__all__ = ["Progress", "Result", "transfer"]
-
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a transfer made.
-
-    image: (B, 3, H, W), on the CPU, one image a setting.
-    history: one row a setting and step. Columns: setting, step, evaluations (of the loss, so far), content, style, tv
-    (unweighted), total (weighted), seconds (of this step, over all settings of the batch), share_content,
-    share_style, share_tv: each weighted term's share of the gradient norm, ‖g_i‖ / Σ_j ‖g_j‖, at the first, middle
-    and last row of a setting, empty elsewhere. Row `step` k describes the image after k steps; the last row describes
-    `image` itself.
-    stopped: why, one entry a setting. evaluations: of the loss with its gradient, for the whole batch.
-    seconds: of optimisation, targets and shares left out.
-    """
-
-    image: Tensor
-    history: pd.DataFrame
-    stopped: tuple[str, ...]
-    evaluations: int
-    seconds: float
 
 
 def transfer(
@@ -55,6 +39,7 @@ def transfer(
     content_weight: float | Sequence[float] = 1.0,
     style_weight: float | Sequence[float] = 30.0,
     tv_weight: float | Sequence[float] = 0.0,
+    terms: Sequence[Term] = (),
     content_layers: Sequence[str] | Mapping[str, float] = CONTENT_LAYERS,
     style_layers: Sequence[str] | Mapping[str, float] = STYLE_LAYERS,
     convention: str | Conventions = "johnson/unit",
@@ -78,6 +63,7 @@ def transfer(
     results that separate runs give. Everything of length 1 is shared.
 
     content_weight, style_weight, tv_weight: α, β, γ, on the terms as `convention` writes them.
+    terms: losses of one's own beside these three, each a `Term` with its name, weight and function.
     content_layers, style_layers: names as in the documents (`conv4_2`), read as rectified features where the
     convention says so; a mapping gives each layer its weight. A sequence weighs layers equally: content layers 1 each,
     style layers so that they add up to 1 (document 003: 0.2 each of five).
@@ -102,39 +88,26 @@ def transfer(
     how = conventions(convention)
     place, number = pick_device(device), _dtype(dtype)
     work = torch.float32 if number == torch.bfloat16 else number
-    styles = [style[i : i + 1] for i in range(len(style))] if isinstance(style, Tensor) else list(style)
-    styles = [one.to(place, work) for one in styles]
-    content = content.to(place, work)
-    settings = _count_settings(content, styles, start, (content_weight, style_weight, tv_weight))
+    styles = [picture[None] for picture in style] if isinstance(style, Tensor) else list(style)
+    content, styles = content.to(place, work), [picture.to(place, work) for picture in styles]
+    given = dict(zip(TERMS, (content_weight, style_weight, tv_weight), strict=True))
+    given |= {term.name: term.weight for term in terms}
+    if len(given) < len(TERMS) + len(terms):
+        raise TransferError(f"Loss terms need names of their own, got {', '.join(term.name for term in terms)}.")
+    settings = _count_settings(content, styles, start, given)
+    weights = {name: _weights(name, weight, settings, content) for name, weight in given.items()}
 
     content_map = _layer_weights(content_layers, how.rectified, each=1.0)
     style_map = _layer_weights(style_layers, how.rectified, each=1.0 / max(len(style_layers), 1))
     if isinstance(network, str):
-        asked = list(dict.fromkeys([*content_map, *style_map]))
-        network = LossNetwork(
-            network, asked, pooling=how.pooling, scale=how.scale, device=place, dtype=number
-        )  # fmt: skip
-    weights = {
-        name: _weights(name, given, settings, content)
-        for name, given in zip(TERMS, (content_weight, style_weight, tv_weight), strict=True)
-    }
-    objective = build_objective(network, how, content, styles, weights, content_map, style_map, content_target)
+        read = [name for term in terms for name in term.features(how.rectified).values()]
+        asked = list(dict.fromkeys([*content_map, *style_map, *read]))
+        network = LossNetwork(network, asked, pooling=how.pooling, scale=how.scale, device=place, dtype=number)
+    objective = build_objective(network, how, content, styles, weights, content_map, style_map, content_target, terms)
+
     image = _starting_image(start, content, styles, settings, seed)
-    descent = Descent(
-        optimiser=optimiser,
-        learning_rate=LEARNING_RATES.get(optimiser, math.nan) if learning_rate is None else learning_rate,
-        iterations=iterations,
-        clamp=clamp,
-        chunk=chunk,
-    )
-    outcome = minimise(objective, image, descent, callback=callback, progress=progress)
-    return Result(
-        image=outcome.image.cpu(),
-        history=outcome.history,
-        stopped=outcome.stopped,
-        evaluations=outcome.evaluations,
-        seconds=outcome.seconds,
-    )
+    rate = LEARNING_RATES.get(optimiser, math.nan) if learning_rate is None else learning_rate
+    return minimise(objective, image, Descent(optimiser, rate, iterations, clamp, chunk), callback, progress)
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -144,16 +117,16 @@ def _dtype(name: str) -> torch.dtype:
 
 
 def _count_settings(
-    content: Tensor, styles: Sequence[Tensor], start: str | Tensor, weights: Sequence[float | Sequence[float]]
+    content: Tensor, styles: Sequence[Tensor], start: str | Tensor, weights: Mapping[str, float | Sequence[float]]
 ) -> int:
-    """B, the number of settings: every length is 1 or B."""
+    """Return B, the number of settings: every length is 1 or B."""
     lengths = {
         "content": len(content),
         "style": len(styles),
         "start": len(start) if isinstance(start, Tensor) else 1,
-        **{f"{name}_weight": len(w) if isinstance(w, Sequence) else 1 for name, w in zip(TERMS, weights, strict=True)},
+        **{f"{name}_weight": len(w) if isinstance(w, Sequence) else 1 for name, w in weights.items()},
     }
-    for name, picture in [("content", content), *(("style", s) for s in styles)]:
+    for name, picture in [("content", content), *(("style", picture) for picture in styles)]:
         if picture.ndim != 4 or picture.shape[1] != 3:
             raise TransferError(f"{name} must be (N, 3, H, W) in [0, 1], got shape {tuple(picture.shape)}.")
     settings = max(lengths.values())
@@ -185,10 +158,7 @@ def _starting_image(start: str | Tensor, content: Tensor, styles: Sequence[Tenso
     elif start == "content":
         image = content
     elif start == "style":
-        size = content.shape[-2:]
-        image = torch.cat(
-            [torch.nn.functional.interpolate(s, size, mode="bicubic", antialias=True).clamp(0, 1) for s in styles]
-        )
+        image = stretched(styles, content)
     elif start == "noise":
         # Drawn on the CPU in float32, so that a seed means the same image on every device and dtype.
         shape = (1, *content.shape[1:])

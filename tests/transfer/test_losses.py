@@ -40,7 +40,7 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("kind", losses.CONTENT_KINDS)
+@pytest.mark.parametrize("kind", losses.KINDS)
 def test_content_loss_is_the_documents_formula(features, kind):
     f, p = features
     found = losses.content_loss(f, p, kind, epsilon=0.1)
@@ -57,7 +57,7 @@ def test_gram_is_the_documents_formula(features, normalisation, divisor):
 
 
 @pytest.mark.parametrize("positions", [None, H * W])
-@pytest.mark.parametrize("kind", losses.STYLE_KINDS)
+@pytest.mark.parametrize("kind", losses.KINDS)
 def test_style_loss_is_the_documents_formula(features, kind, positions):
     grams = [losses.gram(f) for f in features]
     found = losses.style_loss(*grams, kind, positions, epsilon=0.1)
@@ -82,13 +82,13 @@ def test_total_variation_is_the_documents_formula(features, norm, reduction):
         assert float(found[n]) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("kind", losses.CONTENT_KINDS)
+@pytest.mark.parametrize("kind", losses.KINDS)
 def test_content_gradients(features, kind):
     f, p = features
     assert torch.autograd.gradcheck(lambda x: losses.content_loss(x, p, kind, epsilon=0.1), f.requires_grad_())
 
 
-@pytest.mark.parametrize("kind", losses.STYLE_KINDS)
+@pytest.mark.parametrize("kind", losses.KINDS)
 def test_style_gradients(features, kind):
     f, s = features
     target = losses.gram(s, "all")

@@ -1,8 +1,9 @@
-"""Transfer: a bare loop's arithmetic, batches that are their parts, books that add up, errors that lose nothing."""
+"""Transfer: a bare loop's arithmetic, batches that are their parts, histories that add up, errors that lose nothing."""
 
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from stylerepro.errors import TransferError
 from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.transfer import losses
 from stylerepro.transfer.history import gradient_shares
-from stylerepro.transfer.objective import Conventions, conventions
+from stylerepro.transfer.objective import Conventions, Term, conventions
 from stylerepro.transfer.transfer import transfer
 
 GENERATOR = torch.Generator().manual_seed(99)
@@ -73,7 +74,7 @@ def test_a_batch_of_settings_gives_what_separate_runs_give(optimiser, chunk):
 
 
 @pytest.mark.parametrize("optimiser", ["gradient_descent", "adam", "lbfgs"])
-def test_lowers_the_loss_and_keeps_books(optimiser):
+def test_lowers_the_loss_and_records_it(optimiser):
     result = run(optimiser=optimiser, iterations=15, learning_rate=RATES[optimiser], style_weight=10.0)
     history = result.history
     assert history["total"].iloc[-1] < history["total"].iloc[0]
@@ -81,7 +82,7 @@ def test_lowers_the_loss_and_keeps_books(optimiser):
     assert result.evaluations == 15 == history["evaluations"].iloc[-1]
     assert result.stopped == ("iterations",)
     assert result.seconds == pytest.approx(history["seconds"].sum())
-    # The books add up: total is the weighted sum of the terms as written.
+    # The history adds up: total is the weighted sum of the terms as written.
     np.testing.assert_allclose(
         history["total"], 1.0 * history["content"] + 10.0 * history["style"], rtol=1e-4, atol=1e-12
     )
@@ -267,7 +268,95 @@ def test_conventions_refuse_what_they_do_not_know():
         conventions("gatys", tv="l1")
 
 
-def test_the_module_may_be_called_like_the_function():
-    from stylerepro.transfer import transfer as module
+# ---- terms of one's own
 
-    assert module(CONTENTS[:1], STYLES[:1], **TINY, iterations=1).image.shape == CONTENTS[:1].shape
+
+def histogram_distance(style, bins=8):
+    """A loss of one's own, as the book's page on a new experiment shows it: squared distance of soft histograms."""
+
+    def histogram(pictures):
+        centres = torch.linspace(0, 1, bins).to(pictures)
+        return torch.exp(-((pictures.flatten(2)[..., None] - centres) * bins).square()).mean(2)
+
+    target = histogram(style)
+    return lambda pictures: (histogram(pictures) - target.to(pictures)).square().flatten(1).sum(1)
+
+
+BRIGHT = 0.75 + 0.25 * STYLES[:1]
+
+
+@pytest.mark.parametrize("optimiser", ["gradient_descent", "adam", "lbfgs"])
+def test_a_term_of_ones_own_is_recorded_like_the_others_and_works(optimiser):
+    rate = 0.5 if optimiser == "gradient_descent" else RATES[optimiser]
+    shared = {"optimiser": optimiser, "learning_rate": rate, "style_weight": 1.0, "iterations": 30}
+    loss = histogram_distance(BRIGHT)
+    plain = run(**shared)
+    result = run(**shared, terms=[Term("histogram", weight=10.0, loss=loss)])
+    columns = [*plain.history.columns[:6], "histogram", "total", "seconds"]
+    columns += ["share_content", "share_style", "share_tv", "share_histogram"]
+    assert list(result.history.columns) == columns
+    last = result.history.iloc[-1]
+    assert last["histogram"] == pytest.approx(float(loss(result.image)), rel=1e-5)
+    assert last["total"] == pytest.approx(last["content"] + last["style"] + 10 * last["histogram"], rel=1e-5)
+    shares = result.history.filter(like="share_").dropna()
+    assert len(shares) == 3
+    assert (shares["share_histogram"] > 0).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    assert gradient_shares(result.history, ["histogram"]).loc[0, "histogram_share_start"] > 0
+    assert loss(result.image) < 0.9 * loss(plain.image)
+
+
+@pytest.mark.parametrize("optimiser", ["gradient_descent", "adam", "lbfgs"])
+def test_a_term_of_weight_zero_changes_nothing_bit_for_bit(optimiser):
+    shared = {"optimiser": optimiser, "learning_rate": RATES[optimiser], "tv_weight": 1e-3}
+    terms = [
+        Term("histogram", weight=0.0, loss=histogram_distance(BRIGHT)),
+        Term("deep", weight=0.0, loss=lambda _, features: features["conv3_2"].flatten(1).mean(1), layers=["conv3_2"]),
+    ]
+    plain, result = run(**shared), run(**shared, terms=terms)
+    assert torch.equal(plain.image, result.image)
+    kept = [column for column in plain.history.columns if column != "seconds"]
+    pd.testing.assert_frame_equal(plain.history[kept], result.history[kept])
+    assert (result.history["share_histogram"].dropna() == 0).all()
+    assert result.history["histogram"].nunique() > 1
+
+
+def test_a_term_takes_features_and_a_weight_a_setting():
+    seen = []
+
+    def loss(pictures, features):
+        seen.append({name: tuple(values.shape) for name, values in features.items()})
+        return features["conv1_2"].flatten(1).square().mean(1)
+
+    term = Term("size", weight=[0.0, 1e3], loss=loss, layers=["conv1_2", "pool1"])
+    result = run(terms=[term], iterations=10)
+    assert seen[0] == {"conv1_2": (2, 8, 24, 28), "pool1": (2, 8, 12, 14)}
+    first, second = result.history.groupby("setting")["size"].last()
+    assert second < first
+    torch.testing.assert_close(result.image[:1], run(iterations=10).image, rtol=0, atol=1e-4)
+    # Rectified features where the convention says so: none is below zero, and their size is that of `relu1_2`.
+    rectified = LossNetwork("tiny", ["relu1_2"])(result.image)["relu1_2"].square().flatten(1).mean(1)
+    np.testing.assert_allclose([first, second], rectified, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"),
+    [
+        (lambda: [Term("tv", 1.0, torch.mean)], "column of the history"),
+        (lambda: [Term("my loss", 1.0, torch.mean)], "column of the history"),
+        (lambda: [Term("a", 1.0, histogram_distance(BRIGHT))] * 2, "names of their own, got a, a"),
+        (lambda: [Term("a", -1.0, histogram_distance(BRIGHT))], "a_weight must be finite and not negative"),
+        (lambda: [Term("a", 1.0, torch.mean)], r"'a' gave shape \(\) for 1 images.*shape \(1,\)"),
+        (lambda: [Term("a", 1.0, lambda pictures: 0.5)], "'a' gave float"),
+    ],
+)
+def test_terms_that_cannot_be_are_named(terms, named):
+    with pytest.raises(TransferError, match=named):
+        run(terms=terms())
+
+
+def test_a_ready_network_must_have_the_layers_of_a_term():
+    ready = LossNetwork("tiny", ["relu2_2", "relu1_1", "relu2_1", "relu3_1"])
+    term = Term("a", 1.0, lambda pictures, features: features["conv1_2"].flatten(1).sum(1), layers=["conv1_2"])
+    with pytest.raises(TransferError, match="need relu1_2 too"):
+        run(network=ready, terms=[term])
