@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from stylerepro.cli.doctor import BROWSERS
+from stylerepro.cli.main import BROWSERS
 
 _FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 _ELSEWHERE = re.compile(r"^(?!file:|data:|blob:|about:)")

@@ -1,9 +1,11 @@
-"""What the command shows: progress of runs, tables of experiments, states and assets. It decides nothing."""
+"""Show in a terminal how runs go on, and tables of experiments, states, claims and assets. It decides nothing.
+
+A table that does not fit its terminal becomes blocks, one a row: no word is ever broken.
+"""
 
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,14 +16,22 @@ from rich.text import Text
 from stylerepro.runs.execution import BUSY, COMPLETED, FAILED, FRESH, Outcome
 from stylerepro.runs.experiments import Experiment
 from stylerepro.runs.record import read_progress
-from stylerepro.runs.runner import Job, State, duration
+from stylerepro.runs.runner import Job, State, duration, seconds_in
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stylerepro.cli.doctor import Finding
     from stylerepro.runs.sweeps import Sweep
 
+_GAP = 2  # spaces between columns, and before the lines of a block
+_READABLE = 40  # characters that the last column of a table has at least, where it holds as many
+_WIDE = 120  # columns from which on the ledger is a table
+_LEDGER = (
+    "id", "document", "reference", "yours", "effect", "interval", "runs", "n", "network", "profile", "verdict", "claim",
+)  # fmt: skip
+_FOLDED = {"document": 12, "interval": 12, "network": 9, "verdict": 10}  # to leave room for the claim
+_STATEMENT = 42  # characters shown of what a claim says
+_UNITS = ((86400, "days"), (3600, "h"), (60, "min"))
 _WORDS = {COMPLETED: "done", FAILED: "FAILED", FRESH: "done by another process", BUSY: "skipped"}
 _START = 1e-9  # seconds; gives rich's reckoning of the speed its first sample, from which it counts
 
@@ -170,79 +180,137 @@ def _reasons(reasons: Sequence[str]) -> str:
     return "; ".join(reasons[:4]) + (f"; and {len(reasons) - 4} more" if len(reasons) > 4 else "")
 
 
-def experiments_table(experiments: Iterable[Experiment]) -> Table:
-    """Name, title, document, claims, profiles with their expected times."""
+def show(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], *, head: int, wide: int = 0) -> None:
+    """Print a table of text, whose last column is folded between words.
+
+    Where it does not fit, each row becomes a block: its first `head` cells on a line, the others below. wide: the table
+    in any case, so many characters wide at least, beyond the edge of the terminal if need be.
+    """
+    cells = [[str(cell) for cell in row] for row in rows]
+    *fixed, last = zip(columns, *cells, strict=True)
+    gap = 1 if wide else _GAP
+    least = sum(max(len(line) for cell in column for line in cell.split("\n")) + gap for column in fixed)
+    longest = max(len(word) for cell in last for word in cell.split())
+    least += longest if wide else max(longest, min(_READABLE, max(map(len, last))))
+    if not wide and least > console.width:
+        for row in cells:
+            _block(console, row[:head], _named(columns[head:], row[head:]))
+        return
+    width = max(least + gap, wide)
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0),
+        width=width if width > console.width else None,
+    )  # fmt: skip
+    for position, column in enumerate(columns):
+        table.add_column(column, no_wrap=position < len(fixed))
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table, crop=False)
+
+
+def _block(console: Console, head: Sequence[str], lines: Sequence[str]) -> None:
+    gap = " " * _GAP
+    console.print(Text(_folded(gap.join(filter(None, head)), console.width, "", gap), "bold"), soft_wrap=True)
+    for line in lines:
+        console.print(Text(_folded(line, console.width, gap, gap)), soft_wrap=True)
+
+
+def _named(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """Return the lines of one long cell, or several short cells as one line with the names of their columns."""
+    if len(columns) == 1:
+        return cells[0].splitlines()
+    named = (f"{column} {cell}" for column, cell in zip(columns, cells, strict=True) if cell)
+    return [", ".join(named)]
+
+
+def _folded(text: str, width: int, first: str = "", following: str = "") -> str:
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def show_experiments(console: Console, experiments: Iterable[Experiment]) -> None:
+    """Print name, document, claims, title, and the profiles with the times to expect."""
     rows = []
-    for one in experiments:
-        times = [f"{name} ({profile.expected or '?'})" for name, profile in one.profiles.items()]
-        rows.append((one.name, one.title, one.document, " ".join(one.claims), ", ".join(times)))
-    return table(("experiment", "title", "document", "claims", "profiles"), rows)
+    for experiment in experiments:
+        times = [f"{name} {_short_time(profile.expected)}" for name, profile in experiment.profiles.items()]
+        claims = " ".join(experiment.claims)
+        rows.append((experiment.name, experiment.document, claims, experiment.title, ", ".join(times)))
+    show(console, ("experiment", "document", "claims", "title", "profiles"), rows, head=4)
 
 
-def status_table(states: Iterable[State]) -> Table:
-    """How each run stands and why."""
+def _short_time(words: str | None) -> str:
+    seconds = seconds_in(words or "")
+    if seconds is None:
+        return "?"
+    unit, name = next(((unit, name) for unit, name in _UNITS if seconds >= 2 * unit), (1, "s"))
+    return f"{seconds / unit:.0f} {name}"
+
+
+def show_states(console: Console, states: Iterable[State]) -> None:
+    """Print how each run stands and why."""
     rows = []
-    for one in states:
-        word = "fresh" if not one.reasons else "never run" if one.reasons == ("never run",) else "stale"
-        why = "" if word != "stale" else "\n".join(one.reasons)
-        rows.append((one.experiment, one.profile, one.where, word, one.finished[:16].replace("T", " "), why))
-    return table(("experiment", "profile", "results", "state", "last run (UTC)", "why"), rows)
+    for state in states:
+        word = "fresh" if not state.reasons else "never run" if state.reasons == ("never run",) else "stale"
+        why = "\n".join(state.reasons) if word == "stale" else ""
+        rows.append((state.experiment, state.profile, state.where, word, state.finished[:16].replace("T", " "), why))
+    show(console, ("experiment", "profile", "results", "state", "last run (UTC)", "why"), rows, head=5)
 
 
-def assets_table(assets: Iterable[Any], available: Mapping[str, bool]) -> Table:
-    """What can be fetched."""
+def show_assets(console: Console, assets: Iterable[Any], available: Mapping[str, bool]) -> None:
+    """Print what can be fetched, and what of it is here."""
     rows = []
     for asset in assets:
-        size = f"{asset.bytes / 1e6:,.1f} MB" if asset.bytes else "?"
-        rows.append(
-            (asset.name, asset.kind, size, "yes" if available[asset.name] else "no", asset.licence, asset.source)
-        )
-    return table(("asset", "kind", "size", "here", "licence", "source"), rows)
+        size, here = f"{asset.bytes / 1e6:,.1f} MB" if asset.bytes else "?", "yes" if available[asset.name] else "no"
+        rows.append((asset.name, asset.kind, size, here, asset.licence, asset.source))
+    show(console, ("asset", "kind", "size", "here", "licence", "source"), rows, head=3)
 
 
-def networks_table(networks: Iterable[Any]) -> Table:
-    """What trained networks there are."""
+def show_networks(console: Console, networks: Iterable[Any]) -> None:
+    """Print the trained networks that there are."""
     rows = []
-    for one in networks:
-        about = one.description.trained
+    for network in networks:
+        about, label = network.description.trained, network.description.architecture.label
         weights = " ".join(f"{about['recipe'][f'{term}_weight']:g}" for term in ("content", "style", "tv"))
-        where = "committed" if one.committed else "own"
-        label = one.description.architecture.label
-        rows.append((one.name, about["style"], label, weights, about["step"], one.path.stat().st_size / 1e6, where))
-    shown = [(*row[:4], str(row[4]), f"{row[5]:.1f} MB", row[6]) for row in rows]
-    return table(("network", "style", "architecture", "λ_c λ_s λ_TV", "steps", "size", "where"), shown)
+        size, where = f"{network.path.stat().st_size / 1e6:.1f} MB", "committed" if network.committed else "own"
+        rows.append((network.name, about["style"], label, weights, str(about["step"]), size, where))
+    show(console, ("network", "style", "architecture", "λ_c λ_s λ_TV", "steps", "size", "where"), rows, head=1)
 
 
-def findings_table(findings: Iterable["Finding"]) -> Table:
-    """What `doctor` found."""
-    return table(("what", "state", "found", "what to do"), map(astuple, findings))
-
-
-def counts_table(collected: "pd.DataFrame") -> Table:
-    """How many rows each run gave."""
+def show_counts(console: Console, collected: "pd.DataFrame") -> None:
+    """Print how many rows each run gave."""
     columns = list(collected.columns[:3])
-    counts = collected.value_counts(columns, sort=False).reset_index()
-    return table((*columns, "rows"), counts.astype(str).to_numpy().tolist())
+    counts = collected.value_counts(columns, sort=False).reset_index().astype(str)
+    show(console, (*columns, "rows"), counts.to_numpy().tolist(), head=3)
 
 
-_LEDGER = (
-    "id", "document", "reference", "yours", "effect", "interval", "runs", "n", "network", "profile", "verdict", "claim",
-)  # fmt: skip
-_WHOLE = ("reference", "yours", "effect", "runs", "n")  # columns of numbers, which are not folded
-_NARROW = {"document": 12, "interval": 15, "network": 9, "verdict": 10}  # these are, to leave room for the claim
-_STATEMENT = 42  # characters shown of what a claim says
+def show_verdicts(
+    console: Console, rows: Iterable[Mapping[str, Any]], *, long: bool = False, wide: bool = False
+) -> None:
+    """Print the ledger, a claim a row as `summary.compare` has them: on a wide terminal as a table, else as blocks.
+
+    long: blocks with all of what was measured and why the verdict. wide: the table in any case.
+    """
+    if wide or (not long and console.is_terminal and console.width >= _WIDE):
+        cells = [_ledger_cells(row) for row in rows]
+        widths = [_FOLDED.get(name, _WIDE) for name in _LEDGER]
+        folded = [[_folded(cell, width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+        show(console, _LEDGER, folded, head=1, wide=_WIDE)
+        return
+    for row in rows:
+        lines = [row["statement"], f"measured: {row['measured']}" if long and row["measured"] else "", row["reason"]]
+        if not long:
+            lines = [textwrap.shorten(line, console.width - _GAP, placeholder=" …") for line in lines]
+        _block(console, (row["id"], f"{row['verdict']}: {_numbers(row)}"), [line for line in lines if line])
 
 
-def verdicts_table(rows: Iterable[Mapping[str, Any]], long: bool = False) -> Table:
-    """The ledger, a claim a row as `summary.compare` has them; `long`: with what was measured and why the verdict."""
-    if long:
-        columns = ("id", "statement", "verdict", "measured", "reason")
-        return table(columns, ([row[column] or "" for column in columns] for row in rows))
-    made = table(_LEDGER, map(_ledger_cells, rows))
-    for name, column in zip(_LEDGER, made.columns, strict=True):
-        column.no_wrap, column.max_width = column.no_wrap or name in _WHOLE, _NARROW.get(name)
-    made.padding = (0, 1, 0, 0)
-    return made
+def _numbers(row: Mapping[str, Any]) -> str:
+    """Return the number measured beside the document's, in words."""
+    cell = {name: text for name, text in zip(_LEDGER, _ledger_cells(row), strict=True) if text}
+    named = {"yours": "yours", "reference": "reference", "document": "the document says"}
+    said = [f"{words} {cell[name]}" for name, words in named.items() if name in cell]
+    said.insert(-1 if "document" in cell else len(said), cell.get("interval", ""))
+    return ", ".join(filter(None, said)) or "no number"
 
 
 def _ledger_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -266,13 +334,3 @@ def _ledger_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["verdict"],
         textwrap.shorten(row["statement"], _STATEMENT, placeholder=" …"),
     )
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A plain table of text."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for position, column in enumerate(columns):
-        made.add_column(column, overflow="fold", no_wrap=position == 0)
-    for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
-    return made

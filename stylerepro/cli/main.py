@@ -1,7 +1,10 @@
 """The command `stylerepro`: a thin layer. Heavy modules are imported by the commands that need them."""
 
+import platform
+import shutil
 import sys
 import warnings
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from stylerepro.cli.own_pictures import COMMANDS
-from stylerepro.cli.shared import Address, Engine, Gpus, Sbatch, Values, complain
+from stylerepro.cli.own_pictures import COMMANDS, Values, complain
 from stylerepro.errors import StyleReproError
-from stylerepro.files import runs_root
+from stylerepro.files import project_root, runs_root
 from stylerepro.runs.experiments import DEFAULT_PROFILE, PROFILES
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     from stylerepro.runs.execution import Outcome
     from stylerepro.runs.runner import Job
+
+OK, NOTE, WRONG = "ok", "note", "wrong"  # with a note, everything that is on by default works
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 app = typer.Typer(
     help="Five documents on image style transfer, every claim put to the test.",
@@ -31,6 +36,10 @@ app = typer.Typer(
 
 Names = Annotated[list[str] | None, typer.Argument(help="Experiments; all of them if none is named.")]
 Profile = Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")]
+Engine = Annotated[str, typer.Option(help="Where runs are done: local, dask or slurm.")]
+Address = Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Of Dask's scheduler.")]
+Gpus = Annotated[int, typer.Option("--gpus-per-run", help="GPUs that a run takes from its worker's.", min=0)]
+Sbatch = Annotated[str, typer.Option(metavar="OPTIONS", help="What Slurm's sbatch is to be told, as one text.")]
 AnyProfile = Annotated[str | None, typer.Option(help=f"Only this one of {', '.join(PROFILES)}.")]
 
 
@@ -56,7 +65,7 @@ def list_() -> None:
     from stylerepro.cli import display
     from stylerepro.runs.experiments import discover
 
-    Console().print(display.experiments_table(discover()))
+    display.show_experiments(Console(), discover())
 
 
 @app.command()
@@ -166,13 +175,14 @@ def status(profile: AnyProfile = None) -> None:
     from stylerepro.cli import display
     from stylerepro.runs import runner
 
-    Console().print(display.status_table(runner.status(profile)))
+    display.show_states(Console(), runner.status(profile))
 
 
 @app.command()
 def claims(
     profile: Profile = "reference",
     long: Annotated[bool, typer.Option("--long", help="Show what was measured and why each verdict.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Show a table, however narrow the terminal.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file for the whole ledger.")] = None,
     readme: Annotated[bool, typer.Option("--readme", help="Bring the README's summary up to date, and end.")] = False,
 ) -> None:
@@ -187,7 +197,7 @@ def claims(
         print(summary.write_readme(ledger))
         return
     found = summary.compare(ledger, profile)
-    console.print(display.verdicts_table(summary.rows(found), long))
+    display.show_verdicts(console, summary.rows(found), long=long, wide=wide)
     for line in summary.disagreements(found):
         console.print(Text(f"≠ {line}"), soft_wrap=True)
     if out:
@@ -209,7 +219,7 @@ def collect(
     collected = results.collect(profile=profile)
     target = out or runs_root() / "collected.csv"
     tables.write(collected, target)
-    Console().print(display.counts_table(collected))
+    display.show_counts(Console(), collected)
     Console().print(Text(f"{len(collected)} rows in {target}"), soft_wrap=True)
 
 
@@ -241,16 +251,90 @@ def book(
 def doctor() -> None:
     """Look at what this machine has and lacks, and say what to do; exit status 1 where something is wrong."""
     from stylerepro.cli import display
-    from stylerepro.cli import doctor as doctors
 
-    found = doctors.examine()
-    Console().print(display.findings_table(found))
-    if any(one.state == doctors.WRONG for one in found):
+    findings = []
+    for name, check in _CHECKS.items():
+        try:
+            findings.append((name, *check()))
+        except Exception as error:  # a broken installation fails in ways of its own, which hide nothing else
+            findings.append((name, WRONG, f"{type(error).__name__}: {error}"))
+    display.show(Console(), ("what", "state", "found"), findings, head=2)
+    if WRONG in (state for _, state, _ in findings):
         raise typer.Exit(1)
 
 
-for _command in COMMANDS:
-    app.command()(_command)
+def _python() -> tuple[str, str]:
+    version = platform.python_version()
+    return (OK, version) if sys.version_info >= (3, 11) else (WRONG, f"{version}; 3.11 or newer is needed")
+
+
+def _packages() -> tuple[str, str]:
+    from packaging.requirements import Requirement
+
+    lines = (project_root() / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    missing, other = [], []
+    for pin in (pin for pin in pins if pin.marker is None or pin.marker.evaluate()):
+        try:
+            version = metadata.version(pin.name)
+        except metadata.PackageNotFoundError:
+            missing.append(pin.name)
+            continue
+        if not pin.specifier.contains(version.partition("+")[0], prereleases=True):  # "+cpu" is a build of the same
+            other.append(f"{pin.name} {version} ({pin.specifier})")
+    told = {"missing": missing, "not as pinned": other}
+    words = "; ".join(f"{what}: {', '.join(names)}" for what, names in told.items() if names)
+    advice = "make environment, or: pip install -r requirements.txt"
+    return WRONG if missing else NOTE if other else OK, f"{words}. {advice}" if words else "all as pinned"
+
+
+def _devices() -> tuple[str, str]:
+    import torch
+    import torchvision
+
+    torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # breaks where it was built for another torch
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    names += ["Apple GPU (mps)"] * torch.backends.mps.is_available()
+    return (OK, ", ".join(names)) if names else (NOTE, "no GPU; the profile paper takes hours to days without one")
+
+
+def _disk() -> tuple[str, str]:
+    from stylerepro.pictures import assets
+
+    places = {"the project": project_root(), f"the cache ({assets.CACHE_VARIABLE})": assets.cache_root()}
+    free = {what: shutil.disk_usage(_existing(place)).free / 1e9 for what, place in places.items()}
+    state = WRONG if min(free.values()) < 1 else NOTE if min(free.values()) < 6 else OK  # a run, a new environment
+    return state, ", ".join(f"{size:.1f} GB free for {what}" for what, size in free.items())
+
+
+def _cache_and_mirror() -> tuple[str, str]:
+    from stylerepro.pictures import assets
+
+    named = assets.mirror()
+    lost = named and "://" not in named and not (project_root() / Path(named).expanduser()).is_dir()
+    mirror = f"{assets.MIRROR_VARIABLE}={named}"
+    if lost:
+        return WRONG, f"{mirror} is no folder that exists; correct it or unset it"
+    return OK, f"{mirror if named else 'no mirror, none is needed'}; cache: {assets.cache_root()}"
+
+
+def _browser() -> tuple[str, str]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    return (OK, path) if path else (NOTE, "none; only the tests of the book use one (apt-get install chromium)")
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+_CHECKS = {
+    "Python": _python, "packages": _packages, "devices": _devices, "disk": _disk, "cache and mirror": _cache_and_mirror,
+    "browser": _browser,
+}  # fmt: skip
+
+
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,13 @@
-"""The commands on pictures, networks and assets; `stylerepro.cli.main` puts them beside those on experiments."""
+"""The commands on pictures and trained networks; `stylerepro.cli.main` puts them beside those on experiments.
 
+What `-p NAME=VALUE` takes is read from the signature of the function behind the command, defaults and all.
+"""
+
+import inspect
 import sys
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +15,91 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from stylerepro.cli.shared import Values, complain
+from stylerepro.errors import ImageError, NetworkError, ParameterError, unknown
+from stylerepro.runs.experiments import SCALARS, Parameter, convert
+
+PICTURE_SIZE = 512  # pixels of the short side; a photograph as it comes from a camera would take an hour on a CPU
+STYLE_SIZE = 256  # pixels of the style picture's short side, in training
+
+Values = Annotated[
+    list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="A value; lists as 0,10,100. May be repeated.")
+]
+Pixels = Annotated[int | None, typer.Option(help="Pixels of the short side; 0 keeps the pictures' own.", min=0)]
+
+
+def complain(message: str) -> None:
+    """Say what is wrong, on the stream for errors."""
+    Console(stderr=True).print(Text(message), soft_wrap=True)
+
+
+def settings(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """Return the arguments with defaults, of a function or a dataclass, that can be typed on a command line.
+
+    These are numbers, words, switches, and lists of numbers or words; what says how the work is shown is left out.
+    """
+    hints, typable = typing.get_type_hints(function), {}
+    for name, argument in inspect.signature(function).parameters.items():
+        kind, default = _typed(hints[name]), argument.default
+        if not kind or default is argument.empty or name == "progress":
+            continue
+        if isinstance(function, type) and not hasattr(function, name):  # made anew for each instance
+            default = getattr(function(), name)
+        typable[name] = Parameter(name, kind, list(default) if isinstance(default, tuple) else default)
+    return typable
+
+
+def _typed(hint: Any) -> str:
+    """Return the type as `experiments.convert` reads it, or "" for what cannot be typed on a command line."""
+    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    nullable = " | None" if type(None) in choices else ""
+    for choice in choices:
+        element = next(iter(typing.get_args(choice)), None)
+        if typing.get_origin(choice) in (Sequence, tuple) and getattr(element, "__name__", "") in SCALARS:
+            return f"list[{element.__name__}]{nullable}"  # type: ignore[union-attr]
+        if getattr(choice, "__name__", "") in SCALARS:
+            return f"{choice.__name__}{nullable}"
+    return ""
+
+
+def given(function: Callable[..., Any], texts: Sequence[str], where: str) -> dict[str, Any]:
+    """Return what `-p NAME=VALUE` says for `function`, as values of the right types.
+
+    Raises `ParameterError` for a setting that does not exist, with the nearest that does, or has the wrong type.
+    """
+    from stylerepro.runs.runner import parse_overrides
+
+    known, values = settings(function), {}
+    for name, text in parse_overrides(texts).items():
+        if name not in known:
+            raise ParameterError(unknown(name, list(known), "setting", where))
+        values[name] = convert(known[name], text, where)
+    return values
+
+
+def _show_settings(function: Callable[..., Any]) -> None:
+    from stylerepro.cli import display
+
+    rows = [(setting.name, setting.type, str(setting.default)) for setting in settings(function).values()]
+    display.show(Console(), ("setting", "type", "default"), rows, head=2)
+    raise typer.Exit
+
+
+def _transfer_settings(wanted: bool) -> None:
+    if wanted:
+        from stylerepro.transfer.transfer import transfer
+
+        _show_settings(transfer)
+
+
+def _training_settings(wanted: bool) -> None:
+    if wanted:
+        from stylerepro.training.recipe import Recipe
+
+        _show_settings(Recipe)
+
+
+def _settings_option(callback: Callable[[bool], None]) -> Any:
+    return typer.Option("--settings", help="List what -p takes, and end.", callback=callback, is_eager=True)
 
 
 def fetch(names: Annotated[list[str] | None, typer.Argument(help="Assets; none lists them.")] = None) -> None:
@@ -19,91 +109,82 @@ def fetch(names: Annotated[list[str] | None, typer.Argument(help="Assets; none l
 
     if not names:
         available = {name: assets.available(name) for name in assets.REGISTRY}
-        Console().print(display.assets_table(assets.REGISTRY.values(), available))
+        display.show_assets(Console(), assets.REGISTRY.values(), available)
     for name in names or []:
         Console().print(Text(f"{name}: {assets.fetch(name)}"), soft_wrap=True)
 
 
-def _list_settings(wanted: bool) -> None:
-    if wanted:
-        from stylerepro.cli import single
-
-        _show(single.settings())
-
-
-def transfer(
+def transfer_(
     content: Annotated[str, typer.Argument(help="A name, path or address of a picture.")],
     style: Annotated[str, typer.Argument(help="The same.")],
     out: Annotated[Path, typer.Option("-o", help="Picture to write: .png, .jpg or .webp.")],
-    size: Annotated[
-        int | None, typer.Option(help="Pixels of the short side; 0 keeps the pictures' own.", min=0)
-    ] = None,
+    size: Pixels = PICTURE_SIZE,
     parameters: Values = None,
-    settings: Annotated[
-        bool, typer.Option("--settings", help="List what -p takes, and end.", callback=_list_settings, is_eager=True)
-    ] = False,
+    settings: Annotated[bool, _settings_option(_transfer_settings)] = False,
 ) -> None:
     """Give one picture the style of another."""
-    from stylerepro.cli import single
-    from stylerepro.runs import runner
+    from stylerepro.pictures import images
+    from stylerepro.transfer.transfer import transfer
 
-    chosen = {} if size is None else {"size": size or None}
-    given = runner.parse_overrides(parameters or [])
-    print(single.stylise(content, style, out, given=given, progress=sys.stderr.isatty(), **chosen))
-
-
-def _list_recipe(wanted: bool) -> None:
-    if wanted:
-        from stylerepro.cli import learning
-
-        _show(learning.settings())
+    values = given(transfer, parameters or [], "transfer")
+    if out.suffix.lower() not in images.SUFFIXES:
+        raise ImageError(f"{out}: give a name that ends in {', '.join(images.SUFFIXES)}.")
+    pictures = [images.read(name, size or None) for name in (content, style)]
+    result = transfer(*pictures, progress=sys.stderr.isatty(), **values)
+    images.write(result.image, out)
+    _, _, height, width = result.image.shape
+    print(f"{out}: {width}×{height} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s")
 
 
-def _show(settings: Mapping[str, Any]) -> None:
-    from stylerepro.cli import display
-
-    rows = [(one.name, one.type, str(one.default)) for one in settings.values()]
-    Console().print(display.table(("setting", "type", "default"), rows))
-    raise typer.Exit
-
-
-def train(
+def train_(
     style: Annotated[str, typer.Argument(help="A name, path or address of a picture.")],
     out: Annotated[Path, typer.Option("-o", help="File for the network: .safetensors.")],
-    style_size: Annotated[int | None, typer.Option(help="Pixels of the style picture's short side.", min=1)] = None,
+    style_size: Annotated[int, typer.Option(help="Pixels of the style picture's short side.", min=1)] = STYLE_SIZE,
     parameters: Values = None,
-    settings: Annotated[
-        bool, typer.Option("--settings", help="List what -p takes, and end.", callback=_list_recipe, is_eager=True)
-    ] = False,
+    settings: Annotated[bool, _settings_option(_training_settings)] = False,
 ) -> None:
-    """Train a feed-forward network on a style; interrupted, the same command goes on."""
-    from stylerepro.cli import learning
-    from stylerepro.runs import runner
+    """Train a feed-forward network on a style; interrupted, the same command goes on.
 
-    chosen = {} if style_size is None else {"style_size": style_size}
-    given = runner.parse_overrides(parameters or [])
-    print(learning.learn(style, out, given=given, progress=sys.stderr.isatty(), **chosen))
+    Until it is done, a checkpoint lies beside OUT. Under `accelerate launch` the processes share each batch.
+    """
+    from accelerate.state import PartialState
+
+    from stylerepro.pictures import images
+    from stylerepro.training.recipe import Recipe
+    from stylerepro.training.train import train
+
+    recipe = Recipe(**given(Recipe, parameters or [], "train"))
+    if out.suffix != ".safetensors":
+        raise NetworkError(f"{out}: give a name that ends in .safetensors.")
+    checkpoint = out.with_suffix(".checkpoint")
+    trained = train(images.read(style, style_size), recipe, checkpoint=checkpoint, progress=sys.stderr.isatty())
+    if PartialState().is_main_process:
+        trained.save(out, Path(style).name, style_size=style_size)
+        checkpoint.unlink(missing_ok=True)
+    last, label = trained.history["total"].tail(10).mean(), recipe.architecture.label  # type: ignore[union-attr]
+    print(f"{out}: {label}, {len(trained.history)} steps, loss {last:.4g}")
+    if trained.skipped:
+        complain(f"{len(trained.skipped)} files could not be read: {', '.join(trained.skipped)}")
 
 
 def stylise(
     network: Annotated[str, typer.Argument(help="A trained network's name (see `networks`) or file.")],
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
     out: Annotated[Path, typer.Option("-o", help="Folder for the new pictures.")],
-    size: Annotated[
-        int | None, typer.Option(help="Pixels of the short side; 0 keeps the pictures' own.", min=0)
-    ] = None,
+    size: Pixels = None,
 ) -> None:
     """Put pictures through a trained network."""
     from stylerepro.training import library
 
     chosen = {} if size is None else {"size": size or None}
     failed = 0
-    for picture in library.restyle(library.load(network), inputs, out, **chosen):
-        if picture.path is None:
+    for restyled in library.restyle(library.load(network), inputs, out, **chosen):
+        if restyled.path is None:
             failed += 1
-            complain(f"error: {picture.error}")
+            complain(f"error: {restyled.error}")
         else:
-            print(f"{picture.path}: {picture.size[0]}×{picture.size[1]} pixels in {picture.seconds:.2f} s")
+            width, height = restyled.size
+            print(f"{restyled.path}: {width}×{height} pixels in {restyled.seconds:.2f} s")
     if failed:
         complain(f"{failed} of the inputs could not be restyled; the others are in {out}")
         raise typer.Exit(1)
@@ -120,7 +201,9 @@ def networks(
 
     for name in commit or []:
         print(library.commit(name))
-    Console().print(display.networks_table(library.kept()))
+    display.show_networks(Console(), library.kept())
 
 
-COMMANDS = (fetch, transfer, train, stylise, networks)
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "fetch": fetch, "transfer": transfer_, "train": train_, "stylise": stylise, "networks": networks,
+}  # fmt: skip

@@ -1,14 +1,13 @@
 """Trained networks: trained once, found again, committed in half the bytes; pictures through them by one command."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from stylerepro.cli import learning, main
-from stylerepro.errors import ImageError, NetworkError, ParameterError, ResultsWarning
+from stylerepro.cli import own_pictures
+from stylerepro.errors import ImageError, NetworkError, ResultsWarning
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import StyleNetwork, architecture
@@ -249,14 +248,7 @@ def test_a_network_that_is_not_there_is_named(name):
         library.load(name)
 
 
-def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["stylerepro", *words])
-        monkeypatch.setattr(main.warnings, "showwarning", main.warnings.showwarning)
-        with pytest.raises(SystemExit) as exit_:
-            main.main()
-        return exit_.value.code or 0, *capsys.readouterr()
-
+def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkeypatch, call):
     code, out, err = call("stylise", str(network_file), str(pictures), "-o", str(tmp_path / "new"), "--size", "32")
     assert code == 1
     assert "one.jpg" in out
@@ -274,11 +266,14 @@ def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkey
     assert "johnson-in" in out
 
 
-def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatch):
+def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatch, call):
     out = tmp_path / "mine.safetensors"
-    given = {"architecture": "depsep-nn", "loss_network": "tiny", "content_layers": "conv2_2",
-             "style_layers": "conv1_1,conv2_1", "size": "16", "batch": "1", "steps": "2"}  # fmt: skip
-    assert "depsep-nn, 2 steps" in learning.learn("swirls", out, style_size=SIZE, given=given)
+    settings = ("architecture=depsep-nn", "loss_network=tiny", "content_layers=conv2_2",
+                "style_layers=conv1_1,conv2_1", "size=16", "batch=1", "steps=2")  # fmt: skip
+    words = ["train", "swirls", "-o", str(out), "--style-size", str(SIZE)]
+    words += [word for setting in settings for word in ("-p", setting)]
+    code, told, _ = call(*words)
+    assert (code, "depsep-nn, 2 steps" in told) == (0, True)
     about = checkpoints.describe(out)
     assert about.architecture == architecture("depsep-nn")
     assert about.trained["style"] == "swirls"
@@ -289,25 +284,20 @@ def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatc
         checkpoint.write_text("as far as it came")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(learning, "train", stop)
-    with pytest.raises(KeyboardInterrupt):
-        learning.learn("swirls", out, given=given)
+    monkeypatch.setattr(train, "train", stop)
+    assert call(*words)[0] == 130
     assert out.with_suffix(".checkpoint").exists()
-    with pytest.raises(ParameterError, match="Did you mean 'steps'"):
-        learning.learn("swirls", out, given={"step": "2"})
-    with pytest.raises(ParameterError, match="takes int, not 'many'"):
-        learning.learn("swirls", out, given={"steps": "many"})
-    with pytest.raises(NetworkError, match=r"ends in \.safetensors"):
-        learning.learn("swirls", tmp_path / "mine.pt")
+    for wrong, message in (("step=2", "Did you mean 'steps'"), ("steps=many", "takes int, not 'many'")):
+        assert message in call(*words, "-p", wrong)[2]
+    assert "ends in .safetensors" in call("train", "swirls", "-o", str(tmp_path / "mine.pt"))[2]
 
 
 def test_every_setting_of_a_recipe_can_be_typed_but_the_conventions_own_object():
-    known = learning.settings()
+    known = own_pictures.settings(Recipe)
     assert {field.name for field in dataclasses.fields(Recipe)} == set(known)
-    for name in ("steps", "batch", "size", "seed"):
-        assert known[name].type == "int"
-    assert known["learning_rate"].type == "float"
-    assert known["betas"].default == (0.9, 0.999)
+    types = {"steps": "int", "learning_rate": "float", "betas": "list[float]", "style_layers": "list[str]"}
+    assert {name: known[name].type for name in types} == types
+    assert known["betas"].default == [0.9, 0.999]
 
 
 def _history():

@@ -31,7 +31,7 @@ def unrun(tmp_path, monkeypatch):
 def test_list_shows_every_experiment(project, call):
     code, out, _ = call("list")
     assert code == 0
-    for word in ("toy", "A toy", "003.1", "laptop (2 min)", "reference (?)"):
+    for word in ("toy", "A toy", "003.1", "laptop 2 min", "reference ?"):
         assert word in out
 
 
@@ -108,7 +108,7 @@ def test_claims_are_judged_and_those_not_tested_named_with_the_exit_status(unrun
     assert {"reference", "yours", "effect", "runs", "profile", "tolerance"} <= set(lines[0].split(","))
     code, out, _ = call("claims", "--long")
     assert code == 1
-    assert out.split("\n")[0].split() == ["id", "statement", "verdict", "measured", "reason"]
+    assert "003.1  not tested: no number\n" in out
 
 
 def test_claims_that_are_all_tested_end_well_and_name_what_disagrees(unrun, call, monkeypatch):
