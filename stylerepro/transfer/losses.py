@@ -9,7 +9,6 @@ image being made and of the style image, N the channels and M = H·W the positio
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from torch import Tensor, linalg
 
@@ -76,7 +75,7 @@ def content_loss(features: Tensor, target: Tensor, kind: str = "half_sum", epsil
 
     features, target: (N, C, H, W) or broadcastable in N. kind: of `KINDS`; another is a `ValueError`.
     """
-    return _entry(KINDS, kind, "kind of loss")((features - target).flatten(1), epsilon)
+    return _reduced((features - target).flatten(1), kind, epsilon)
 
 
 def gram(features: Tensor, normalisation: str = "none") -> Tensor:
@@ -84,11 +83,13 @@ def gram(features: Tensor, normalisation: str = "none") -> Tensor:
 
     features: (N, C, H, W). Returns (N, C, C). normalisation: of `GRAM_NORMALISATIONS`; another is a `ValueError`.
     """
+    if normalisation not in GRAM_NORMALISATIONS:
+        raise _unknown("Gram normalisation", normalisation, GRAM_NORMALISATIONS)
     n, channels, height, width = features.shape
     # Positions first: that is how channels-last features lie in memory, so neither they nor their gradient are copied.
     rows = features.permute(0, 2, 3, 1).reshape(n, height * width, channels)
     product = rows.transpose(1, 2) @ rows
-    return _entry(GRAM_NORMALISATIONS, normalisation, "Gram normalisation")(product, channels, height * width)
+    return GRAM_NORMALISATIONS[normalisation](product, channels, height * width)
 
 
 def style_loss(
@@ -104,7 +105,7 @@ def style_loss(
     positions: M of the layer; where given, the loss is divided by 4N²M² (documents 002 and 003, section 2;
     Gatys et al. 2016, eq. 4). None leaves the factor out (documents 000, 001, 003 section 3.3, 004).
     """
-    loss = _entry(KINDS, kind, "kind of loss")((gram_matrix - target).flatten(1), epsilon)
+    loss = _reduced((gram_matrix - target).flatten(1), kind, epsilon)
     if positions is None:
         return loss
     return loss / (4 * gram_matrix.shape[-1] ** 2 * positions**2)
@@ -117,14 +118,21 @@ def total_variation(image: Tensor, norm: str = "l1", reduction: str = "sum") -> 
     squares (document 002).
     reduction: "sum" as both documents write it, or "mean": the vertical and the horizontal means, added.
     """
-    of_difference = _entry(TV_NORMS, norm, "norm of the total variation")
-    reduced = _entry(TV_REDUCTIONS, reduction, "reduction of the total variation")
+    if norm not in TV_NORMS:
+        raise _unknown("norm of the total variation", norm, TV_NORMS)
+    if reduction not in TV_REDUCTIONS:
+        raise _unknown("reduction of the total variation", reduction, TV_REDUCTIONS)
     vertical = (image[..., 1:, :] - image[..., :-1, :]).flatten(1)
     horizontal = (image[..., :, 1:] - image[..., :, :-1]).flatten(1)
-    return reduced(of_difference(vertical)) + reduced(of_difference(horizontal))
+    size, reduced = TV_NORMS[norm], TV_REDUCTIONS[reduction]
+    return reduced(size(vertical)) + reduced(size(horizontal))
 
 
-def _entry(mapping: Mapping[str, Any], name: str, what: str) -> Any:
-    if name not in mapping:
-        raise ValueError(f"Unknown {what} {name!r}; expected one of {', '.join(mapping)}.")
-    return mapping[name]
+def _reduced(difference: Tensor, kind: str, epsilon: float) -> Tensor:
+    if kind not in KINDS:
+        raise _unknown("kind of loss", kind, KINDS)
+    return KINDS[kind](difference, epsilon)
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> ValueError:
+    return ValueError(f"Unknown {what} {name!r}; expected one of {', '.join(known)}.")

@@ -1,6 +1,6 @@
 """The objective of a transfer: conventions made explicit, targets computed once, terms of one value an image."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 
@@ -39,22 +39,34 @@ class Conventions:
     scale: str = "native"
 
     def __post_init__(self) -> None:
-        allowed = {
-            "content": losses.KINDS,
-            "style": losses.KINDS,
-            "gram": losses.GRAM_NORMALISATIONS,
-            "tv_norm": losses.TV_NORMS,
-            "tv_reduction": losses.TV_REDUCTIONS,
-            "pooling": ("max", "average"),
-            "scale": ("native", "unit"),
+        known = {
+            "content": self.content in losses.KINDS,
+            "style": self.style in losses.KINDS,
+            "gram": self.gram in losses.GRAM_NORMALISATIONS,
+            "tv_norm": self.tv_norm in losses.TV_NORMS,
+            "tv_reduction": self.tv_reduction in losses.TV_REDUCTIONS,
+            "pooling": self.pooling in ("max", "average"),
+            "scale": self.scale in ("native", "unit"),
         }
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
+        for name, value in asdict(self).items():
+            if not known.get(name, True):
                 raise TransferError(
-                    f"Unknown {name} {getattr(self, name)!r} among the conventions; expected one of "
-                    f"{', '.join(values)}."
+                    f"Unknown {name} {value!r} among the conventions; expected one of {', '.join(_CHOICES[name])}."
                 )
 
+
+# For messages. Whether a name is known is asked of each mapping by key, so that a run depends on the entry it names.
+_CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
+    {
+        "content": losses.KINDS,
+        "style": losses.KINDS,
+        "gram": losses.GRAM_NORMALISATIONS,
+        "tv_norm": losses.TV_NORMS,
+        "tv_reduction": losses.TV_REDUCTIONS,
+        "pooling": ("max", "average"),
+        "scale": ("native", "unit"),
+    }
+)
 
 CONVENTIONS: Mapping[str, Conventions] = MappingProxyType(
     {

@@ -1,6 +1,6 @@
-"""Styles painted by the project: deterministic, any size, no file and no network needed.
+"""Pictures painted by the project, to take styles from: deterministic, any size, no file and no network needed.
 
-Each painter composes in units of the picture's shorter side (see `easel`), so a seed gives the same
+Each painter composes in units of the picture's shorter side (see `drawing`), so a seed gives the same
 composition at every size of one aspect ratio, with strokes in proportion to the picture; strokes that would
 be finer than about two pixels are widened.
 """
@@ -14,15 +14,10 @@ import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
 
 from stylerepro.errors import ImageError
-from stylerepro.pictures.paintings.cubist import cubist
-from stylerepro.pictures.paintings.easel import Array
-from stylerepro.pictures.paintings.pointillism import pointillism
-from stylerepro.pictures.paintings.stained_glass import stained_glass
-from stylerepro.pictures.paintings.sumi import sumi
-from stylerepro.pictures.paintings.swirls import swirls
-from stylerepro.pictures.paintings.woodcut import woodcut
-
-__all__ = ["PAINTINGS", "Painter", "paint"]
+from stylerepro.pictures.paintings.drawing import Array
+from stylerepro.pictures.paintings.facets import cubist, stained_glass
+from stylerepro.pictures.paintings.ink import sumi, woodcut
+from stylerepro.pictures.paintings.oil import pointillism, swirls
 
 Painter = Callable[[int, int, Generator], Array]
 
@@ -40,7 +35,7 @@ PAINTINGS: Mapping[str, Painter] = MappingProxyType(
 
 
 def paint(name: str, size: tuple[int, int] | int, seed: int = 0) -> Array:
-    """Paints a picture.
+    """Paint a picture.
 
     Args:
         name: one of `PAINTINGS`.

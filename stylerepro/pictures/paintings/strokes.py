@@ -1,12 +1,15 @@
-"""Brush strokes with body: each over the ones before, with bristles, dry tails and a thickness to be lit."""
+"""Brush strokes with body: each over the ones before, with bristles, dry tails and a thickness to be lit.
+
+They run along a flow: the contours of a stream function, or the directions of a sketch.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from scipy import ndimage
 
-from stylerepro.pictures.paintings.easel import Array, Easel
-from stylerepro.pictures.paintings.noise import streamlines
+from stylerepro.pictures.paintings.drawing import Array, Easel
 
 BRISTLES = 9  # furrows across a stroke; a number of the stroke, not of pixels, so that strokes scale
 
@@ -113,6 +116,16 @@ class Sketch:
     pitch: float
 
 
+def magnified(picture: Array, easel: Easel, pitch: float) -> Array:
+    """Return a sketch of `pitch` points per picture unit, (r, c) or (r, c, 3), on the easel's fine grid (bilinear)."""
+    if picture.ndim == 3:
+        return np.stack([magnified(picture[..., channel], easel, pitch) for channel in range(3)], axis=-1)
+    at = np.mgrid[: easel.shape[0], : easel.shape[1]].astype(np.float32)
+    at = (at + 0.5) / np.float32(easel.unit) * pitch - 0.5
+    enlarged: Array = ndimage.map_coordinates(picture, at, order=1, mode="nearest")
+    return enlarged
+
+
 def scatter(easel: Easel, rng: Generator, spacing: float) -> Array:
     """Places (N, 2) as (x, y) in picture units, one in each cell of a jittered grid, in random order."""
     columns, rows = (int(np.ceil(side / spacing)) + 1 for side in (easel.wide, easel.tall))
@@ -129,3 +142,50 @@ def follow(easel: Easel, sketch: Sketch, places: Array, length: Array | float, p
     i = np.clip(np.rint(starts[:, 1]), 0, sketch.u.shape[0] - 1).astype(np.intp)
     j = np.clip(np.rint(starts[:, 0]), 0, sketch.u.shape[1] - 1).astype(np.intp)
     return (paths + 0.5) / np.float32(sketch.pitch) * np.float32(easel.unit), sketch.colour[i, j]
+
+
+def curl(stream: Array) -> tuple[Array, Array]:
+    """Unit flow (u along x, v along y) along the contours of a stream function: divergence-free up to the length."""
+    down, right = np.gradient(stream)
+    u, v = down, -right
+    length = np.hypot(u, v) + 1e-9
+    return (u / length).astype(np.float32), (v / length).astype(np.float32)
+
+
+def convolve_lines(texture: Array, u: Array, v: Array, steps: int) -> Array:
+    """Line integral convolution: `texture` averaged along the flow, `steps` pixels up- and downstream.
+
+    Cabral and Leedom, "Imaging vector fields using line integral convolution", 1993; box kernel, Euler steps
+    of one pixel.
+    """
+    rows, columns = texture.shape
+    total = texture.astype(np.float32).copy()
+    for sign in (1.0, -1.0):
+        y, x = np.mgrid[:rows, :columns].astype(np.float32)
+        for _ in range(steps):
+            i = np.clip(np.rint(y), 0, rows - 1).astype(np.intp)
+            j = np.clip(np.rint(x), 0, columns - 1).astype(np.intp)
+            x += np.float32(sign) * u[i, j]
+            y += np.float32(sign) * v[i, j]
+            total += ndimage.map_coordinates(texture, [y, x], order=1, mode="reflect")
+    return total / (2 * steps + 1)
+
+
+def streamlines(starts: Array, u: Array, v: Array, lengths: Array, points: int) -> Array:
+    """Paths through the flow, centred on `starts` (N, 2) as (x, y) in pixels of the flow's grid: (N, points, 2).
+
+    `lengths` (N,) are the paths' full lengths in the same pixels.
+    """
+    rows, columns = u.shape
+    step = (lengths / (points - 1)).astype(np.float32)[:, None]
+    half = points // 2
+    path = np.empty((len(starts), points, 2), dtype=np.float32)
+    path[:, half] = starts
+    for sign, order in ((1, range(half + 1, points)), (-1, range(half - 1, -1, -1))):
+        here = starts.astype(np.float32).copy()
+        for k in order:
+            i = np.clip(np.rint(here[:, 1]), 0, rows - 1).astype(np.intp)
+            j = np.clip(np.rint(here[:, 0]), 0, columns - 1).astype(np.intp)
+            here = here + np.float32(sign) * step * np.stack([u[i, j], v[i, j]], axis=1)
+            path[:, k] = here
+    return path
