@@ -19,7 +19,7 @@ html_show_sphinx = False
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_external_toc", "sphinxcontrib.bibtex"]
-extensions += ["docstrings", "mathml", "tables", "alternatives", "explorer"]
+extensions += ["docstrings", "mathml", "tables", "explorer"]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
 external_toc_path = "_toc.yml"
 bibtex_bibfiles = ["references.bib"]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+ALT = "A white picture that is twice as wide as it is high."
 TITLES = {"ran": "An experiment that ran", "waiting": "An experiment that waits"}
 LEDGER = """
 document: {id: "000", title: A small document, authors: [A. Nobody], institution: null, year: null, link: null}
@@ -102,7 +103,8 @@ def write_notebook(path: Path, title: str, outputs: bool = False) -> None:
     cells = [
         {"cell_type": "markdown", "metadata": {}, "source": f"# {title}\n\nWith $\\sum_i x_i^2$."},
         {
-            "cell_type": "code", "metadata": {"tags": ["parameters"]}, "execution_count": None,
+            "cell_type": "code", "metadata": {"tags": ["parameters"], "mystnb": {"image": {"alt": ALT}}},
+            "execution_count": None,
             "source": 'out: str = ""  # folder', "outputs": _outputs() if outputs else [],
         },
     ]  # fmt: skip

@@ -153,7 +153,9 @@ def _page(entry: Experiment, run: runs.Shown | None, rows: Sequence[ledger_page.
     end = f"## Verdicts\n\n{ledger_page.verdicts(mine)}" if mine else ""
     if run is None:
         return pages.notebook_page(entry.notebook, pages.not_run(entry, profile), end, keep_outputs=False)
-    return pages.notebook_page(run.folder / "notebook.ipynb", pages.record(run), end, caption=pages.caption(run))
+    return pages.notebook_page(
+        run.folder / "notebook.ipynb", pages.record(run), end, caption=pages.caption(run), texts=entry.notebook
+    )
 
 
 def _by_hand() -> dict[str, str]:

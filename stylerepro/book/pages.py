@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stylerepro.book import alternatives, runs
+from stylerepro.book import runs
 from stylerepro.book.text import definition, fold
 from stylerepro.errors import ResultsError
 from stylerepro.networks.specs import NetworkSpec
@@ -132,11 +132,15 @@ def not_run(experiment: Experiment, profile: str) -> str:
     )
 
 
-def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True, caption: str = "") -> str:
+def notebook_page(
+    notebook: Path, top: str, end: str, keep_outputs: bool = True, caption: str = "", texts: Path | None = None
+) -> str:
     """A notebook as a page of the book, in JSON: `top` below its title, `end` behind its last cell.
 
     Interactive widgets are left out, since a printed page has no kernel; without `keep_outputs` all outputs are. Long
     code is folded, unless its cell is tagged `show-input`. caption: stands below every cell that drew a figure.
+    texts: the notebook as it stands now, from which its pictures have their alternative texts, so that a run need not
+    be made anew for them.
     Raises `ResultsError` for a file that is no notebook with a title.
     """
     try:
@@ -147,7 +151,8 @@ def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True,
         raise ResultsError(f"{notebook} is not a notebook that the book can show: {error!r}. Run it again.") from error
     if cells[0]["cell_type"] != "markdown" or not re.match(r"# \S", title):
         raise ResultsError(f"{notebook} must begin with a text cell whose first line is a title ('# ...').")
-    alternatives.describe(cells)
+    if texts is not None:
+        _describe(cells, texts)
     heading, _, rest = title.partition("\n")
     cells[0]["source"] = f"{heading}\n\n{top}\n\n{rest.strip()}\n"
     told = []
@@ -171,6 +176,23 @@ def notebook_page(notebook: Path, top: str, end: str, keep_outputs: bool = True,
             cell.setdefault("id", f"page-{place}")
     content["metadata"].pop("widgets", None)
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def _describe(cells: Sequence[dict[str, Any]], notebook: Path) -> None:
+    """Give cells the alternative texts (`mystnb.image.alt`) of the notebook's cells with the same ids.
+
+    Where the notebook has got a cell since, its text is added to that of the cell before it, of which it was a part.
+    """
+    ran = {cell.get("id"): cell for cell in cells}
+    texts: dict[str, str] = {}
+    id = ""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        id = cell["id"] if cell["id"] in ran else id
+        text = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt")
+        if id and text:
+            texts[id] = f"{texts[id]} {text}" if id in texts else text
+    for id, text in texts.items():
+        ran[id]["metadata"]["mystnb"] = {"image": {"alt": text}}
 
 
 def _static(output: dict[str, Any]) -> dict[str, Any]:

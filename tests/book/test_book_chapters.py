@@ -322,6 +322,15 @@ def sources(tmp_path_factory):
     return building.write_sources(tmp_path_factory.mktemp("real") / "source", "reference")
 
 
+def test_every_picture_of_a_notebook_says_in_words_of_its_own_what_it_shows(sources):
+    for path in (sources / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        drawn = [cell for cell in cells if any("image/jpeg" in one.get("data", {}) for one in cell.get("outputs", ()))]
+        told = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "") for cell in drawn]
+        assert all(len(text.split()) > 12 for text in told), path.stem
+        assert len(set(told)) == len(told), path.stem
+
+
 def test_no_placeholder_is_left_and_no_number_is_missing(sources):
     for path in sources.rglob("*.md"):
         told = path.read_text(encoding="utf-8")

@@ -292,3 +292,16 @@ def test_a_caption_stands_below_every_figure_and_below_nothing_else(tmp_path):
     assert "`stylerepro run tv_sweep --profile laptop`" in caption
     assert "(../runs/tv_sweep-laptop/run.json)" in caption
     assert all("id" in cell for cell in page["cells"])
+
+
+def test_alternative_texts_come_from_the_notebook_as_it_stands_and_a_new_cell_s_with_the_one_before(tmp_path):
+    def described(id, text):
+        return code() | {"id": id, "metadata": {"mystnb": {"image": {"alt": text}}}}
+
+    old = notebook(tmp_path, TITLE, described("a", "Old."), code() | {"id": "b"})
+    now = tmp_path / "now.ipynb"
+    cells = [TITLE | {"id": "title"}, described("a", "A."), described("new", "New."), described("b", "B.")]
+    now.write_text(json.dumps({"cells": cells}))
+    page = json.loads(pages.notebook_page(old, "", "", texts=now))
+    told = [cell["metadata"]["mystnb"]["image"]["alt"] for cell in page["cells"] if cell["cell_type"] == "code"]
+    assert told == ["A. New.", "B."]

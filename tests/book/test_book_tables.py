@@ -11,8 +11,6 @@ import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
 
-from stylerepro.book import alternatives
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -128,51 +126,3 @@ def test_a_table_that_does_not_add_up_stays_as_it_is(tables):
     uneven = "<table><tbody><tr><td rowspan='2'>a</td><td>b</td></tr><tr></tr></tbody></table>"
     assert texts(tables.tidied(uneven)) == [["a", "b"], []]
     assert 'rowspan="2"' in tables.tidied(uneven)
-
-
-def cell(kind, source, *figures):
-    outputs = [
-        {"output_type": "display_data", "data": {"image/jpeg": "", "text/plain": f"<Figure with {axes} Axes>"}}
-        for axes in figures
-    ]
-    return {"cell_type": kind, "source": source, "metadata": {}} | ({"outputs": outputs} if kind == "code" else {})
-
-
-def words(*cells):
-    """What the pictures of the last cell say."""
-    alternatives.describe(cells)
-    return cells[-1]["metadata"].get("alternatives")
-
-
-def test_a_figure_is_described_by_its_heading_its_text_and_its_labels():
-    text = cell(
-        "markdown", "# Title\n\n## How *fast*\n\nOne line a [pair](x.md), with $\\gamma$. The rest is not said."
-    )
-    code = """figure, axes = plt.subplots(1, 2)
-labels = {"mse": "error", "ssim": "likeness"}
-for axis, (column, label) in zip(axes, labels.items(), strict=True):
-    axis.set(xlabel=f"size, {unit}", ylabel=label, title=f"{unknown} px")
-figure.suptitle("On compact")"""
-    (said,) = words(cell("code", 'unit: str = "px"'), text, cell("code", code, 2))
-    assert said.startswith("How fast: figure, 2 panels. One line a pair, with gamma. On compact. ")
-    assert said.endswith(" Across: size, px. Upwards: error; likeness.")
-
-
-def test_figures_of_one_cell_have_each_their_own_words():
-    code = """curve, axis = plt.subplots()
-axis.set(xlabel="step")
-grid = plots.picture_grid(rows, ["photograph", *more], ["coffee"])"""
-    first, second = words(cell("markdown", "## To the eye"), cell("code", code, 1, 3))
-    assert first == "To the eye: figure 1 of 2. Across: step."
-    assert second == "To the eye: figure 2 of 2, 3 panels. Columns: photograph; …. Rows: coffee."
-
-
-def test_what_is_no_figure_is_left_alone_and_what_cannot_be_parsed_has_its_heading():
-    assert words(cell("markdown", "# One"), cell("code", "plt.title('x')")) is None
-    assert words(cell("markdown", "# One"), cell("code", "not python (", 1)) == ["One: figure."]
-
-
-def test_a_long_text_is_cut_at_a_word():
-    (text,) = words(cell("markdown", "# One\n\n" + "word " * 300), cell("code", "1", 1))
-    assert len(text) < 420
-    assert text.endswith("word …")
