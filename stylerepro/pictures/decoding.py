@@ -1,30 +1,20 @@
 """From a picture file's bytes to numbers: formats, colour, transparency, orientation, and files that are none."""
 
+import contextlib
 import io
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from torchvision.io import decode_image
 
 from stylerepro.errors import ImageError
-from stylerepro.pictures.geometry import MAX_PIXELS
 
-_EXIF_ORIENTATION = 0x0112
-# EXIF 2.32, 4.6.4, tag Orientation: what to do to an (H, W, C) array to see it upright.
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
-    8: lambda a: np.rot90(a),
-}
+MAX_PIXELS = 100_000_000
+"""Largest picture read or made, in pixels. A header may claim anything; 100 megapixels are 1.2 GB as float32."""
 
 
 def decode(path: Path, shown: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -49,8 +39,7 @@ def decode(path: Path, shown: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
                 if picture.width * picture.height > max_pixels:
                     claimed = f"{picture.width:,} × {picture.height:,} pixels"
                     raise ImageError(_too_large(shown, claimed, max_pixels))
-                array = _pixels(picture, stream)
-                orientation = _orientation(picture)
+                return _pixels(picture, stream)
     except Image.UnidentifiedImageError as error:
         raise ImageError(f"{shown} is not a JPEG, PNG or WebP picture. Convert it to one of these.") from error
     except Image.DecompressionBombError as error:
@@ -63,7 +52,6 @@ def decode(path: Path, shown: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ImageError(
             f"{shown} is damaged or cut short ({str(error).rstrip('.')}). Copy or download it again."
         ) from error
-    return _UPRIGHT.get(orientation, lambda a: a)(array)
 
 
 def _too_large(shown: str, claimed: str, limit: int) -> str:
@@ -74,25 +62,22 @@ def _too_large(shown: str, claimed: str, limit: int) -> str:
 
 
 def _pixels(picture: Image.Image, stream: BinaryIO) -> np.ndarray:
-    """Decode to (H, W, 3) float32 in [0, 1], over white where transparent."""
+    """Decode to (H, W, 3) float32 in [0, 1], upright, over white where transparent."""
     picture.load()
     stream.seek(0)
     header = stream.read(25)
     if picture.format == "PNG" and header[24] == 16:
         # The bit depth. Pillow keeps 8 bits of 16-bit colour, torchvision keeps all.
-        decoded = decode_image(torch.frombuffer(bytearray(header + stream.read()), dtype=torch.uint8))
+        content = torch.frombuffer(bytearray(header + stream.read()), dtype=torch.uint8)
+        decoded = decode_image(content, apply_exif_orientation=True)
         return _over_white(decoded.permute(1, 2, 0).numpy().astype(np.float32) / 65535)
+    # Broken metadata fails in many ways, and the picture is whole without it.
+    with contextlib.suppress(Exception):
+        picture = ImageOps.exif_transpose(picture)
     picture = _to_srgb(picture)
     transparent = "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa")
     converted = picture.convert("RGBA" if transparent else "RGB")
     return _over_white(np.asarray(converted).astype(np.float32) / 255)
-
-
-def _orientation(picture: Image.Image) -> int:
-    try:
-        return picture.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # broken metadata fails in many ways, and the picture is whole without it
-        return 1
 
 
 def _over_white(array: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import difflib
 import os
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -14,12 +15,13 @@ from torch import Tensor
 from stylerepro.errors import ImageError
 from stylerepro.files import atomic_path
 from stylerepro.pictures import assets
-from stylerepro.pictures.decoding import decode
-from stylerepro.pictures.geometry import MAX_PIXELS, Side, Size, crop_origin, target_shape
+from stylerepro.pictures.decoding import MAX_PIXELS, decode
 from stylerepro.pictures.paintings import PAINTINGS, paint
-from stylerepro.pictures.samples import CONTENTS
+from stylerepro.pictures.samples import CONTENTS, Box
 
 Source = str | os.PathLike[str]
+Side = Literal["short", "long", "both"]
+Size = int | tuple[int, int]
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """What `write` can write, by the path's suffix; `read` goes by the content instead."""
@@ -119,7 +121,7 @@ def resize(image: Tensor, size: Size | None, *, side: Side = "short") -> Tensor:
     """Resize (N, 3, H, W) with a Lanczos filter (antialiased when shrinking), cut to [0, 1].
 
     Each channel is filtered as float32, with no rounding to 8 bits in between. Type and device are kept, gradients
-    are not. For `size` and `side` see `geometry.target_shape`. Raises `ImageError` as that does, and when a picture
+    are not. For `size` and `side` see `target_shape`. Raises `ImageError` as that does, and when a picture
     only one pixel wide or high is to be enlarged: there is nothing in it to interpolate.
     """
     _check_shape(image)
@@ -145,6 +147,84 @@ def centre_crop(image: Tensor, height: int, width: int) -> Tensor:
     _check_shape(image)
     top, left = crop_origin(image.shape[-2], image.shape[-1], height, width)
     return image[..., top : top + height, left : left + width]
+
+
+def target_shape(height: int, width: int, size: Size | None, side: Side = "short") -> tuple[int, int]:
+    """Height and width after resizing a `height` × `width` picture.
+
+    `size` is the pixels of the shorter or longer side, the other following in proportion. A pair (height, width) is
+    taken exactly whatever `side` says, and `side="both"` takes one number for both: these two change the proportions.
+    `None` leaves the shape alone. Raises `ImageError` for sizes below 1 or above `MAX_PIXELS` and for an unknown side.
+    """
+    if size is None:
+        return height, width
+    if side not in ("short", "long", "both"):
+        raise ImageError(f"side={side!r} is unknown. Choose 'short', 'long' or 'both'.")
+    wanted = size if isinstance(size, tuple | list) else (size,)
+    if len(wanted) not in (1, 2) or not all(isinstance(n, int) and not isinstance(n, bool) for n in wanted):
+        raise ImageError(f"size={size!r} is no size. Give whole pixels: one number, or (height, width).")
+    if min(wanted) < 1:
+        raise ImageError(f"size={size!r} is too small. Give at least 1 pixel.")
+    if len(wanted) == 2:
+        shape = (wanted[0], wanted[1])
+    elif side == "both":
+        shape = (wanted[0], wanted[0])
+    else:
+        reference = min(height, width) if side == "short" else max(height, width)
+        # In integers, so that the reference side comes out exactly; halves round up.
+        shape = (
+            max(1, (2 * height * wanted[0] + reference) // (2 * reference)),
+            max(1, (2 * width * wanted[0] + reference) // (2 * reference)),
+        )
+    if shape[0] * shape[1] > MAX_PIXELS:
+        raise ImageError(
+            f"size={size!r} would make a picture of {shape[1]} × {shape[0]} pixels, over the limit of {MAX_PIXELS:,}. "
+            "Give a smaller size."
+        )
+    return shape
+
+
+def crop_origin(height: int, width: int, crop_height: int, crop_width: int) -> tuple[int, int]:
+    """Row and column where a centred crop begins; `ImageError` when the crop does not fit."""
+    if not (1 <= crop_height <= height and 1 <= crop_width <= width):
+        raise ImageError(
+            f"A crop of {crop_width} × {crop_height} pixels does not fit into a picture of {width} × {height}. "
+            "Resize first, or crop less."
+        )
+    return (height - crop_height) // 2, (width - crop_width) // 2
+
+
+def face_box(name: str, size: Size | None = None, *, side: Side = "short", crop: tuple[int, int] | None = None) -> Box:
+    """The face's box in `read(name, size, side=side)`, centre-cropped to `crop` (height, width) if given.
+
+    Edges are rounded to whole pixels, cut at the picture's border. Raises `ImageError` for an unknown name, a sample
+    without a face, and a crop that leaves no face.
+    """
+    if name not in CONTENTS:
+        near = difflib.get_close_matches(name, CONTENTS, n=1)
+        raise ImageError(f"No sample is called {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}")
+    sample = CONTENTS[name]
+    if sample.face is None:
+        faces = " and ".join(s.name for s in CONTENTS.values() if s.face)
+        raise ImageError(f"The sample {name!r} shows no face. Those that do: {faces}.")
+    height, width = sample.load().shape[:2]
+    new_height, new_width = target_shape(height, width, size, side)
+    crop = crop or (new_height, new_width)
+    top, left = crop_origin(new_height, new_width, *crop)
+
+    def moved(position: int, scale: float, offset: int, limit: int) -> int:
+        return min(max(round(position * scale) - offset, 0), limit)
+
+    x_scale, y_scale = new_width / width, new_height / height
+    box = Box(
+        moved(sample.face.x0, x_scale, left, crop[1]),
+        moved(sample.face.y0, y_scale, top, crop[0]),
+        moved(sample.face.x1, x_scale, left, crop[1]),
+        moved(sample.face.y1, y_scale, top, crop[0]),
+    )
+    if box.x0 >= box.x1 or box.y0 >= box.y1:
+        raise ImageError(f"Nothing is left of the face in {name!r} at this size and crop. Use a larger size or crop.")
+    return box
 
 
 def to_array(image: Tensor) -> np.ndarray:

@@ -13,7 +13,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
 from stylerepro.pictures import images
-from stylerepro.pictures.geometry import Box
+from stylerepro.pictures.samples import Box
 
 
 def set_look() -> None:

@@ -255,7 +255,7 @@ def _hash_asset(name: str) -> str | None:
 
     if assets.known(name):
         asset = assets.REGISTRY[name]
-        stated = asset.sha256 or asset.sha256_prefix
+        stated = asset.sha256
         if stated or asset.kind in ("archive", "photos"):
             return stated or f"{asset.bytes} bytes"
         return sha256(assets.fetch(name, progress=False)) if assets.available(name) else "not on this machine"

@@ -11,7 +11,7 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 
 from stylerepro.pictures import plots
-from stylerepro.pictures.geometry import Box
+from stylerepro.pictures.samples import Box
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from skimage.data import lbp_frontal_face_cascade_filename
 from skimage.feature import Cascade
 
 from stylerepro.errors import ImageError
-from stylerepro.pictures import samples
-from stylerepro.pictures.geometry import Box
+from stylerepro.pictures import images, samples
+from stylerepro.pictures.samples import Box
 
 SHAPES = {
     "astronaut": (512, 512, 3),
@@ -47,7 +47,7 @@ def test_load_gives_a_copy() -> None:
 
 @pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
 def test_face_box_is_where_a_detector_sees_the_face(name: str) -> None:
-    box = samples.face_box(name)
+    box = images.face_box(name)
     assert box == samples.CONTENTS[name].face
     found = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
         img=samples.CONTENTS[name].load(), scale_factor=1.2, step_ratio=1, min_size=(60, 60), max_size=(300, 300)
@@ -60,23 +60,23 @@ def test_face_box_is_where_a_detector_sees_the_face(name: str) -> None:
 
 
 def test_face_box_follows_resize_and_crop() -> None:
-    x0, y0, x1, y1 = samples.face_box("grace_hopper")  # of 512 × 600
-    assert samples.face_box("grace_hopper", 256) == Box(x0 // 2, y0 // 2, x1 // 2, y1 // 2)
-    assert samples.face_box("grace_hopper", 300, side="long") == Box(x0 // 2, y0 // 2, x1 // 2, y1 // 2)
-    assert samples.face_box("grace_hopper", 512, crop=(512, 512)) == Box(x0, y0 - 44, x1, y1 - 44)
-    stretched = samples.face_box("grace_hopper", 512, side="both")
+    x0, y0, x1, y1 = images.face_box("grace_hopper")  # of 512 × 600
+    assert images.face_box("grace_hopper", 256) == Box(x0 // 2, y0 // 2, x1 // 2, y1 // 2)
+    assert images.face_box("grace_hopper", 300, side="long") == Box(x0 // 2, y0 // 2, x1 // 2, y1 // 2)
+    assert images.face_box("grace_hopper", 512, crop=(512, 512)) == Box(x0, y0 - 44, x1, y1 - 44)
+    stretched = images.face_box("grace_hopper", 512, side="both")
     assert (stretched.x0, stretched.x1) == (x0, x1)
     assert (stretched.y0, stretched.y1) == (round(y0 * 512 / 600), round(y1 * 512 / 600))
     # A crop cuts the box at its border.
-    assert samples.face_box("astronaut", crop=(300, 200)).y0 == 0
+    assert images.face_box("astronaut", crop=(300, 200)).y0 == 0
 
 
 def test_face_box_of_what_has_none() -> None:
     with pytest.raises(ImageError, match="astronaut and grace_hopper"):
-        samples.face_box("coffee")
+        images.face_box("coffee")
     with pytest.raises(ImageError, match="Did you mean 'grace_hopper'"):
-        samples.face_box("grace_hoper")
+        images.face_box("grace_hoper")
     with pytest.raises(ImageError, match="Nothing is left"):
-        samples.face_box("astronaut", crop=(20, 20))
+        images.face_box("astronaut", crop=(20, 20))
     with pytest.raises(ImageError, match="does not fit"):
-        samples.face_box("astronaut", 64, crop=(100, 100))
+        images.face_box("astronaut", 64, crop=(100, 100))
