@@ -1,4 +1,4 @@
-"""Measures of pictures and networks by a loss network's features: Gram matrices, and what one network says of another.
+"""Measures of pictures and networks by a loss network's features: Gram matrices, and two networks compared.
 
 Pictures are (N, 3, H, W) tensors, sRGB in [0, 1]. Gram matrices are those of `losses.gram`, divided by the positions.
 """
@@ -18,7 +18,7 @@ from stylerepro.transfer import losses
 
 
 def relative_style_loss(judge: LossNetwork, image: Tensor, style: Tensor) -> float:
-    """Mean over the judge's layers of ‖G − A‖² / ‖A‖²: how far `image` is from the Gram matrices of `style`."""
+    """Return the mean over the judge's layers of ‖G − A‖² / ‖A‖², G the Gram matrices of `image` and A of `style`."""
     with torch.no_grad():
         described = [judge(picture) for picture in (image, style)]
     grams = [[losses.gram(features[layer], "positions") for features in described] for layer in judge.layers]
@@ -26,7 +26,7 @@ def relative_style_loss(judge: LossNetwork, image: Tensor, style: Tensor) -> flo
 
 
 def gram_distances(network: LossNetwork, pictures: Sequence[Tensor]) -> np.ndarray:
-    """Distance of every two pictures' Gram matrices, (pairs,), in the order of `itertools.combinations`.
+    """Return the distance of every two pictures' Gram matrices, (pairs,), in the order of `itertools.combinations`.
 
     Root of the mean over the network's layers of ‖A − B‖² over the layer's mean ‖A‖²: no layer outweighs another.
     """
@@ -34,7 +34,7 @@ def gram_distances(network: LossNetwork, pictures: Sequence[Tensor]) -> np.ndarr
 
 
 def gram_correlation(student: LossNetwork, teacher: LossNetwork, pictures: Sequence[Tensor]) -> pd.DataFrame:
-    """Spearman's correlation of the two networks' Gram distances over all pairs of `pictures`: each layer, and all.
+    """Correlate the two networks' Gram distances over all pairs of `pictures` by Spearman's rho: each layer, and all.
 
     One row a layer and one "all", which is that of `gram_distances`: layer, pairs, spearman.
     """
@@ -61,7 +61,7 @@ def _squared_distances(network: LossNetwork, pictures: Sequence[Tensor]) -> Tens
 def explained_variance(
     student: LossNetwork, teacher: LossNetwork, fitted_on: Tensor, judged_on: Tensor, ridge: float = 1e-6
 ) -> pd.DataFrame:
-    """Share of the variance of the teacher's features that a linear map of the student's explains, layer by layer.
+    """Return the share of the variance of the teacher's features that a linear map of the student's explains, by layer.
 
     The map (a 1×1 convolution with bias) is the least-squares one over `fitted_on`; the share is that over
     `judged_on`, which it has not seen. The networks must hand out the same layers.

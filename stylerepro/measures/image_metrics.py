@@ -1,4 +1,4 @@
-"""What a result is judged by: edges kept, likeness, smoothness, spectra, style.
+"""Measures of pictures: edges kept, likeness, smoothness, spectra, style, colours, layout and scale.
 
 None of these is optimised anywhere in the project. Pictures are (1, 3, H, W) tensors or arrays, sRGB in [0, 1]. "Grey"
 is scikit-image's `rgb2gray` (0.2125 R + 0.7154 G + 0.0721 B). A box is (x0, y0, x1, y1) in pixels, x1 and y1 excluded;
@@ -21,74 +21,70 @@ Array = NDArray[np.float64]
 Picture = Tensor | ArrayLike
 Box = tuple[int, int, int, int]
 
+_BINS = 8  # of each channel in a colour histogram
+_LAYOUT_BLUR = 1 / 32  # standard deviation of the blur that leaves only the layout, as a share of the shorter side
+_NO_EDGE = "The reference has no edge, or none inside the box; how edges are kept is not defined there."
+
 
 def mse(a: Picture, b: Picture) -> float:
-    """Mean squared error over pixels and channels, in [0, 1]² units."""
+    """Return the mean squared error over pixels and channels, in [0, 1]² units."""
     first, second = _pair(a, b)
     return float(np.mean((first - second) ** 2))
 
 
-def psnr(a: Picture, b: Picture) -> float:
-    """Peak signal-to-noise ratio in dB for a range of 1; infinite for equal pictures."""
-    error = mse(a, b)
-    return float("inf") if error == 0 else float(-10 * np.log10(error))
-
-
 def ssim(a: Picture, b: Picture, box: Box | None = None) -> float:
-    """Structural similarity (Wang et al. 2004), mean over the channels, 7×7 windows, range 1. At most 1."""
+    """Return the structural similarity (Wang et al. 2004), mean over the channels, 7×7 windows, range 1. At most 1."""
     first, second = (_cut(x, box) for x in _pair(a, b))
     return _ssim(first, second, 1.0, channel_axis=2)
 
 
 def edge_ssim(image: Picture, reference: Picture, box: Box | None = None) -> float:
-    """SSIM of the Sobel edge maps of the grey pictures, range: the strongest edge of the reference in the box.
+    """Return the SSIM of the Sobel edge maps of the grey pictures, range: the strongest edge of the reference in the box.
 
     1 where the contours are the same in place and strength. Raises `ImageError` for a reference without an edge.
     """
-    found, wanted = (_cut(filters.sobel(_grey(x)), box) for x in _pair(image, reference))
+    edges, wanted = (_cut(filters.sobel(color.rgb2gray(x)), box) for x in _pair(image, reference))
     if wanted.max() < 1e-9:
-        raise ImageError("The reference has no edge inside the box; edge preservation is not defined there.")
-    return _ssim(found, wanted, float(wanted.max()))
+        raise ImageError(_NO_EDGE)
+    return _ssim(edges, wanted, float(wanted.max()))
 
 
 def gradient_correlation(image: Picture, reference: Picture, box: Box | None = None) -> float:
-    """Mean of the correlations of the vertical and of the horizontal Sobel derivative (Penney et al. 1998).
+    """Average the correlations of the vertical and of the horizontal Sobel derivative (Penney et al. 1998).
 
     In [−1, 1]: 1 for the same contours whatever the contrast, 0 for unrelated ones or a flat image, −1 for the
     negative. Raises `ImageError` for a reference without an edge.
     """
     correlations: list[float] = []
     for derivative in (filters.sobel_h, filters.sobel_v):
-        found, wanted = (_cut(derivative(_grey(x)), box) for x in _pair(image, reference))
-        found, wanted = found - found.mean(), wanted - wanted.mean()
+        slopes, wanted = (_cut(derivative(color.rgb2gray(x)), box) for x in _pair(image, reference))
+        slopes, wanted = slopes - slopes.mean(), wanted - wanted.mean()
         if wanted.std() > 1e-9:  # where all of the reference's edges run one way, the other way says nothing
-            correlations.append(float((found * wanted).mean() / max(found.std() * wanted.std(), 1e-12)))
+            correlations.append(float((slopes * wanted).mean() / max(slopes.std() * wanted.std(), 1e-12)))
     if not correlations:
-        raise ImageError("The reference has no edge inside the box; edge preservation is not defined there.")
+        raise ImageError(_NO_EDGE)
     return float(np.mean(correlations))
 
 
 def pratt_fom(image: Picture, reference: Picture, box: Box | None = None, sigma: float = 1.5) -> float:
-    """Pratt's figure of merit of the image's Canny edges against the reference's, in [0, 1].
+    """Return Pratt's figure of merit of the image's Canny edges against the reference's, in [0, 1].
 
     FOM = Σ_k 1/(1 + d_k²/9) / max(edges found, edges wanted), d_k the distance in pixels from the k-th edge found to
     the nearest wanted one (Pratt 1978; Abdou and Pratt 1979). Missing and invented edges both lower it.
     sigma: of Canny's Gaussian, in pixels. Raises `ImageError` for a reference without an edge in the box.
     """
-    found, wanted = (feature.canny(_grey(x), sigma=sigma) for x in _pair(image, reference))
-    return figure_of_merit(_cut(found, box), _cut(wanted, box))
+    edges, wanted = (feature.canny(color.rgb2gray(x), sigma=sigma) for x in _pair(image, reference))
+    return figure_of_merit(_cut(edges, box), _cut(wanted, box))
 
 
-def figure_of_merit(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
-    """`pratt_fom` for two edge maps (H, W) of True and False."""
-    if not wanted.any():
-        raise ImageError("The reference has no edge inside the box; Pratt's figure of merit is not defined there.")
-    distances = ndimage.distance_transform_edt(~wanted)[found]
-    return float((1 / (1 + distances**2 / 9)).sum() / max(found.sum(), wanted.sum()))
+def figure_of_merit(edges: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
+    """Compute `pratt_fom` of two edge maps (H, W) of True and False."""
+    distances = _distances(edges, wanted)
+    return float((1 / (1 + distances**2 / 9)).sum() / max(edges.sum(), wanted.sum()))
 
 
 def total_variation(image: Picture) -> float:
-    """Mean |difference| of two neighbouring values, over all vertical and horizontal pairs and channels.
+    """Return the mean |difference| of two neighbouring values, over all vertical and horizontal pairs and channels.
 
     Independent of the size, unlike the sum that document 003 optimises.
     """
@@ -99,7 +95,7 @@ def total_variation(image: Picture) -> float:
 
 
 def amplitude_spectrum(image: Picture, window: bool = True) -> Array:
-    """ln(1 + amplitude) of the grey picture's Fourier transform, (H, W), zero frequency in the middle.
+    """Return ln(1 + amplitude) of the grey picture's Fourier transform, (H, W), zero frequency in the middle.
 
     window: a Hann window first, since a picture's opposite borders do not fit together and would draw a bright cross.
     The mean is taken away. Document 003, section 4.
@@ -108,7 +104,7 @@ def amplitude_spectrum(image: Picture, window: bool = True) -> Array:
 
 
 def radial_profile(image: Picture, window: bool = True) -> pd.DataFrame:
-    """Mean amplitude on rings of the spectrum: columns frequency (cycles per pixel, ring centres) and amplitude.
+    """Average the amplitude on rings of the spectrum: columns frequency (cycles per pixel, ring centres) and amplitude.
 
     Rings are 1/min(H, W) wide and end at 0.5, the highest frequency that every direction has.
     """
@@ -122,7 +118,7 @@ def radial_profile(image: Picture, window: bool = True) -> pd.DataFrame:
 
 
 def high_frequency_share(image: Picture, cutoff: float = 0.25, window: bool = True) -> float:
-    """Share of the summed amplitude at frequencies above `cutoff` cycles per pixel; 0 for a flat picture."""
+    """Return the share of the summed amplitude at frequencies above `cutoff` cycles per pixel; 0 for a flat picture."""
     amplitude = _amplitude(image, window)
     total = amplitude.sum()
     return float(amplitude[_frequencies(amplitude.shape) > cutoff].sum() / total) if total > 1e-9 else 0.0
@@ -138,7 +134,7 @@ def sliced_wasserstein(
     patches: int = 20_000,
     seed: int = 0,
 ) -> float:
-    """How far the patches of `a` are from those of the style picture `b`, wherever they lie; 0 for equal ones.
+    """Return the distance of the patches of `a` from those of the style picture `b`, wherever they lie; 0 for equal ones.
 
     Both are split into `scales` bands of a Laplacian pyramid (the last one low-pass, which holds the colours). In each,
     patches of patch×patch×3 (at most `patches`, drawn once for pictures of one size: sorting them is what takes the
@@ -159,10 +155,10 @@ def sliced_wasserstein(
     directions /= directions.flatten(1).norm(dim=1)[:, None, None, None]
     distances = []
     for band_a, band_b in zip(_bands(first, scales), _bands(second, scales), strict=True):
-        found, wanted = (_sorted_projections(band, directions, patches, seed) for band in (band_a, band_b))
+        sorted_a, sorted_b = (_sorted_projections(band, directions, patches, seed) for band in (band_a, band_b))
         # One grey level is the floor: a style without any texture in a band does not make the distance infinite.
-        spread = max(float(wanted.std(dim=1).mean()), 1 / 255)
-        distances.append(float((found - _stretch(wanted, found.shape[1])).abs().mean()) / spread)
+        spread = max(float(sorted_b.std(dim=1).mean()), 1 / 255)
+        distances.append(float((sorted_a - _stretch(sorted_b, sorted_a.shape[1])).abs().mean()) / spread)
     return float(np.mean(distances))
 
 
@@ -192,8 +188,57 @@ def _stretch(quantiles: Tensor, length: int) -> Tensor:
     return functional.interpolate(quantiles[None], size=length, mode="linear", align_corners=False)[0]
 
 
+def colour_distance(image: Tensor, reference: Tensor) -> float:
+    """Return the Hellinger distance of the joint colour histograms (8 bins a channel): 0 for the same, at most 1.
+
+    A count of colours: where they are does not matter, so pictures of two sizes may be compared.
+    """
+    shares = []
+    for picture in (image, reference):
+        counts, _ = np.histogramdd(images.to_array(picture).reshape(-1, 3), bins=_BINS, range=[(0, 1)] * 3)
+        shares.append(counts / max(counts.sum(), 1))
+    # Rounding may bring the overlap of equal histograms above 1.
+    return float(np.sqrt(max(0.0, 1 - np.sqrt(shares[0] * shares[1]).sum())))
+
+
+def edge_displacement(image: Tensor, reference: Tensor, sigma: float = 1.5) -> float:
+    """Return the mean distance, in pixels, from the image's Canny edge pixels to the nearest ones of the reference.
+
+    sigma: of Canny's Gaussian, in pixels. An image without an edge is as far off as it can be: the picture's diagonal.
+    Raises `ImageError` for a reference without an edge.
+    """
+    edges, wanted = (feature.canny(grey, sigma=sigma) for grey in _greys(image, reference))
+    distances = _distances(edges, wanted)
+    return float(distances.mean()) if len(distances) else float(np.hypot(*wanted.shape))
+
+
+def layout_correlation(image: Tensor, reference: Tensor) -> float:
+    """Correlate the grey pictures blurred by 1/32 of the shorter side, in [−1, 1]: light and dark in one place.
+
+    0 where one of them is flat.
+    """
+    first, second = (ndimage.gaussian_filter(x, _LAYOUT_BLUR * min(x.shape)) for x in _greys(image, reference))
+    first, second = first - first.mean(), second - second.mean()
+    spread = first.std() * second.std()
+    return float((first * second).mean() / spread) if spread > 1e-12 else 0.0
+
+
+def dominant_scale(image: Tensor) -> float:
+    """Return the wavelength, in pixels, at the centre of the spectrum: half of the summed amplitude lies at longer ones.
+
+    Rings of the spectrum count with their circumference, so that white noise has its centre at high frequencies and a
+    picture of large structures at low ones. Raises `ImageError` for a flat picture.
+    """
+    profile = radial_profile(image)
+    weight = (profile["amplitude"] * profile["frequency"]).to_numpy()
+    if weight.sum() < 1e-9:
+        raise ImageError("A flat picture has no scale.")
+    share = np.cumsum(weight) / weight.sum()
+    return float(1 / np.interp(0.5, share, profile["frequency"]))
+
+
 def _amplitude(image: Picture, window: bool) -> Array:
-    grey = _grey(_array(image))
+    grey = color.rgb2gray(_array(image))
     weights = np.ones(grey.shape)
     if window:
         rows, columns = (filters.window("hann", side) if side > 2 else np.ones(side) for side in grey.shape)
@@ -213,13 +258,27 @@ def _ssim(first: Array, second: Array, data_range: float, channel_axis: int | No
 
 
 def _pair(a: Picture, b: Picture) -> tuple[Array, Array]:
-    first, second = _array(a), _array(b)
+    return _same_size(_array(a), _array(b))
+
+
+def _greys(image: Tensor, reference: Tensor) -> tuple[Array, Array]:
+    return _same_size(*(color.rgb2gray(images.to_array(picture)) for picture in (image, reference)))
+
+
+def _same_size(first: Array, second: Array) -> tuple[Array, Array]:
     if first.shape != second.shape:
         raise ImageError(
             f"Pictures to compare must have one size, got {first.shape[1]}×{first.shape[0]} and "
             f"{second.shape[1]}×{second.shape[0]} px; resize one of them first."
         )
     return first, second
+
+
+def _distances(edges: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> Array:
+    """Pixels from each of `edges` to the nearest of the edges `wanted`."""
+    if not wanted.any():
+        raise ImageError(_NO_EDGE)
+    return ndimage.distance_transform_edt(~wanted)[edges]
 
 
 def _array(picture: Picture) -> Array:
@@ -230,10 +289,6 @@ def _array(picture: Picture) -> Array:
     return array[0].transpose(1, 2, 0)
 
 
-def _grey(picture: Array) -> Array:
-    return color.rgb2gray(picture)
-
-
 def _cut(array: NDArray, box: Box | None) -> NDArray:
     if box is None:
         return array
@@ -242,79 +297,3 @@ def _cut(array: NDArray, box: Box | None) -> NDArray:
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         raise ImageError(f"The box {(x0, y0, x1, y1)} does not lie inside a picture of {width}×{height} px.")
     return array[y0:y1, x0:x1]
-
-
-_BINS = 8  # of each channel in a colour histogram
-LAYOUT_BLUR = 1 / 32
-"""Standard deviation of the blur that leaves only the layout, as a share of the shorter side."""
-
-
-def colour_distance(image: Tensor, reference: Tensor) -> float:
-    """Hellinger distance of the joint colour histograms (8 bins a channel): 0 for the same, 1 for no colour in common.
-
-    A count of colours: where they are does not matter, so pictures of two sizes may be compared.
-    """
-    one, other = (_histogram(images.to_array(picture)) for picture in (image, reference))
-    # Rounding may bring the overlap of equal histograms above 1.
-    return float(np.sqrt(max(0.0, 1 - np.sqrt(one * other).sum())))
-
-
-def edge_displacement(image: Tensor, reference: Tensor, sigma: float = 1.5) -> float:
-    """Mean distance, in pixels, from each Canny edge pixel of the image to the nearest one of the reference.
-
-    sigma: of Canny's Gaussian, in pixels. An image without an edge is as far off as it can be: the picture's diagonal.
-    Raises `ImageError` for a reference without an edge.
-    """
-    found, wanted = (feature.canny(_grey_of(picture), sigma=sigma) for picture in (image, reference))
-    _same_size(found, wanted)
-    if not wanted.any():
-        raise ImageError("The reference has no edge; how far edges are displaced is not defined there.")
-    if not found.any():
-        return float(np.hypot(*wanted.shape))
-    return float(ndimage.distance_transform_edt(~wanted)[found].mean())
-
-
-def layout_correlation(image: Tensor, reference: Tensor) -> float:
-    """Correlation of the grey pictures blurred by 1/32 of the shorter side, in [−1, 1]: light and dark in one place.
-
-    0 where one of them is flat.
-    """
-    one, other = (_blurred(picture) for picture in (image, reference))
-    _same_size(one, other)
-    one, other = one - one.mean(), other - other.mean()
-    spread = one.std() * other.std()
-    return float((one * other).mean() / spread) if spread > 1e-12 else 0.0
-
-
-def dominant_scale(image: Tensor) -> float:
-    """Wavelength, in pixels, at the centre of the spectrum: half of the summed amplitude lies at longer ones.
-
-    Rings of the spectrum count with their circumference, so that white noise has its centre at high frequencies and a
-    picture of large structures at low ones. Raises `ImageError` for a flat picture.
-    """
-    profile = radial_profile(image)
-    weight = (profile["amplitude"] * profile["frequency"]).to_numpy()
-    if weight.sum() < 1e-9:
-        raise ImageError("A flat picture has no scale.")
-    share = np.cumsum(weight) / weight.sum()
-    return float(1 / np.interp(0.5, share, profile["frequency"]))
-
-
-def _histogram(picture: Array) -> NDArray[np.float64]:
-    counts, _ = np.histogramdd(picture.reshape(-1, 3), bins=_BINS, range=[(0, 1)] * 3)
-    return counts / max(counts.sum(), 1)
-
-
-def _blurred(picture: Tensor) -> Array:
-    grey = _grey_of(picture)
-    return ndimage.gaussian_filter(grey, LAYOUT_BLUR * min(grey.shape))
-
-
-def _grey_of(picture: Tensor) -> Array:
-    return color.rgb2gray(images.to_array(picture))
-
-
-def _same_size(one: NDArray, other: NDArray) -> None:
-    if one.shape != other.shape:
-        raise ImageError(f"Pictures of {one.shape[1]}×{one.shape[0]} and {other.shape[1]}×{other.shape[0]} px cannot "
-                         "be compared place by place; bring them to one size.")  # fmt: skip

@@ -25,7 +25,7 @@ class Interval:
     n: int
 
     def excludes(self, value: float) -> bool:
-        """Whether `value` lies outside the interval."""
+        """Tell whether `value` lies outside the interval."""
         return not self.low <= value <= self.high
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ def crossed_bootstrap(
 def paired_difference(
     table: pd.DataFrame, value: str, condition_column: str, a: object, b: object, by: Sequence[str]
 ) -> pd.DataFrame:
-    """value at condition a minus value at condition b, one row for each unit.
+    """Subtract the value at condition b from that at condition a, one row for each unit.
 
     by: the columns that make two rows a pair (network, content, style, …). Returns these columns with `a`, `b` and
     `difference`. Raises `ResultsError` for units that lack a condition or have it twice.

@@ -1,4 +1,4 @@
-"""Time and memory: the one timing protocol, peak memory in a process of its own, and the record of the hardware.
+"""Time and memory: the timing protocol, peak memory in a process of its own, and a description of the hardware.
 
 Protocol: warm-up calls that are not counted, the device synchronised before each look at the clock, median and
 quartiles over the repeats. Two things are compared by calling them in turn, since a machine's speed drifts.
@@ -24,6 +24,8 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import torch
 
 from stylerepro.errors import ParameterError
+
+_EVERY = 0.0005  # seconds between two looks at the process's memory
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,17 @@ def in_turn(
 
 
 def hardware() -> dict[str, Any]:
-    """What a time was measured on: processor, cores, threads, memory, accelerator, versions. No host name, no path."""
+    """Describe what a time was measured on: processor, cores, threads, memory, accelerator, versions; no name, no path.
+
+    cores: that this process may use; a container often gives fewer than the machine has.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {
         "cpu": _cpu(),
         "architecture": platform.machine(),
-        "cores": _cores(),
+        "cores": cores,
         "threads": torch.get_num_threads(),
-        "memory_gib": _memory(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": _gpu(),
         "platform": f"{platform.system()} {platform.release()}".strip(),
         "python": platform.python_version(),
@@ -145,13 +151,6 @@ def _check(warmup: int, repeats: int) -> None:
         raise ParameterError(f"Timing needs at least 1 repeat and 0 warm-up calls, got {repeats} and {warmup}.")
 
 
-def _cores() -> int:
-    """Cores that this process may use; a container often gives fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -167,21 +166,10 @@ def _cpu() -> str:
     return platform.processor() or platform.machine() or "unknown"
 
 
-def _memory() -> float | None:
-    """Memory in GiB, one decimal; None where the system does not say (Windows)."""
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
 def _gpu() -> str | None:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return "Apple MPS" if torch.backends.mps.is_available() else None
-
-
-_EVERY = 0.0005  # seconds between two looks at the process's memory
 
 
 def peak_memory(

@@ -49,7 +49,7 @@ READINGS = MappingProxyType(
 
 
 def unfold(image: ArrayLike) -> Array:
-    """Mode-one unfolding X = [R G B] of a picture (H, W, 3), as an (H, 3W) float64 matrix.
+    """Unfold a picture (H, W, 3) along mode one, X = [R G B], as an (H, 3W) float64 matrix.
 
     uint8 is brought to [0, 1]; floats are taken as they are. Document 000, "one-mode method".
     Raises `CompressionError` for any other shape and for values that are not finite.
@@ -65,14 +65,14 @@ def unfold(image: ArrayLike) -> Array:
 
 
 def fold(matrix: Array) -> Array:
-    """Inverse of `unfold`: an (H, 3W) matrix back into a picture (H, W, 3)."""
+    """Fold an (H, 3W) matrix back into a picture (H, W, 3): the inverse of `unfold`."""
     if matrix.ndim != 2 or matrix.shape[1] % 3:
         raise CompressionError(f"A matrix to fold must be (H, 3W), got shape {matrix.shape}.")
     return matrix.reshape(matrix.shape[0], 3, -1).transpose(0, 2, 1)
 
 
 def shares(singular_values: Array, n: int) -> tuple[float, float]:
-    """Share of the first n singular values in Σσ, and in Σσ²; both are 1 for a matrix of zeros."""
+    """Return the share of the first n singular values in Σσ, and in Σσ²; both are 1 for a matrix of zeros."""
     squares = singular_values**2
     total, total2 = singular_values.sum(), squares.sum()
     if total == 0:
@@ -106,7 +106,7 @@ class _TruncatedSvd:
         return len(self.singular_values)
 
     def reconstruct(self, n: int) -> Array:
-        """The picture from n singular values, (H, W, 3) float64, not clipped.
+        """Reconstruct the picture from n singular values, (H, W, 3) float64, not clipped.
 
         Raises `CompressionError`, stating the range, for an n that the factorisation does not have.
         """
@@ -116,12 +116,12 @@ class _TruncatedSvd:
             return fold(kept if self._left is None else self._left @ kept)
 
     def numbers_stored(self, n: int) -> int:
-        """Numbers in the factors kept: n(H + 3W + 1), or H·r + n(r + 3W + 1) where W is kept beside H's factors."""
+        """Count the numbers kept: n(H + 3W + 1), or H·r + n(r + 3W + 1) where W is kept beside H's factors."""
         rows, columns = len(self._u), self._vt.shape[1]
         return (0 if self._left is None else self._left.size) + n * (rows + columns + 1)
 
     def report(self, ns: Iterable[int], bytes_per_number: int = 4) -> pd.DataFrame:
-        """One row for each n, all from the one factorisation.
+        """Tabulate one row for each n, all from the one factorisation.
 
         sigma_share, sigma2_share: share of the first n in Σσ and in Σσ² of the matrix that was decomposed: X for
         HOSVD, and for HONMF+SVD the H, R·H or W·H of the reading, never X. The `_centred` ones are those of the
@@ -227,7 +227,7 @@ class HonmfSvd(_TruncatedSvd):
         super().__init__(unfolded, matrix, left, seconds + time.perf_counter() - start)
 
     def with_reading(self, reading: str) -> "HonmfSvd":
-        """The same W and H under another reading; its `seconds` count the NMF as well."""
+        """Read the same W and H another way; its `seconds` count the NMF as well."""
         _known_reading(reading)
         other = object.__new__(HonmfSvd)
         other.iterations, other.converged = self.iterations, self.converged
@@ -263,7 +263,7 @@ def compress(
     max_iter: int = NMF_ITERATIONS,
     tol: float = NMF_TOLERANCE,
 ) -> Tensor:
-    """Compressed pictures, to be used as content images: (N, 3, H, W) in, the same out, clamped to [0, 1].
+    """Compress pictures, to be used as content images: (N, 3, H, W) in, the same out, clamped to [0, 1].
 
     method: "hosvd" (n) or "honmf_svd" (n, r, reading and the NMF's parameters, see `HonmfSvd`). The defaults n=150
     and r=300 are document 000's.
@@ -308,7 +308,7 @@ _WIDEST_BLUR = 50.0
 
 
 def blurred(image: Tensor, error: float) -> Tensor:
-    """The picture (1, 3, H, W) under the Gaussian blur whose mean squared error is `error`, in [0, 1]² units.
+    """Blur the picture (1, 3, H, W) by the Gaussian whose mean squared error is `error`, in [0, 1]² units.
 
     Raises `CompressionError` where no blur of up to 50 px loses that much.
     """
@@ -329,13 +329,13 @@ def blurred(image: Tensor, error: float) -> Tensor:
 
 
 def jpeg(image: Tensor, error: float) -> tuple[Tensor, int]:
-    """The picture (1, 3, H, W) through the JPEG quality whose mean squared error comes closest to `error`.
+    """Take the picture (1, 3, H, W) through the JPEG quality whose mean squared error comes closest to `error`.
 
     Returns it with its quality, 1 to 95. Quality is a whole number, so the error is met only nearly: report it.
     """
-    found = {quality: _through_jpeg(image, quality) for quality in range(1, 96)}
-    best = min(found, key=lambda quality: abs(mse(found[quality], image) - error))
-    return found[best], best
+    pictures = {quality: _through_jpeg(image, quality) for quality in range(1, 96)}
+    best = min(pictures, key=lambda quality: abs(mse(pictures[quality], image) - error))
+    return pictures[best], best
 
 
 def _through_jpeg(image: Tensor, quality: int) -> Tensor:

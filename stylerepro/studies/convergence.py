@@ -1,7 +1,8 @@
 """An optimisation followed on its way: how soon its loss is flat, and its picture when it first reached given levels.
 
 The *best so far* is what counts: a line search tries pictures that are worse than the one it set out from, and a step
-that is too long may raise the loss."""
+that is too long may raise the loss.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,7 @@ class Crossings:
         self.reference = reference
         self.start = math.nan
         self._last: dict[int, tuple[float, Tensor]] = {}
-        self._found: dict[tuple[int, float], _Crossing] = {}
+        self._crossings: dict[tuple[int, float], _Crossing] = {}
 
     def __call__(self, progress: Progress) -> None:
         style = progress.losses["style"].tolist()
@@ -53,18 +54,18 @@ class Crossings:
             setting = progress.settings.start + index
             now = (loss, progress.image[index : index + 1].cpu().clone())
             for level in self.levels:
-                if (setting, level) not in self._found and loss <= level * self.start and progress.step > 0:
-                    self._found[setting, level] = _Crossing(progress.step, self._last[setting], now)
+                if (setting, level) not in self._crossings and loss <= level * self.start and progress.step > 0:
+                    self._crossings[setting, level] = _Crossing(progress.step, self._last[setting], now)
             self._last[setting] = now
 
     def table(self, measures: Mapping[str, Callable[[Tensor], float]]) -> pd.DataFrame:
-        """One row a setting and level reached: setting, level, style_loss, iterations, and each measure there.
+        """Tabulate one row a setting and level reached: setting, level, style_loss, iterations, and each measure there.
 
         Measures are taken before and after the crossing, images clamped to [0, 1], and interpolated in the logarithm
         of the style loss; so are the iterations. A level that a setting never reached has no row.
         """
         rows = []
-        for (setting, level), crossing in sorted(self._found.items()):
+        for (setting, level), crossing in sorted(self._crossings.items()):
             (high, before), (low, after) = crossing.before, crossing.after
             target = level * self.start
             share = 1.0 if low >= high else (math.log(high) - math.log(target)) / (math.log(high) - math.log(low))
@@ -76,12 +77,16 @@ class Crossings:
         return pd.DataFrame(rows, columns=["setting", "level", "style_loss", "iterations", *measures])
 
     def images(self, level: float) -> dict[int, Tensor]:
-        """Setting → image (1, 3, H, W) in [0, 1] at the first evaluation at or below `level`."""
-        return {s: found.after[1].clamp(0, 1) for (s, one), found in sorted(self._found.items()) if one == level}
+        """Return setting → image (1, 3, H, W) in [0, 1] at the first evaluation at or below `level`."""
+        return {
+            setting: crossing.after[1].clamp(0, 1)
+            for (setting, crossed), crossing in sorted(self._crossings.items())
+            if crossed == level
+        }
 
 
 def follow(content: Tensor, style: Tensor, marks: Sequence[int], **settings: Any) -> dict[str, Any]:
-    """One `transfer` with these `settings`, looked at after each of `marks` evaluations.
+    """Run one `transfer` with these `settings`, and look at it after each of `marks` evaluations.
 
     images: (marks, 3, H, W), the best picture so far at each mark, brought to [0, 1]. history: as `transfer` gives it,
     without its closing row, which is no evaluation, with `best` (the lowest total loss so far) and `elapsed` (seconds
@@ -115,12 +120,12 @@ def follow(content: Tensor, style: Tensor, marks: Sequence[int], **settings: Any
 
 
 def with_best(history: pd.DataFrame) -> pd.DataFrame:
-    """`history` with the columns best, the lowest total loss so far, and elapsed, seconds since the start."""
+    """Return `history` with the columns best, the lowest total loss so far, and elapsed, seconds since the start."""
     return history.assign(best=history["total"].cummin(), elapsed=history["seconds"].cumsum())
 
 
 def evaluations_until(history: pd.DataFrame, tolerance: float, at: int) -> int:
-    """Evaluations until the best loss so far is within `tolerance` (0.01 for 1 %) of its value after `at` of them.
+    """Count evaluations until the best loss so far is within `tolerance` (0.01: 1 %) of its value after `at` of them.
 
     history: as `follow` gives it. Of an optimisation that ended earlier the last value counts.
     """
@@ -129,7 +134,7 @@ def evaluations_until(history: pd.DataFrame, tolerance: float, at: int) -> int:
 
 
 def best_at(history: pd.DataFrame, seconds: float) -> float:
-    """The best loss so far after `seconds`; NaN where the optimisation had ended by then."""
+    """Return the best loss so far after `seconds`; NaN where the optimisation had ended by then."""
     spent = history["elapsed"].to_numpy()
     if seconds > spent[-1]:
         return float("nan")
@@ -138,7 +143,7 @@ def best_at(history: pd.DataFrame, seconds: float) -> float:
 
 
 def balanced_weight(objective: Objective, image: Tensor, term: str, share: float) -> float:
-    """The weight that gives `term` this share of the gradient's norm at `image` (1, 3, H, W), the others as they are.
+    """Find the weight that gives `term` this share of the gradient's norm at `image` (1, 3, H, W), the others unchanged.
 
     objective: with any positive weight on `term`. Raises `TransferError` where one side has no gradient there.
     """

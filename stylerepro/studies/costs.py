@@ -26,7 +26,7 @@ _FLOAT = 4  # bytes
 
 
 def evaluation(network: str, size: int, layers: Sequence[str]) -> Callable[[], object]:
-    """Content and style loss of a `size`² picture, both at `layers`, with their gradient: what one step evaluates.
+    """Prepare what one step evaluates: content and style loss of a `size`² picture, both at `layers`, and the gradient.
 
     The network is cut off behind the deepest layer. Weights that are not on this machine are replaced by random ones:
     the arithmetic, and so its cost, is the same.
@@ -46,7 +46,7 @@ def evaluation(network: str, size: int, layers: Sequence[str]) -> Callable[[], o
 
 
 def peak(network: str, size: int, layers: Sequence[str]) -> int:
-    """Bytes that `evaluation` needs at its peak: the network's weights, the targets, and one call."""
+    """Measure the bytes that `evaluation` needs at its peak: the network's weights, the targets, and one call."""
     # The warming call builds the network, which takes more for a moment than the evaluation of a small picture; it is
     # kept for the call that counts, and its weights are added.
     beyond = timing.peak_memory(evaluation, network, size, tuple(layers), warm=(network, _WARM, tuple(layers)))
@@ -61,8 +61,9 @@ def _network(network: str, layers: tuple[str, ...]) -> LossNetwork:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What this machine reaches. multiply_adds: a second, of a product of float32 matrices; bytes: a second, read and
-    written, of a copy.
+    """Rates that this machine reaches.
+
+    multiply_adds: a second, of a product of float32 matrices. bytes: a second, read and written, of a copy.
     """
 
     multiply_adds: float
@@ -82,7 +83,7 @@ def ceilings(device: str | torch.device = "cpu", repeats: int = 7) -> Ceilings:
 
 
 def floors(ceiling: Ceilings, networks: Mapping[str, str | Architecture], side: int) -> pd.DataFrame:
-    """What each network asks for a picture of `side` px, a row each.
+    """Ask each network for its demand at a picture of `side` px, a row each.
 
     Columns: network (its name), multiply_adds, bytes, by_operations and by_bytes (the least seconds by either alone).
     """
@@ -94,7 +95,7 @@ def floors(ceiling: Ceilings, networks: Mapping[str, str | Architecture], side: 
 
 
 def demand(architecture: str | Architecture, height: int, width: int) -> tuple[int, int]:
-    """Multiply-adds and bytes of one picture of `height` × `width` px; nothing is computed for it.
+    """Count the multiply-adds and bytes of one picture of `height` × `width` px; nothing is computed for it.
 
     Bytes are those that the layers read and write, one after another: inputs, outputs and weights of each, in float32,
     with nothing left in a cache. Layers count as they stand: norm, ReLU and up-sampling each read and write their

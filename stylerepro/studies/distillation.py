@@ -91,13 +91,13 @@ def _read(names: Sequence[str | Path], size: int | None, skipped: list[str]) -> 
 
 
 def paintings(each: int, size: int = 288) -> list[Tensor]:
-    """`each` pictures of every painter of the project, bytes (1, 3, size, size), from seeds that nothing else uses."""
+    """Paint `each` pictures by every painter, bytes (1, 3, size, size), from seeds that nothing else uses."""
     painters = [(painter, FIRST_SEED + number) for painter in PAINTINGS for number in range(each)]
     return [as_bytes(images.read(f"{painter}:{seed}", size)) for painter, seed in painters]
 
 
 def squares(pictures: Sequence[Tensor], size: int) -> Tensor:
-    """The middles of pictures of bytes as float squares (N, 3, size, size), shorter side brought to `size`."""
+    """Cut the middles of pictures of bytes as float squares (N, 3, size, size), shorter side brought to `size`."""
     floats = [images.resize(picture.float() / 255, size) for picture in pictures]
     return torch.cat([images.centre_crop(picture, size, size) for picture in floats])
 
@@ -118,7 +118,7 @@ class Crops:
     disturbed: float = 0.25
 
     def draw(self, number: int, rng: np.random.Generator) -> Tensor:
-        """`number` crops (number, 3, size, size), float32 in [0, 1]."""
+        """Draw `number` crops (number, 3, size, size), float32 in [0, 1]."""
         return torch.cat([self._crop(rng) for _ in range(number)])
 
     def _crop(self, rng: np.random.Generator) -> Tensor:
@@ -138,7 +138,7 @@ def _disturb(crop: Tensor, rng: np.random.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and on what each convolution learns.
+    """Settings by which each convolution learns.
 
     rounds: each draws `crops` new pictures and takes `steps` steps of Adam, on batches of `batch` patches out of the
     last `memory` ones. positions: patches taken from one crop, at most. learning_rate: falls to zero as a cosine.
@@ -216,7 +216,7 @@ def fit_layer(
 
 
 def unit_scale(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same network with unit mean square of every rectified layer over the embedded photographs.
+    """Rescale a network to unit mean square of every rectified layer over the embedded photographs.
 
     These are the photographs of `LossNetwork`'s scale "unit", which then changes nothing. A ReLU passes a positive
     factor on, so a layer is divided by its root mean square and the next one takes it back.
@@ -269,7 +269,7 @@ def _patches(
 
 
 def normalised(pictures: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) in [0, 1] as the first convolution sees them: ImageNet's mean and standard deviation."""
+    """Normalise pictures (N, 3, H, W) in [0, 1] by ImageNet's mean and deviation, as the network does."""
     mean, deviation = (torch.tensor(values).reshape(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (pictures - mean) / deviation
 
@@ -365,7 +365,7 @@ def style_removed(
 
 
 def loss_evaluation(network: str, size: int, layers: Sequence[str]) -> Callable[[], object]:
-    """One style loss of a `size`² picture with its gradient, ready to be timed: the argument for `timing.compare`.
+    """Prepare one style loss of a `size`² picture with its gradient, to be timed: the argument for `timing.compare`.
 
     Weights that are not on this machine are replaced by random ones: the arithmetic, and so its cost, is the same.
     """

@@ -1,4 +1,6 @@
-"""Training: recipe, photographs and the loop for feed-forward networks, and the library of those already trained.
+"""Training: how a feed-forward network comes to be, and is found again.
 
-How a network comes to be and is found again. Architectures live in networks/; runs and records may not enter.
+`recipe` (every setting, and the loss), `photographs` (which picture, which part), `train` (the loop, its checkpoint),
+`library` (committed and own networks, and pictures through them). Architectures live in networks/; runs and records may
+not enter.
 """

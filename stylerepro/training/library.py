@@ -62,22 +62,22 @@ class Kept:
 
 
 def committed_folder() -> Path:
-    """Networks that come with the repository: `results/networks/`."""
+    """Return the folder of networks that come with the repository, `results/networks/`."""
     return results_root() / "networks"
 
 
 def own_folder() -> Path:
-    """Networks that were trained here: `results/runs/networks/`."""
+    """Return the folder of networks that were trained here, `results/runs/networks/`."""
     return runs_root() / "networks"
 
 
 def kept() -> list[Kept]:
-    """All trained networks that are at hand, committed ones first, then by name."""
+    """List all trained networks that are at hand, committed ones first, then by name."""
     return [*_in(committed_folder(), True), *_in(own_folder(), False)]
 
 
 def find(name: str) -> Kept:
-    """The network called `name`; an unknown name is a `NetworkError` that shows the nearest."""
+    """Find the network called `name`; an unknown name is a `NetworkError` that shows the nearest."""
     networks = kept()
     for network in networks:
         if network.name == name:
@@ -95,7 +95,7 @@ def obtain(
     progress: bool = False,
     save_every: int = 100,
 ) -> Trained:
-    """The network of `recipe` for the style picture `style` (a name or path), its short side `style_size` px.
+    """Obtain the network of `recipe` for the style picture `style` (a name or path), its short side `style_size` px.
 
     With `committed` taken from those that come with the repository, if they have it (whatever code trained them; of
     their history every tenth step is there); else from this machine's own, if it was trained here with this code; else
@@ -150,7 +150,7 @@ def judge(
 
 
 def label(style: str, recipe: Recipe) -> str:
-    """A short name: style, architecture, λ_c, λ_s, seed: "swirls-johnson-c2-s40-0"."""
+    """Name a network in short: style, architecture, λ_c, λ_s, seed: "swirls-johnson-c2-s40-0"."""
     architecture = recipe.architecture.label.replace("=", "")  # type: ignore[union-attr]
     architecture = re.sub(r"[^\w.]+", "-", architecture).strip("-")
     return f"{Path(style).stem}-{architecture}-c{recipe.content_weight:g}-s{recipe.style_weight:g}-{recipe.seed}"

@@ -107,12 +107,12 @@ class Photographs:
 
     @property
     def identity(self) -> str:
-        """16 hex digits of which pictures these are, by name: a run can go on only with the same ones."""
+        """Return 16 hex digits of which pictures these are, by name: a run can go on only with the same ones."""
         text = "\0".join([self.crop, str(self.size), str(self.seed), *self._names])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def draw(self, numbers: Sequence[int]) -> Tensor:
-        """Samples by their numbers, counted from the start of training: (len(numbers), 3, size, size) in [0, 1]."""
+        """Draw samples by numbers, counted from the start of training: (len(numbers), 3, size, size) in [0, 1]."""
         return torch.cat([self._sample(number) for number in numbers])
 
     def name(self, number: int) -> str:
@@ -157,7 +157,7 @@ class Photographs:
 
 
 def ahead(make: Callable[[int], Any], numbers: Sequence[int], depth: int = 2, threads: int | None = 1) -> Iterator[Any]:
-    """make(number) for each of `numbers`, in order, made by a thread up to `depth` ahead of who takes them.
+    """Yield make(number) for each of `numbers`, in order, made by a thread up to `depth` ahead of who takes them.
 
     threads: that PyTorch may use for it. A second team of threads would wait in a busy loop and take the cores from the
     one that computes; None lets it use as many as it likes.

@@ -92,7 +92,7 @@ class Recipe:
 
     @property
     def layer_weights(self) -> dict[str, dict[str, float]]:
-        """Weights by layer of the loss network, for "content" and "style"; rectified where the convention says so."""
+        """Return weights by layer, for "content" and "style"; the layers rectified where the convention says so."""
         rectified = conventions(self.convention).rectified
         weights = {}
         for term, layers in (("content", self.content_layers), ("style", self.style_layers)):
@@ -106,12 +106,12 @@ class Recipe:
         return Photographs(self.photographs, size=self.size, crop=self.crop, seed=self.seed, leave_out=self.leave_out)
 
     def described(self) -> dict[str, Any]:
-        """Every setting in plain values, for a file or a table; of a folder of photographs, its name alone."""
+        """Describe every setting in plain values, for a file or a table; of a folder of photographs, its name alone."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(replace(self, leave_out=list(self.leave_out)))))
         return plain | {"photographs": Path(self.photographs).name}
 
     def settings(self) -> dict[str, str]:
-        """Settings that must be the same for a training to go on from a checkpoint.
+        """Return the settings that must be the same for a training to go on from a checkpoint.
 
         More steps at a constant rate are the same training gone further; how a batch is divided is arithmetic's order.
         """
@@ -129,7 +129,7 @@ def chapter_recipe(
     tv_norm: str = "squared",
     **settings: Any,
 ) -> Recipe:
-    """A recipe as the chapters on feed-forward networks share it: document 003's losses on features of unit scale.
+    """Make a recipe as the chapters on feed-forward networks share it: document 003's losses on features of unit scale.
 
     network: the loss network. held_out: names of photographs that judge, and are not learned from where `photographs`
     has them. style_layer_weight: of each style layer. tv_norm: of the total variation, a mean over pixels. settings:
@@ -172,7 +172,7 @@ class Criterion:
         self._objective.layer_weights["content"] = layers["content"]
 
     def __call__(self, made: Tensor, photographs: Tensor) -> dict[str, Tensor]:
-        """content, style, tv (unweighted) and total (weighted) of the pictures `made` from `photographs`, each (N,)."""
+        """Return content, style, tv (unweighted) and total (weighted) of pictures `made` from `photographs`, each (N,)."""
         if self._of_photographs is not None:
             with torch.no_grad():
                 self._objective.content_targets = self._of_photographs(photographs)

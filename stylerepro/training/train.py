@@ -39,7 +39,7 @@ FORMAT = "stylerepro.training.train/1"  # of a checkpoint
 
 @dataclass(frozen=True)
 class Progress:
-    """Handed to the callback after every step, in the main process.
+    """A state of the training, handed to the callback after every step, in the main process.
 
     step: updates so far; steps: planned; losses: content, style, tv (unweighted) and total (weighted), means over the
     batch before this update; stylise: the network as it is now, pictures (N, 3, H, W) in, the same out, on the CPU.
@@ -226,7 +226,7 @@ def _optimiser(
 
 
 def picture_digest(picture: Tensor) -> str:
-    """16 hex digits that tell this picture from any other."""
+    """Return 16 hex digits that tell this picture from any other."""
     return hashlib.sha256(picture.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
