@@ -39,7 +39,7 @@ def ssim(a: Picture, b: Picture, box: Box | None = None) -> float:
 
 
 def edge_ssim(image: Picture, reference: Picture, box: Box | None = None) -> float:
-    """Return the SSIM of the Sobel edge maps of the grey pictures, range: the strongest edge of the reference in the box.
+    """Return the SSIM of the grey pictures' Sobel edges, range: the strongest edge of the reference in the box.
 
     1 where the contours are the same in place and strength. Raises `ImageError` for a reference without an edge.
     """
@@ -134,7 +134,7 @@ def sliced_wasserstein(
     patches: int = 20_000,
     seed: int = 0,
 ) -> float:
-    """Return the distance of the patches of `a` from those of the style picture `b`, wherever they lie; 0 for equal ones.
+    """Return the distance of the patches of `a` from those of the style picture `b`, wherever they lie.
 
     Both are split into `scales` bands of a Laplacian pyramid (the last one low-pass, which holds the colours). In each,
     patches of patch×patch×3 (at most `patches`, drawn once for pictures of one size: sorting them is what takes the
@@ -224,7 +224,7 @@ def layout_correlation(image: Tensor, reference: Tensor) -> float:
 
 
 def dominant_scale(image: Tensor) -> float:
-    """Return the wavelength, in pixels, at the centre of the spectrum: half of the summed amplitude lies at longer ones.
+    """Return the wavelength, in pixels, that halves the spectrum: half of the summed amplitude lies at longer ones.
 
     Rings of the spectrum count with their circumference, so that white noise has its centre at high frequencies and a
     picture of large structures at low ones. Raises `ImageError` for a flat picture.

@@ -143,7 +143,7 @@ def best_at(history: pd.DataFrame, seconds: float) -> float:
 
 
 def balanced_weight(objective: Objective, image: Tensor, term: str, share: float) -> float:
-    """Find the weight that gives `term` this share of the gradient's norm at `image` (1, 3, H, W), the others unchanged.
+    """Find the weight that gives `term` this share of the gradient's norm at `image` (1, 3, H, W), others as they are.
 
     objective: with any positive weight on `term`. Raises `TransferError` where one side has no gradient there.
     """

@@ -172,7 +172,7 @@ class Criterion:
         self._objective.layer_weights["content"] = layers["content"]
 
     def __call__(self, made: Tensor, photographs: Tensor) -> dict[str, Tensor]:
-        """Return content, style, tv (unweighted) and total (weighted) of pictures `made` from `photographs`, each (N,)."""
+        """Return content, style, tv (unweighted) and total of the pictures `made` from `photographs`, each (N,)."""
         if self._of_photographs is not None:
             with torch.no_grad():
                 self._objective.content_targets = self._of_photographs(photographs)

@@ -1,12 +1,14 @@
-"""The protocol with a clock that the test holds in its hand; no test depends on how fast this machine is."""
+"""The protocol with a clock that the test holds in its hand, and memory against what numpy is known to allocate."""
 
+import os
 import platform
 
+import numpy as np
 import pytest
 
 from stylerepro.errors import ParameterError
 from stylerepro.measures import timing
-from stylerepro.measures.timing import Timing, compare, hardware, in_turn, measure
+from stylerepro.measures.timing import Timing, compare, hardware, in_turn, measure, peak_memory
 
 
 class Clock:
@@ -30,19 +32,17 @@ def clock(monkeypatch):
     return clock
 
 
+def noting(name, function, called):
+    return lambda: (called.append(name), function())
+
+
 def test_warm_up_is_not_counted(clock):
     assert measure(clock.spend(100, 1, 2, 3, 4, 5), repeats=5) == Timing(3, 2, 4, 5)
 
 
 def test_pairs_alternate_and_give_the_median_ratio(clock):
-    called = []
-
-    def noting(name, function):
-        return lambda: (called.append(name), function())
-
-    first = noting("a", clock.spend(9, 1, 2, 4))
-    second = noting("b", clock.spend(9, 2, 6, 4))
-    comparison = compare(first, second, repeats=3)
+    called, first, second = [], clock.spend(9, 1, 2, 4), clock.spend(9, 2, 6, 4)
+    comparison = compare(noting("a", first, called), noting("b", second, called), repeats=3)
     assert called == ["a", "b", "a", "b", "b", "a", "a", "b"]
     assert comparison.ratio == 2  # of 2/1, 6/2, 4/4
     assert comparison.first.median == 2
@@ -51,13 +51,8 @@ def test_pairs_alternate_and_give_the_median_ratio(clock):
 
 
 def test_functions_take_turns_and_the_first_round_does_not_count(clock):
-    called = []
-
-    def noting(name, function):
-        return lambda: (called.append(name), function())
-
-    calls = {"slow": noting("slow", clock.spend(100, 3, 3, 3)), "quick": noting("quick", clock.spend(100, 1, 1, 2))}
-    table = in_turn(calls, repeats=3)
+    called, seconds = [], {"slow": (100, 3, 3, 3), "quick": (100, 1, 1, 2)}
+    table = in_turn({name: noting(name, clock.spend(*given), called) for name, given in seconds.items()}, repeats=3)
     assert called == ["slow", "quick", "quick", "slow"] * 2
     assert table["seconds"].to_dict() == {"slow": 3.0, "quick": 1.0}
     assert table.loc["quick", ["lower", "upper", "repeats"]].tolist() == [1.0, 1.5, 3]
@@ -98,3 +93,52 @@ def test_hardware_says_what_matters_and_not_whose_it_is():
     assert record["memory_gib"] is None or record["memory_gib"] > 0
     assert not any(platform.node() in str(value) for value in record.values() if platform.node())
     assert not any("/" in str(value) and str(value).startswith("/") for value in record.values())
+
+
+# ---- memory
+
+MEGABYTE = 2**20
+
+
+def allocation(megabytes):
+    """A call that fills an array of so many megabytes twice, one after the other, and lets it go."""
+
+    def fill():
+        for _ in range(2):
+            np.ones(megabytes * MEGABYTE // 8).sum()
+
+    return fill
+
+
+def failing():
+    def fail():
+        raise ValueError("no such luck")
+
+    return fail
+
+
+def test_the_peak_is_what_is_held_at_once():
+    """Two arrays one after the other count as one; what was freed by the end counts as well."""
+    assert peak_memory(allocation, 200, warm=(1,)) == pytest.approx(200 * MEGABYTE, rel=0.15)
+
+
+def asked_of_the_allocator():
+    if os.environ["MALLOC_MMAP_THRESHOLD_"] != "65536":
+        raise ValueError("freed memory would be kept")
+    return lambda: None
+
+
+@pytest.mark.parametrize("before", [None, "131072"])
+def test_the_environment_is_as_before_when_memory_was_measured(monkeypatch, before):
+    name = "MALLOC_MMAP_THRESHOLD_"
+    if before is None:
+        monkeypatch.delenv(name, raising=False)
+    else:
+        monkeypatch.setenv(name, before)
+    assert peak_memory(asked_of_the_allocator) < 50 * MEGABYTE
+    assert os.environ.get(name) == before
+
+
+def test_an_error_reaches_the_caller():
+    with pytest.raises(ValueError, match="no such luck"):
+        peak_memory(failing)

@@ -11,6 +11,7 @@ from stylerepro.networks.feed_forward import architecture, count
 from stylerepro.pictures import images
 from stylerepro.runs import experiments
 from stylerepro.training import library
+from stylerepro.training.recipe import chapter_recipe
 
 CHAPTERS = ("fast_transfer", "vanilla_vs_fast", "efficient_networks")
 
@@ -38,7 +39,7 @@ def test_every_photograph_is_judged_and_every_style_is_timed(tables, curves):
     table, given = tables["fast_transfer"], chosen("fast_transfer")
     # What claim 003.8 selects.
     centre = table[matches(table["lambda_c"], 2) & matches(table["lambda_s"], 40)]
-    quality, cost = (centre[centre["measured"] == one] for one in ("quality", "cost"))
+    quality, cost = (centre[centre["measured"] == kind] for kind in ("quality", "cost"))
     assert sorted(quality["content"]) == sorted(given["contents"])
     assert set(quality["nearest_is_own"]) <= {0.0, 1.0}
     assert list(cost["style"]) == given["styles"]
@@ -77,7 +78,7 @@ def test_faster_ways_give_the_eager_picture(tables):
 
 def test_the_fair_comparison_stops_where_the_loss_is_reached(tables, curves):
     table, history = tables["vanilla_vs_fast"], curves["vanilla_vs_fast"]
-    cost, fair = (table[table["measured"] == one] for one in ("cost", "quality"))
+    cost, fair = (table[table["measured"] == kind] for kind in ("cost", "quality"))
     np.testing.assert_allclose(cost["ratio"], cost["vanilla_seconds"] / cost["fast_seconds"])
     assert list(cost["size"]) == chosen("vanilla_vs_fast")["timed_sizes"]
     for row in fair.itertuples():
@@ -94,11 +95,11 @@ def test_the_fair_comparison_stops_where_the_loss_is_reached(tables, curves):
 # ---- the committed networks
 
 
-def recipe(given, what):
+def recipe(given, asked):
     shared = {"content_weight": "lambda_c", "style_weight": "lambda_s", "tv_weight": "lambda_tv", "size": "crop"}
     same = ("photographs", "style_layer_weight", "batch", "steps", "learning_rate")
     settings = {name: given[parameter] for name, parameter in shared.items()} | {name: given[name] for name in same}
-    return library.chapter_recipe(what, given["network"], held_out=given["contents"], **settings)
+    return chapter_recipe(asked, given["network"], held_out=given["contents"], **settings)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -113,18 +114,21 @@ def test_the_default_profile_trains_none_of_its_networks(name, monkeypatch):
     given = chosen(name, "laptop")
     networks = [given["architecture"]] if "architecture" in given else ["johnson-in", *given["architectures"]]
     for style in given["styles"]:
-        for what in networks:
-            found = library.obtain(style, recipe(given, what), given["style_size"])
-            assert found.network.architecture == architecture(what)
-            assert found.history["total"].iloc[-1] < 0.7 * found.history["total"].iloc[0]
+        for asked in networks:
+            trained = library.obtain(style, recipe(given, asked), given["style_size"])
+            assert trained.network.architecture == architecture(asked)
+            assert trained.history["total"].iloc[-1] < 0.7 * trained.history["total"].iloc[0]
 
 
-@pytest.mark.parametrize("one", [one for one in library.kept() if one.committed], ids=lambda one: one.name)
-def test_a_committed_network_stylises_a_photograph_that_it_never_saw(one):
-    assert "chelsea" not in one.recipe["photographs"]
-    photograph, style = images.read("chelsea", 128), images.read(one.description.trained["style"], 160)
+COMMITTED = [network for network in library.kept() if network.committed]
+
+
+@pytest.mark.parametrize("kept", COMMITTED, ids=lambda kept: kept.name)
+def test_a_committed_network_stylises_a_photograph_that_it_never_saw(kept):
+    assert "chelsea" not in kept.recipe["photographs"]
+    photograph, style = images.read("chelsea", 128), images.read(kept.description.trained["style"], 160)
     with torch.no_grad():
-        made = checkpoints.load(one.path)(photograph)
+        made = checkpoints.load(kept.path)(photograph)
     assert made.shape == photograph.shape
     far, before = (image_metrics.sliced_wasserstein(picture, style) for picture in (made, photograph))
     assert far < 0.8 * before
@@ -134,6 +138,5 @@ def test_a_committed_network_stylises_a_photograph_that_it_never_saw(one):
 
 
 def test_there_are_committed_networks_and_they_are_small():
-    found = [one for one in library.kept() if one.committed]
-    assert len(found) >= 5
-    assert sum(one.path.stat().st_size for one in found) < library.LIMIT
+    assert len(COMMITTED) >= 5
+    assert sum(kept.path.stat().st_size for kept in COMMITTED) < library.LIMIT
