@@ -301,16 +301,20 @@ def show_verdicts(
         lines = [row["statement"], f"measured: {row['measured']}" if long and row["measured"] else "", row["reason"]]
         if not long:
             lines = [textwrap.shorten(line, console.width - _GAP, placeholder=" …") for line in lines]
-        _block(console, (row["id"], f"{row['verdict']}: {_numbers(row)}"), [line for line in lines if line])
+        _block(
+            console,
+            (row["id"], ": ".join(filter(None, (row["verdict"], _numbers(row))))),
+            [line for line in lines if line],
+        )
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
-    """Return the number measured beside the document's, in words."""
+    """Return the number measured beside the document's, in words; "" where there is neither."""
     cell = {name: text for name, text in zip(_LEDGER, _ledger_cells(row), strict=True) if text}
     named = {"yours": "yours", "reference": "reference", "document": "the document says"}
     said = [f"{words} {cell[name]}" for name, words in named.items() if name in cell]
     said.insert(-1 if "document" in cell else len(said), cell.get("interval", ""))
-    return ", ".join(filter(None, said)) or "no number"
+    return ", ".join(filter(None, said))
 
 
 def _ledger_cells(row: Mapping[str, Any]) -> tuple[str, ...]:

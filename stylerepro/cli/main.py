@@ -15,7 +15,7 @@ from rich.text import Text
 from stylerepro.cli.own_pictures import COMMANDS, Values, complain
 from stylerepro.errors import StyleReproError
 from stylerepro.files import project_root, runs_root
-from stylerepro.runs.experiments import DEFAULT_PROFILE, PROFILES
+from stylerepro.runs.experiments import DEFAULT_PROFILE, OWN, PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,12 +160,18 @@ def new(
     name: Annotated[str, typer.Argument(help="What the new experiment is called: small letters, digits, _.")],
     source: Annotated[str, typer.Option("--from", help="The experiment to begin with.")],
     title: Annotated[str, typer.Option(help="Its title; one is made of the other's where none is given.")] = "",
+    document: Annotated[str, typer.Option(help="Its document, three digits; a new one is begun too.")] = OWN,
 ) -> None:
-    """Begin an ablation of your own: a notebook and its sidecar, as a copy that runs and has a claim of its own."""
+    """Begin an experiment, as a copy that runs, with a claim of its own or of a new document."""
     from stylerepro.cli import new
 
-    made = new.begin(name, source, title)
-    print(f"notebooks/{name}.ipynb and notebooks/{name}.yaml are there: {made.title}, claim {made.claims[0]}.")
+    made = new.begin(name, source, title, document)
+    told = (
+        f"claim {', '.join(made.claims)}" if made.claims else f"whose claims go into stylerepro/ledger/{document}.yaml"
+    )
+    print(f"notebooks/{name}.ipynb and notebooks/{name}.yaml are there: {made.title}, {told}.")
+    if document != OWN and made.claims:
+        print(f"So is stylerepro/ledger/{document}.yaml, with that claim: rewrite both.")
     print(f"Change them, try them with: stylerepro run {name} --profile smoke && stylerepro book --profile smoke")
 
 

@@ -1,7 +1,8 @@
-"""A new ablation from an experiment that there is: its notebook and sidecar under another name, ready to be changed."""
+"""Begin an experiment from one that there is: notebook and sidecar under another name, and a new document's claims."""
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -14,86 +15,104 @@ from stylerepro.ledger.rules import UNITS
 from stylerepro.runs.experiments import OWN, Experiment, load, names
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_DOCUMENT = re.compile(r"\d{3}")
 _RENEWED = ("title", "document", "claims")
 _TITLE_CELL = """\
 # {title}
 
 This began as a copy of [{was}]({source}.ipynb). Say here what you vary and what you expect, and put the same into the
-claim of `{name}.yaml`, with the rule that judges it, before the first run that is to count.
+claim of `{claim}`, with the rule that judges it, before the first run that is to count.
 """
-_HEAD = """\
-title: {title}
-document: {own}
-# Write down what you expect, and commit it before the run that tests it. The rule is {origin}.
-{claims}"""
+_ADVICE = "# Write down what you expect, and commit it before the run that tests it. The rule is {origin}.\n"
+_LEDGER = """\
+# The claims of a document, in its own words. Commit each rule before the first run that tests it.
+{document}
+{advice}{claims}"""
 
 
-def begin(name: str, source: str, title: str = "") -> Experiment:
-    """Write `notebooks/NAME.ipynb` and `notebooks/NAME.yaml` from those of the experiment `source`; gives the new one.
+def begin(name: str, source: str, title: str = "", document: str = OWN) -> Experiment:
+    """Write `notebooks/NAME.ipynb` and `notebooks/NAME.yaml` from those of the experiment `source`; return the new one.
 
-    The copy has no outputs, document `own`, one claim of its own to begin with, and everything else as `source` has
-    it. title: "" makes one of the source's. Raises `RunError` for a name that is taken or none, for an unknown source,
-    and for a notebook that does not begin its run by its own name. Nothing is left of what could not be finished.
+    The copy has no outputs, one claim to begin with, and everything else as `source` has it. title: "" makes one of the
+    source's. document: three digits; where the ledger has none of that number, its file is begun too, with the claim in
+    it. With "own" the sidecar declares the claim itself. Raises `RunError` for a name that is taken or none, for an
+    unknown source, for another document, and for a notebook that does not begin its run by its own name. Nothing is
+    left of what could not be finished.
     """
     if not _NAME.fullmatch(name):
         raise RunError(
             f"{name!r} cannot name an experiment: take small letters, digits and _, and begin with a letter."
         )
+    if document != OWN and not _DOCUMENT.fullmatch(document):
+        raise RunError(f"{document!r} cannot name a document: take three digits, as in --document 005.")
     folder = project_root() / "notebooks"
     notebook, sidecar = folder / f"{name}.ipynb", folder / f"{name}.yaml"
+    ledger = project_root() / "stylerepro" / "ledger" / f"{document}.yaml"
     if name in names() or notebook.exists():
         raise RunError(f"There is an experiment {name} already, in notebooks/. Take another name.")
     original = load(source)
     title = title or f"{original.title}, varied"
+    own, begun = document == OWN, document != OWN and not ledger.exists()
+    claim, origin = _claim(original)
+    claim = {"id": f"{name if own else document}.1", **claim}
+    advice = _ADVICE.format(origin=origin)
+    declared: list[Any] = [claim] if own else [claim["id"]] if begun else []
+    written = {
+        notebook: _notebook(original, name, title, sidecar if own else ledger),
+        sidecar: _sidecar(original, title, document, declared, advice if own else ""),
+    }
+    if begun:
+        about: dict[str, Any] = {
+            "id": document,
+            "title": title,
+            "authors": [],
+            **dict.fromkeys(("institution", "year", "link")),
+        }
+        claims = _laid_out({"claims": [{**claim, "experiment": name}]})
+        written[ledger] = _LEDGER.format(document=_laid_out({"document": about}), advice=advice, claims=claims)
     try:
-        write_text(notebook, _notebook(original, name, title))
-        write_text(sidecar, _sidecar(original, name, title))
+        for path, text in written.items():
+            write_text(path, text)
         made = load(name)
         load_ledger()
     except BaseException:
-        notebook.unlink(missing_ok=True)
-        sidecar.unlink(missing_ok=True)
+        for path in written:
+            path.unlink(missing_ok=True)
         raise
     return made
 
 
-def _notebook(original: Experiment, name: str, title: str) -> str:
+def _notebook(original: Experiment, name: str, title: str, claim: Path) -> str:
     content = nbformat.read(original.notebook, as_version=4)
     opening = re.compile(rf"(results\.begin\(\s*)([\"']){original.name}\2")
-    found = 0
+    begins = 0
     for cell in content.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
             cell.source, times = opening.subn(rf"\1\2{name}\2", cell.source)
-            found += times
-    if found != 1:
+            begins += times
+    if begins != 1:
         raise RunError(
             f'notebooks/{original.name}.ipynb needs one cell with results.begin("{original.name}", globals()) to be '
-            f"copied from; it has {found}."
+            f"copied from; it has {begins}."
         )
-    texts = {"title": title, "was": original.title, "source": original.name, "name": name}
-    content.cells[0].source = _TITLE_CELL.format(**texts).strip()
+    told = _TITLE_CELL.format(title=title, was=original.title, source=original.name, claim=claim.name)
+    content.cells[0].source = told.strip()
     return f"{nbformat.writes(content).rstrip()}\n"
 
 
-def _sidecar(original: Experiment, name: str, title: str) -> str:
-    """The original's text, comments and all, but for its title, document and claims."""
+def _sidecar(original: Experiment, title: str, document: str, claims: list[Any], advice: str) -> str:
+    """Return the original's text, comments and all, but for its title, document and claims."""
     text = original.notebook.with_suffix(".yaml").read_text(encoding="utf-8")
     blocks = re.split(r"(?m)^(?=[a-z_]+:)", text)
     # A comment at the end of a block belongs to the one behind it, which may be one that goes.
-    kept = [block for block in blocks[1:] if block.partition(":")[0] not in _RENEWED]
-    claim, origin = _claim(original)
-    claims = _laid_out({"claims": [{"id": f"{name}.1", **claim}]})
-    head = _HEAD.format(title=_one_line(title).strip(), own=OWN, origin=origin, claims=claims)
-    return "\n".join([head, *(block.strip("\n") + "\n" for block in kept)])
+    kept = [block.strip("\n") + "\n" for block in blocks[1:] if block.partition(":")[0] not in _RENEWED]
+    head = f"{_laid_out({'title': title, 'document': document})}{advice}{_laid_out({'claims': claims})}"
+    return "\n".join([head, *kept])
 
 
-def _one_line(value: str) -> str:
-    return yaml.safe_dump(value, allow_unicode=True, width=1000).removesuffix("...\n")
-
-
-def _laid_out(content: Mapping[str, Any]) -> str:
-    """Content as a person would lay it out in YAML: keys in their order, no aliases."""
+def _laid_out(content: Mapping[str, object]) -> str:
+    """Return content as a person would lay it out in YAML: keys in their order, no aliases."""
 
     class Plain(yaml.SafeDumper):
         def ignore_aliases(self, data: Any) -> bool:
@@ -103,13 +122,13 @@ def _laid_out(content: Mapping[str, Any]) -> str:
 
 
 def _claim(original: Experiment) -> tuple[dict[str, Any], str]:
-    """A claim to begin with, and in words where its rule is from: the original's first, or one on a column."""
+    """Return a claim to begin with, and in words where its rule is from: the original's first, or one on a column."""
     for claim in load_ledger():
         if claim.experiment == original.name:
             rule = _renamed(claim.rule, original.name)
             why = f"The rule of {claim.id}, to begin with. Say here why yours is the right one."
             return _written(claim.statement, rule, why), f"that of {claim.id}, to begin with"
-    numbers = [column for column, one in original.columns.items() if one.type == "float"] or list(original.columns)
+    numbers = [name for name, column in original.columns.items() if column.type == "float"] or list(original.columns)
     leaf = {
         "kind": "threshold",
         "name": original.columns[numbers[0]].doc or numbers[0],
@@ -133,9 +152,9 @@ def _written(statement: str, rule: Any, why: str) -> dict[str, Any]:
 
 
 def _renamed(rule: Any, was: str) -> Any:
-    """A completed rule as the ledger's files write it, with the experiment left out where it is the claim's own."""
+    """Return a completed rule as the ledger's files write it, without the experiment where it is the claim's own."""
     if isinstance(rule, Mapping):
-        kept = {str(key): _renamed(one, was) for key, one in rule.items() if (key, one) != ("experiment", was)}
+        kept = {str(key): _renamed(part, was) for key, part in rule.items() if (key, part) != ("experiment", was)}
         # There is one main measure, which the ledger completes to a list like those of the other combinations.
         return kept | {"main": kept["main"][0]} if "main" in kept else kept
-    return [_renamed(one, was) for one in rule] if isinstance(rule, list | tuple) else rule
+    return [_renamed(part, was) for part in rule] if isinstance(rule, list | tuple) else rule

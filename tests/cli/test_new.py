@@ -16,6 +16,7 @@ from small_book import copy_book
 
 from stylerepro.cli import new
 from stylerepro.errors import ClaimError, RunError
+from stylerepro.files import write_text
 from stylerepro.ledger import claims, summary
 from stylerepro.ledger.rules import NOT_TESTED, TREND_ONLY
 from stylerepro.runs import experiments
@@ -84,6 +85,7 @@ def test_a_new_ablation_keeps_the_rule_it_began_with(project):
         ("pooling", "tv_sweep", "is an experiment pooling already"),
         ("mine", "tv_swep", "Did you mean 'tv_sweep'"),
         ("mine", "odd", "one cell with results.begin"),
+        ("mine", "tv_sweep", "'5' cannot name a document"),
     ],
 )
 def test_what_cannot_be_begun_leaves_nothing(project, name, source, message):
@@ -91,18 +93,20 @@ def test_what_cannot_be_begun_leaves_nothing(project, name, source, message):
     odd.write_text(odd.read_text(encoding="utf-8").replace("results.begin('odd'", "results.begin(NAME"))
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     with pytest.raises(RunError, match=message):
-        new.begin(name, source)
+        new.begin(name, source, document="5" if "document" in message else "own")
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("the disk is full")])
 def test_what_is_interrupted_leaves_nothing(project, monkeypatch, error):
-    def interrupted(name):
-        assert (project / "notebooks/mine.ipynb").exists()
-        raise error
+    def interrupted(path, text):
+        if path.suffix == ".yaml":
+            assert (project / "notebooks/mine.ipynb").exists()
+            raise error
+        write_text(path, text)
 
     before = {path for path in project.rglob("*") if path.is_file()}
-    monkeypatch.setattr(new, "_sidecar", lambda *words: interrupted("mine"))
+    monkeypatch.setattr(new, "write_text", interrupted)
     with pytest.raises(error if isinstance(error, type) else type(error)):
         new.begin("mine", "tv_sweep")
     assert {path for path in project.rglob("*") if path.is_file()} == before
@@ -201,3 +205,30 @@ def test_a_new_ablation_is_in_the_book(made):
     assert "notebooks/mine.html" in chapter
     assert "documents/own.html#claim-mine-1" in (html / "ledger.html").read_text(encoding="utf-8")
     assert "Smoother still" in (html / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_new_document_is_three_files_that_run_and_are_listed_and_judged(tmp_path):
+    for folder in ("notebooks", "stylerepro"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+
+    def command(*words, code=0):
+        environment = {**os.environ, "STYLEREPRO_ROOT": str(tmp_path), "PYTHONPATH": str(tmp_path), "COLUMNS": "80"}
+        line = [sys.executable, "-m", "stylerepro.cli.main", *words]
+        done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    toy.add(tmp_path, "toy")
+    before = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    command("new", "theirs", "--from", "toy", "--document", "005", "--title", "A sixth")
+    made = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".pyc"} - before
+    names = {path.relative_to(tmp_path).as_posix() for path in made}
+    assert names == {"notebooks/theirs.ipynb", "notebooks/theirs.yaml", "stylerepro/ledger/005.yaml"}
+    command("run", "theirs", "--profile", "smoke")
+    assert "theirs  005  005.1  A sixth\n" in command("list")
+    shown = command("claims", "--profile", "smoke", "-o", "ledger.csv", code=1)  # the others have not been run
+    assert "\n005.1  not reproduced: yours 0\n" in shown
+    row = pd.read_csv(tmp_path / "ledger.csv", dtype=str).set_index("id").loc["005.1"]
+    assert (row["document"], row["experiment"]) == ("005", "theirs")
+    command("new", "again", "--from", "pooling", "--document", "005")
+    assert "again  005  " in command("list"), "a document that there is keeps its file, and its claims are its own"
