@@ -46,7 +46,7 @@ def build(root: Path, out: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLEREPRO_ROOT", str(root))
         if (root / "ledger").is_dir():
-            patch.setattr(claims, "FOLDER", root / "ledger")
+            patch.setattr(claims, "ledger_folder", lambda: root / "ledger")
         return book.build(out)
 
 

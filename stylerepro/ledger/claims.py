@@ -1,47 +1,89 @@
-"""The ledger: what the five documents claim, the rule for each verdict, and the verdicts computed from tables.
+"""The ledger: what each document claims, the rule for each verdict, and what surprises most.
 
 `stylerepro/ledger/NNN.yaml` holds one document each: where it comes from, and its claims with their rules, written down
-before the first run that tests them (`rules` and `verdicts` in that folder say what a rule may be). There is no field
-for a verdict. `planned.yaml` lists experiments that have no notebook yet, with the columns that rules count on. What no
-document claims stands in its experiment's sidecar, in the same form, as a claim of document `own`.
+before the first run that tests them (`rules` and `verdicts` in this folder say what a rule may be). There is no field
+for a verdict. What no document claims stands in its experiment's sidecar, in the same form, as a claim of document
+`own`.
 """
 
+import math
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from string import Formatter
+from typing import Annotated, Any
 
-import yaml
+from pydantic import Field, StringConstraints, model_validator
 
 from stylerepro.errors import ClaimError, unknown
-from stylerepro.ledger.findings import Finding
-from stylerepro.ledger.grammar import Declared, checked
-from stylerepro.ledger.rules import Rule
-from stylerepro.ledger.tolerance import Tolerance
-from stylerepro.runs import experiments
-from stylerepro.runs.experiments import OWN, Experiment
+from stylerepro.files import project_root
+from stylerepro.ledger.check import Declared, checked
+from stylerepro.ledger.rules import VERDICTS, Rule, short_text, stated_text
+from stylerepro.runs.declarations import Declaration, read_yaml, validated
+from stylerepro.runs.experiments import METHODS, OWN, Experiment, discover
 
-FOLDER = Path(__file__).parent
+# What the words of a finding may take from their claim's row.
+FIELDS = ("value", "low", "high", "effect", "n", "number", "measured", "parts")
 
-_DOCUMENT_KEYS = {"id": str, "title": str, "authors": list, "institution": str, "year": int, "link": str}
-_CLAIM_KEYS = ("id", "quote", "place", "statement", "experiment", "rule", "why", "number", "unit", "tolerance", "notes")
-_CLAIM_TEXTS = ("quote", "place", "statement", "experiment", "why")
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Numbers = Annotated[tuple[int | float, ...], Field(strict=False)]
 
 
-@dataclass(frozen=True)
-class Document:
-    """One of the documents under test. None where the document does not print it."""
+class Silence(Declaration):
+    """What a document leaves open: the parameter or column that stands for it, and what each reading gave."""
+
+    silence: _Text
+    parameter: _Text
+    readings: _Text
+
+
+class Document(Declaration):
+    """One of the documents under test; None where it does not print who, when or where.
+
+    about: what kind of document it is and what it proposes, in a sentence or two. question: the one that its claims
+    answer. method: its formulas, in MyST. slips: where it contradicts itself. citation: its entry among the references
+    of CITATION.cff, in the words of that format, without the title and without its number in the notes.
+    """
 
     id: str
     title: str
-    authors: tuple[str, ...]
+    authors: list[str]
     institution: str | None
     year: int | None
     link: str | None
+    about: str = ""
+    question: str = ""
+    method: str = ""
+    silences: list[Silence] = Field(default_factory=list)
+    slips: list[str] = Field(default_factory=list)
+    citation: dict[str, Any] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Claim:
+class Tolerance(Declaration):
+    """How far a number may lie from the reference's and still agree: by `absolute`, in the units of the claim's value,
+    or by `relative`, as a share of the reference's value."""
+
+    absolute: _Size | None = None
+    relative: _Size | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Tolerance":
+        if (self.absolute is None) == (self.relative is None):
+            raise ValueError("must be {absolute: number} or {relative: number}, one of the two")
+        return self
+
+    def agree(self, reference: float, other: float) -> bool:
+        """Return whether `other` lies within the tolerance around `reference`; its edge counts."""
+        room = abs(reference) * self.relative if self.relative else self.absolute or 0.0
+        return math.isclose(reference, other, rel_tol=1e-12) or abs(other - reference) <= room * (1 + 1e-12)
+
+    def __str__(self) -> str:
+        return f"±{short_text(100 * self.relative)} %" if self.relative else f"±{short_text(self.absolute or 0.0)}"
+
+
+class Claim(Declaration):
     """A claim in its document's words, with the rule for its verdict.
 
     number: what the document says, where it says a number, in `unit`; several for a table's column.
@@ -51,147 +93,181 @@ class Claim:
 
     id: str
     document: str
-    quote: str
-    place: str
-    statement: str
-    experiment: str
+    quote: _Text
+    place: _Text
+    statement: _Text
+    experiment: _Text
     rule: Rule
-    why: str
+    why: _Text
     tolerance: Tolerance
-    number: float | tuple[float, ...] | None = None
+    number: int | float | _Numbers | None = None
     unit: str | None = None
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _has_a_unit(self) -> "Claim":
+        if self.number is not None and not self.unit:
+            raise ValueError("has a number but no unit")
+        return self
+
+
+class Finding(Declaration):
+    """Words about one claim of a document, true as long as its verdict is the one that they were written for.
+
+    Numbers come from the claim's row, as `summary.evaluate` gives it, by placeholders: one of `FIELDS`, such as {value}
+    or {value:.0%}, and {parts[1][value]} of the second measure of the rule.
+    """
+
+    claim: _Text
+    written_for: _Text
+    text: _Text
+
+    @model_validator(mode="after")
+    def _rests_on_tables(self) -> "Finding":
+        if self.written_for not in VERDICTS:
+            raise ValueError(f"is written for {self.written_for!r}, which is none of {', '.join(VERDICTS)}")
+        pieces = list(Formatter().parse(self.text))
+        names = {re.split(r"[.\[]", name)[0] for _, name, _, _ in pieces if name is not None}
+        if not names or not names <= set(FIELDS):
+            raise ValueError(f"needs placeholders in its text, of {', '.join(FIELDS)}: it has {sorted(names)}")
+        if typed := re.search(r"\d+", " ".join(words for words, *_ in pieces)):
+            raise ValueError(f"types {typed[0]}: a number comes from the tables, by a placeholder")
+        return self
+
+    def filled(self, row: Mapping[str, Any]) -> str:
+        """Return the text with the numbers of the claim's row.
+
+        Raises `ClaimError` when the row's verdict is no longer the one the text was written for, or has no such number.
+        """
+        if row["verdict"] != self.written_for:
+            raise ClaimError(
+                f"Claim {self.claim}: its finding was written for {self.written_for!r}, but the verdict is "
+                f"{row['verdict']!r} ({row['reason']}). Read the claim again and write the finding anew."
+            )
+        try:
+            text = self.text.format(**{name: _shown(row.get(name)) for name in FIELDS})
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            raise ClaimError(f"Claim {self.claim}: its finding asks for what is not there: {error}.") from error
+        return " ".join(text.split())
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All documents by id, all claims in order, the experiments that have no notebook yet, and findings by document.
+    """All documents by id, all claims in order, and findings by document.
 
     Claims of the suite's own ablations come last; their document, `own`, is none of `documents`.
     """
 
     documents: Mapping[str, Document]
     claims: tuple[Claim, ...]
-    planned: frozenset[str] = frozenset()
     findings: Mapping[str, Finding] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Claim]:
         return iter(self.claims)
 
     def claim(self, id: str) -> Claim:
-        """The claim with this id; `ClaimError` names the nearest that exists."""
-        found = {claim.id: claim for claim in self.claims}
-        if id not in found:
-            raise ClaimError(unknown(id, list(found), "claim", "The ledger"))
-        return found[id]
+        """Return the claim with this id; `ClaimError` names the nearest that exists."""
+        claims = {claim.id: claim for claim in self.claims}
+        if id not in claims:
+            raise ClaimError(unknown(id, list(claims), "claim", "The ledger"))
+        return claims[id]
+
+
+class _File(Declaration):
+    """A document's file, as it is written."""
+
+    document: Document
+    claims: list[Any] = Field(min_length=1)
+    finding: Finding | None = None
+
+
+def ledger_folder() -> Path:
+    """Return the folder of the documents' files: the project's, else the installed package's."""
+    folder = project_root() / "stylerepro" / "ledger"
+    return folder if folder.is_dir() else Path(__file__).parent
 
 
 def load_ledger(folder: Path | None = None, declared: Declared | None = None) -> Ledger:
-    """The ledger of `folder` (None: the project's own), checked from end to end.
+    """Return the ledger of `folder` (None: the project's own), checked from end to end.
 
-    declared: experiment to the columns of its table; None takes the notebooks' sidecars, with the claims of their own,
-    and for experiments without a notebook `planned.yaml`. Raises `ClaimError` for anything that is not as it should be,
-    a rule that could not fail among it.
+    declared: experiment to the columns of its table; None takes the notebooks' sidecars, with the claims of their own.
+    Raises `ClaimError` for anything that is not as it should be, a rule that could not fail among it.
     """
-    folder = FOLDER if folder is None else Path(folder)
+    folder = folder or ledger_folder()
     if not folder.is_dir():
         raise ClaimError(f"{folder.name} is no ledger: a folder with a file NNN.yaml for each document is needed.")
-    found = experiments.discover() if declared is None else []
-    built = {one.name: list(one.columns) for one in found} if declared is None else dict(declared)
-    planned = {name: list(entry["columns"]) for name, entry in _planned(folder / "planned.yaml").items()}
-    everything = {**planned, **built}
+    experiments = discover() if declared is None else []
+    if declared is None:
+        declared = {experiment.name: list(experiment.columns) for experiment in experiments}
     documents, findings, claims = {}, {}, []
     for path in sorted(folder.glob("[0-9]*.yaml")):
-        content = _read(path)
-        document = _document(content.pop("document", None), path)
-        documents[document.id] = document
-        listed, finding = content.pop("claims", None), content.pop("finding", None)
-        if content or not isinstance(listed, list) or not listed:
-            raise ClaimError(
-                f"{path.name}: a document and a list of its claims are needed, perhaps a finding, and nothing else."
-            )
-        mine = [_claim(one, place, document.id, everything) for place, one in enumerate(listed, start=1)]
-        claims += mine
-        if finding is not None:
-            findings[document.id] = Finding.parse(finding, document.id, [claim.id for claim in mine])
-    claims += [claim for one in found for claim in _own(one, everything)]
-    return Ledger(documents, tuple(claims), frozenset(set(planned) - set(built)), findings)
+        written = validated(_File, read_yaml(path, path.name, ClaimError), path.name, ClaimError)
+        id = written.document.id
+        if id != path.stem:
+            raise ClaimError(f"{path.name}: the document's id must be the file's name, not {id!r}.")
+        documents[id] = written.document
+        own = [_claim(content, f"{id}.{place}", id, declared) for place, content in enumerate(written.claims, start=1)]
+        claims += own
+        if written.finding:
+            findings[id] = written.finding
+            if written.finding.claim not in [claim.id for claim in own]:
+                raise ClaimError(unknown(written.finding.claim, [claim.id for claim in own], "claim", path.name))
+    for experiment in experiments:
+        for place, content in enumerate(experiment.own_claims, start=1):
+            content = {"experiment": experiment.name, **content}
+            claims.append(_claim(content, f"{experiment.name}.{place}", OWN, declared))
+    ledger = Ledger(documents, tuple(claims), findings)
+    for experiment in experiments:
+        _check_sidecar(experiment, ledger)
+    return ledger
 
 
-def _document(content: Any, path: Path) -> Document:
-    if not isinstance(content, dict) or set(content) != set(_DOCUMENT_KEYS):
-        raise ClaimError(f"{path.name}: document needs {', '.join(_DOCUMENT_KEYS)} (null where it prints none).")
-    for key, kind in _DOCUMENT_KEYS.items():
-        if not (isinstance(content[key], kind) or (content[key] is None and key not in ("id", "title", "authors"))):
-            raise ClaimError(f"{path.name}: document.{key} must be {kind.__name__}, not {content[key]!r}.")
-    if content["id"] != path.stem:
-        raise ClaimError(f"{path.name}: the document's id must be the file's name, not {content['id']!r}.")
-    return Document(**{**content, "authors": tuple(content["authors"])})
-
-
-def _claim(content: Any, place: int, document: str, declared: Declared) -> Claim:
-    expected = f"{document}.{place}"
-    if not isinstance(content, dict) or content.get("id") != expected:
-        found = content.get("id") if isinstance(content, dict) else content
-        raise ClaimError(
-            f"{document}.yaml: claim {found!r} stands where {expected!r} should: ids are unique, in order."
-        )
+def _claim(content: Any, id: str, document: str, declared: Declared) -> Claim:
+    given = content.get("id") if isinstance(content, dict) else content
+    if given != id:
+        raise ClaimError(f"Claim {given!r} stands where {id!r} should: ids are unique, in order.")
+    where = f"Claim {id}"
     if "verdict" in content:
-        raise ClaimError(f"Claim {expected}: a verdict is computed from tables and never typed; take it out.")
-    for key in content:
-        if key not in _CLAIM_KEYS:
-            raise ClaimError(unknown(str(key), list(_CLAIM_KEYS), "key", f"Claim {expected}"))
-    for key in _CLAIM_TEXTS:
-        if not isinstance(content.get(key), str) or not content[key].strip():
-            raise ClaimError(f"Claim {expected} needs {key}, in words.")
-    number = content.get("number")
-    if number is not None and not content.get("unit"):
-        raise ClaimError(f"Claim {expected} has a number but no unit.")
-    rule = checked(content.get("rule"), f"Claim {expected}", content["experiment"], number, declared)
-    texts = {key: content[key].strip() for key in _CLAIM_TEXTS}
-    return Claim(
-        id=expected,
-        document=document,
-        rule=rule,
-        number=tuple(number) if isinstance(number, list) else number,
-        unit=content.get("unit"),
-        tolerance=Tolerance.parse(content.get("tolerance"), f"Claim {expected}"),
-        notes=(content.get("notes") or "").strip(),
-        **texts,
-    )
+        raise ClaimError(f"{where}: a verdict is computed from tables and never typed; take it out.")
+    claim = validated(Claim, {**content, "document": document}, where, ClaimError)
+    rule = checked(claim.rule, where, claim.experiment, claim.number, declared)
+    return claim.model_copy(update={"rule": rule})
 
 
-def _own(experiment: Experiment, declared: Declared) -> Iterator[Claim]:
-    """The claims that the experiment's sidecar declares."""
-    for place, content in enumerate(experiment.own_claims, start=1):
-        content = {"experiment": experiment.name, **content}
-        yield replace(_claim(content, place, experiment.name, declared), document=OWN)
+def _check_sidecar(experiment: Experiment, ledger: Ledger) -> None:
+    """Raise `ClaimError` where a sidecar names a document without a file, or a claim that is not its document's."""
+    where, known = f"notebooks/{experiment.name}.yaml", [*ledger.documents, OWN, METHODS]
+    if experiment.document not in known:
+        raise ClaimError(unknown(experiment.document, known, "document", f"{where}: the ledger"))
+    claims = [claim.id for claim in ledger if claim.document == experiment.document]
+    for id in experiment.claims:
+        if id not in claims:
+            raise ClaimError(unknown(id, claims, "claim", f"{where}: document {experiment.document}"))
 
 
-def _planned(path: Path) -> dict[str, Any]:
-    content = _read(path) if path.is_file() else {}
-    for name, entry in content.items():
-        if not isinstance(entry, dict) or list(entry) != ["columns"] or not isinstance(entry["columns"], dict):
-            raise ClaimError(f"{path.name}: {name} needs columns, as in a notebook's sidecar, and nothing else.")
-    return content
+class _Number(float):
+    """A float that prints itself as people read it, unless a format says how."""
+
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec).replace("-", "−") if spec else short_text(self)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's own loader lets a key that is there twice take its last value; a ledger must not."""
+class _Missing:
+    """Stands for what a claim does not have: an error where it is printed."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is there twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+    def __format__(self, spec: str) -> str:
+        raise ValueError("one of its placeholders has no value")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ClaimError(f"{path.name} is not the YAML it should be: {error}") from error
-    if not isinstance(content, dict):
-        raise ClaimError(f"{path.name} must hold names and values.")
-    return content
+def _shown(value: Any) -> Any:
+    if value is None or value != value:
+        return _Missing()
+    if isinstance(value, float):
+        return _Number(value)
+    if isinstance(value, tuple):
+        return stated_text(value)
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _shown(item) for key, item in value.items()}
+    return value

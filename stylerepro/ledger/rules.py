@@ -152,7 +152,7 @@ def decide(rule: Rule, table: pd.DataFrame | None, resamples: int = 2000) -> Out
     """
     try:
         rows = select(rule, table)
-        outcome: Outcome = KINDS[rule["kind"]].decide(rule, rows, resamples)
+        outcome = KINDS[rule["kind"]](rule, rows, resamples)
     except Settled as settled:
         return settled.outcome
     if lacking := rows.attrs["lacking"]:
@@ -335,36 +335,20 @@ def _order(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     )
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of leaf: how it decides, the keys that it must have and those that it may have."""
-
-    decide: Callable[[Rule, pd.DataFrame, int], Outcome]
-    required: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-
-
-ALWAYS = ("kind", "name", "experiment", "column")
-MAYBE = ("where", "given", "over", "scale", "otherwise", "beside")
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, Callable[[Rule, pd.DataFrame, int], Outcome]] = {
     # A statistic of the rows, within bounds around the document's number; `loosely` bounds give `trend only`.
-    "number": Kind(_number, ("number", "statistic", "within"), ("loosely", "tell")),
+    "number": _number,
     # A mean over units below `at_most` or above `at_least`, with its whole interval.
-    "threshold": Kind(_threshold, (), ("at_most", "at_least", "loosely", "units", "statistic")),
+    "threshold": _threshold,
     # Spearman's ρ with x inside each unit: its mean clear of 0, the share of units and the change as demanded.
-    "trend": Kind(_trend, ("x", "direction"), ("share", "minimum", "units")),
+    "trend": _trend,
     # Condition a against b, paired: clear of 0, at least `minimum` and the mean of `floor`, and clear of the controls.
-    "difference": Kind(
-        _difference,
-        ("between", "a", "b", "direction"),
-        ("minimum", "floor", "controls", "match", "relative", "units"),
-    ),
+    "difference": _difference,
     # Condition a against b, paired: the whole interval within bounds, of which one may be open (null).
-    "equivalence": Kind(_equivalence, ("between", "a", "b", "within"), ("match", "relative", "units")),
+    "equivalence": _equivalence,
     # Conditions in the stated order, each step by more than `gap` of the one before, in every unit.
-    "order": Kind(_order, ("between", "order", "direction"), ("gap", "units")),
+    "order": _order,
 }
-STATISTICS = {"number": ("closest", "mean", "median", "min", "max"), "threshold": ("mean", "median", "min", "max")}
 
 
 def _clear(interval: Interval, sign: int) -> bool:

@@ -42,7 +42,7 @@ def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int 
     profile and folder's name of each run behind it, a dict each. parts: what each part of the rule came to on the
     first network that counts, a dict each.
     """
-    rows = [_row(claim, ledger, tables, resamples) for claim in ledger]
+    rows = [_row(claim, tables, resamples) for claim in ledger]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})
 
 
@@ -188,7 +188,7 @@ def write_readme(ledger: Ledger) -> Path:
     return path
 
 
-def _row(claim: Claim, ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:
+def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:
     found = verdict(claim.rule, tables, resamples)
     outcome, judged = found.outcome, list(leaves(claim.rule))
     missing = {leaf["experiment"] for leaf in judged} - set(tables)
@@ -196,8 +196,7 @@ def _row(claim: Claim, ledger: Ledger, tables: Mapping[str, pd.DataFrame], resam
     named = {leaf["where"]["network"]: outcome.verdict for leaf in judged if "network" in leaf.get("where", {})}
     reason = outcome.reason
     if outcome.verdict == NOT_TESTED and missing:
-        why = {one: "has no notebook yet" if one in ledger.planned else "has not been run" for one in missing}
-        reason = "; ".join(f"{one} {why[one]}" for one in sorted(missing))
+        reason = "; ".join(f"{experiment} has not been run" for experiment in sorted(missing))
     return {
         "id": claim.id,
         "document": claim.document,

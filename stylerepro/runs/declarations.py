@@ -1,10 +1,12 @@
 """Declarations: YAML files read into pydantic models, and a slip in one told in a sentence that says what to do."""
 
+import re
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from stylerepro.errors import StyleReproError, unknown
 
@@ -28,15 +30,20 @@ class Declaration(BaseModel):
         return content
 
 
-Model = TypeVar("Model", bound=Declaration)
+def validated(model: Any, content: Any, where: str, error: type[StyleReproError]) -> Any:
+    """Return `content` as a `model`, a declaration or a union of some that a key tells apart.
 
-
-def validated(model: type[Model], content: Any, where: str, error: type[StyleReproError]) -> Model:
-    """Return `content` as a `model`; raise `error` with what is wrong in a sentence that begins with `where`."""
+    Raises `error` with what is wrong in a sentence that begins with `where`.
+    """
     try:
-        return model.model_validate(content)
+        return _adapter(model).validate_python(content)
     except ValidationError as slips:
         raise error(explained(slips, where)) from None
+
+
+@lru_cache
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
 
 
 def explained(slips: ValidationError, where: str) -> str:
@@ -49,7 +56,10 @@ def explained(slips: ValidationError, where: str) -> str:
         return f"{where}{parent and f', {parent}'} lacks {', '.join([str(key), *also])}."
     if first["type"] == "value_error":
         return f"{where}{path and f', {path}'} {str(first['ctx']['error']).rstrip('.')}."
-    needed = first["msg"].replace("Input should be ", "it should be ")
+    if first["type"] == "union_tag_invalid":
+        known = re.findall(r"'([^']+)'", first["ctx"]["expected_tags"])
+        return unknown(first["ctx"]["tag"], known, first["ctx"]["discriminator"].strip("'"), where)
+    needed = re.sub(r"^[A-Z]\w+ should ", "it should ", first["msg"])
     if first["type"] == "string_type":
         needed = 'text is needed, in quotes where it looks like a number, as in "003"'
     return f"{where}: {path} is {first['input']!r}; {needed}."

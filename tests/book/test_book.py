@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def project(small_project, monkeypatch):
     """The small project, as the one that a build reads."""
     monkeypatch.setenv("STYLEREPRO_ROOT", str(small_project))
-    monkeypatch.setattr(claims, "FOLDER", small_project / "ledger")
+    monkeypatch.setattr(claims, "ledger_folder", lambda: small_project / "ledger")
     return small_project
 
 

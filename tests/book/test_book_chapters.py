@@ -118,10 +118,14 @@ def test_parameters_that_chapters_name_exist():
                 assert set(re.findall(r"`([a-z]\w*)`", cells[1])) <= known, f"{path.name}: {cells[1]}"
 
 
+def document(id, title, authors, institution=None, year=None):
+    return claims.Document(id=id, title=title, authors=authors, institution=institution, year=year, link=None)
+
+
 def test_a_document_is_cited_as_it_prints_itself():
     documents = {
-        "000": claims.Document("000", "A title", (), None, None, None),
-        "001": claims.Document("001", "Other", ("A. B.", "C. D."), "Somewhere", 2018, None),
+        "000": document("000", "A title", []),
+        "001": document("001", "Other", ["A. B.", "C. D."], "Somewhere", 2018),
     }
     assert chapters.citation(documents, "000") == "*A title*. No authors given. No date given."
     assert chapters.citation(documents, "001") == "*Other*. A. B., C. D.. Somewhere. 2018."
@@ -262,7 +266,7 @@ def test_the_files_of_shown_runs_and_of_those_behind_a_verdict_come_along(projec
 def test_a_claim_is_judged_on_own_runs_where_they_test_it_and_compared(monkeypatch):
     ledger = claims.load_ledger()
     one = next(iter(ledger))
-    few = claims.Ledger(ledger.documents, (one, one), ledger.planned)
+    few = claims.Ledger(ledger.documents, (one, one))
     plain = {"verdict": "reproduced", "value": 1.0}
     answers = {
         "reference": [plain, plain],

@@ -252,7 +252,7 @@ def built(project, tmp_path_factory):
     source, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("html")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLEREPRO_ROOT", str(project))
-        patch.setattr(claims, "FOLDER", project / "ledger")
+        patch.setattr(claims, "ledger_folder", lambda: project / "ledger")
         written = book.write_sources(project / "book/_generated", "reference")
     for name in ("conf.py", "references.bib", "explorer.md"):
         shutil.copyfile(written / name, source / name)

@@ -122,7 +122,7 @@ def own(project, *contents):
     ("change", "message"),
     [
         ({"id": "mine.2"}, "'mine.2' stands where 'mine.1' should"),
-        ({"quote": ""}, "mine.1 needs quote"),
+        ({"quote": ""}, "mine.1: quote is .* at least 1 character"),
         ({"verdict": "reproduced"}, "computed from tables and never typed"),
         ({"rule": {**OWN_CLAIM["rule"], "column": "valeu"}}, "Did you mean 'value'"),
         ({"tolerance": None}, "mine.1"),

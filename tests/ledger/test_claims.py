@@ -3,12 +3,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+import toy
 import yaml
 
 from stylerepro.errors import ClaimError
 from stylerepro.ledger import claims, summary
+from stylerepro.ledger.claims import Tolerance
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
-from stylerepro.ledger.tolerance import Tolerance
 from stylerepro.runs.experiments import OWN
 
 COUNTS = {"000": 7, "001": 8, "002": 4, "003": 8, "004": 5}
@@ -96,7 +97,7 @@ def test_the_ledger_holds_every_claim_of_every_document(ledger):
 
 
 def test_no_verdict_is_typed():
-    for path in claims.FOLDER.glob("*.yaml"):
+    for path in claims.ledger_folder().glob("*.yaml"):
         assert "verdict:" not in path.read_text(encoding="utf-8")
 
 
@@ -104,7 +105,7 @@ def test_before_any_run_nothing_is_tested(ledger):
     table = summary.evaluate(ledger, {})
     assert list(table.columns) == list(summary.COLUMNS)
     assert set(table["verdict"]) == {NOT_TESTED}
-    assert table["reason"].str.contains("has no notebook yet|has not been run").all()
+    assert table["reason"].str.contains("has not been run").all()
 
 
 def test_a_planted_false_claim_is_not_reproduced(tmp_path, hosvd):
@@ -143,16 +144,16 @@ def test_a_network_that_the_rule_names_is_shown_with_the_verdict(ledger):
 @pytest.mark.parametrize(
     ("tolerance", "reference", "near", "far"),
     [
-        (Tolerance("absolute", 0.1), 1.0, [0.9, 1.1], [0.89, 1.11, -1.0]),
-        (Tolerance("relative", 0.1), -2.0, [-1.8, -2.2], [-1.79, -2.21, 2.0]),
-        (Tolerance("relative", 0.1), 0.0, [0.0], [1e-9]),
+        (Tolerance(absolute=0.1), 1.0, [0.9, 1.1], [0.89, 1.11, -1.0]),
+        (Tolerance(relative=0.1), -2.0, [-1.8, -2.2], [-1.79, -2.21, 2.0]),
+        (Tolerance(relative=0.1), 0.0, [0.0], [1e-9]),
     ],
 )
 def test_tolerance(tolerance, reference, near, far):
     assert all(tolerance.agree(reference, one) for one in near)
     assert not any(tolerance.agree(reference, one) for one in far)
-    assert str(Tolerance("relative", 0.33)) == "±33 %"
-    assert str(Tolerance("absolute", 0.01)) == "±0.01"
+    assert str(Tolerance(relative=0.33)) == "±33 %"
+    assert str(Tolerance(absolute=0.01)) == "±0.01"
 
 
 def test_a_finding_takes_its_numbers_from_the_row(tmp_path, hosvd):
@@ -300,30 +301,33 @@ def test_clearer_contours_must_beat_blur_and_jpeg(ledger, gain, control_gain, ex
             "no value could fail",
         ),
         (changed(qoute="x"), "no key 'qoute'. Did you mean 'quote'"),
-        (changed(why=" "), "needs why"),
-        (changed(rule=None), "has neither"),
-        (changed(tolerance=None), r"Claim 000.1: tolerance must be \{absolute: number\} or \{relative: number\}"),
+        (changed(why=" "), "why is ' '; it should have at least 1 character"),
+        (changed(rule=None), "rule is None"),
+        (changed(tolerance=None), "Claim 000.1, tolerance must have names and values, not None"),
         (changed(tolerance={"absolute": 1, "relative": 1}), "one of the two"),
-        (changed(tolerance={"absolut": 1}), "Claim 000.1: tolerance must be"),
-        (changed(tolerance={"absolute": 0}), "tolerance.absolute must be a number above 0, not 0"),
-        (changed(tolerance={"relative": -0.1}), "tolerance.relative must be a number above 0"),
-        (changed(tolerance={"relative": "0.1"}), "not '0.1'"),
-        (changed(tolerance={"relative": True}), "not True"),
-        (changed(tolerance={"relative": float("inf")}), "not inf"),
-        (found(claim="000.2"), "names no claim of the document, which has 000.1"),
-        (found(written_for="holds"), "written_for must be one of reproduced, trend only, .*, not 'holds'"),
+        (changed(tolerance={"absolut": 1}), "tolerance has no key 'absolut'. Did you mean 'absolute'"),
+        (changed(tolerance={"absolute": 0}), "tolerance.absolute is 0; it should be greater than 0"),
+        (changed(tolerance={"relative": -0.1}), "tolerance.relative is -0.1; it should be greater than 0"),
+        (changed(tolerance={"relative": "0.1"}), "is '0.1'; it should be a valid number"),
+        (changed(tolerance={"relative": True}), "is True; it should be a valid number"),
+        (changed(tolerance={"relative": float("inf")}), "is inf; it should be a finite number"),
+        (found(claim="000.2"), "no claim '000.2'. Did you mean '000.1'"),
+        (found(written_for="holds"), "written for 'holds', which is none of reproduced, trend only"),
         (found(text="Of {value} and {vaule}."), "placeholders in its text, of value, .*: it has"),
         (found(text="No number."), "needs placeholders"),
-        (found(text="Of {value and."), "the finding on 000.1: "),
+        (found(text="Of {value and."), "000.yaml, finding expected '}'"),
         (found(text="Of {value} % instead of 91."), "types 91: a number comes from the tables"),
-        (found(remarks="x"), "finding needs claim, written_for, text, and nothing else"),
-        ({**PLAIN, "claims": []}, "a list of its claims"),
-        ({**PLAIN, "remarks": 1}, "nothing else"),
-        ({**PLAIN, "document": {"id": "000"}}, "document needs id, title"),
+        (found(remarks="x"), "finding has no key 'remarks'"),
+        ({**PLAIN, "claims": []}, "claims is .*; it should have at least 1 item"),
+        ({**PLAIN, "remarks": 1}, "000.yaml has no key 'remarks'"),
+        ({**PLAIN, "document": {"id": "000"}}, "document lacks title, authors, institution, year, link"),
         ({**PLAIN, "document": {**PLAIN["document"], "id": "001"}}, "must be the file's name"),
-        ({**PLAIN, "document": {**PLAIN["document"], "year": "2018"}}, "document.year must be int"),
+        (
+            {**PLAIN, "document": {**PLAIN["document"], "year": "2018"}},
+            "year is '2018'; it should be a valid integer",
+        ),
         ("claims: [", "is not the YAML it should be"),
-        ("- 1", "must hold names and values"),
+        ("- 1", "must have names and values"),
         ("document: {id: '000'}\ndocument: {id: '001'}", "the key 'document' is there twice"),
     ],
 )
@@ -335,21 +339,6 @@ def test_a_ledger_that_is_not_one_is_refused(tmp_path, content, message):
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(ClaimError, match="nothing is no ledger"):
         load(tmp_path / "nothing")
-
-
-def test_a_planned_experiment_counts_until_its_notebook_does(tmp_path):
-    folder = write(tmp_path)
-    write(folder, {"compression": {"columns": {column: {"type": "float"} for column in COLUMNS}}}, "planned.yaml")
-    planned = load(folder, {})
-    assert planned.planned == {"compression"}
-    assert summary.evaluate(planned, {})["reason"].tolist() == ["compression has no notebook yet"]
-    built = load(folder)
-    assert built.planned == frozenset()
-    assert summary.evaluate(built, {})["reason"].tolist() == ["compression has not been run"]
-    with pytest.raises(ClaimError, match="no column 'method'"):
-        load(folder, {"compression": ["n", "sigma2_share"]})
-    with pytest.raises(ClaimError, match="compression needs columns"):
-        load(write(folder, {"compression": ["n"]}, "planned.yaml"))
 
 
 def test_tables_come_from_the_results_of_one_profile(tmp_path):
@@ -377,3 +366,38 @@ def test_a_verdict_on_reference_runs_rests_on_both_networks():
     assert len(found["compression"]) == 1
     alone = summary.tables_from_results("laptop", None, lambda root, profile: tables[profile])
     assert alone["tv_sweep"]["network"].tolist() == ["compact"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with a sixth document: its file in the ledger, a notebook, its sidecar."""
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    sidecar = toy.SIDECAR.replace('"003"', '"005"').replace('"003.1"', '"005.1"')
+    toy.add(tmp_path, "toy", sidecar=sidecar)
+    (tmp_path / "stylerepro/ledger").mkdir(parents=True)
+    rule = {"kind": "threshold", "name": "it", "column": "value", "at_most": 1, "units": ["gamma"]}
+    claim = {**PLAIN["claims"][0], "id": "005.1", "experiment": "toy", "rule": rule}
+    told = {"about": "Slides.", "slips": ["It says so twice."], "citation": {"type": "slides"}}
+    document = {**PLAIN["document"], "id": "005", **told}
+    write(tmp_path / "stylerepro/ledger", {"document": document, "claims": [claim]}, "005.yaml")
+    return tmp_path
+
+
+def test_a_projects_own_ledger_may_have_a_document_more(project):
+    ledger = claims.load_ledger()
+    assert [claim.id for claim in ledger] == ["005.1"]
+    assert ledger.documents["005"].slips == ["It says so twice."]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('document: "005"', 'document: "006"', "toy.yaml: the ledger has no document '006'. Did you mean '005'"),
+        ('["005.1"]', '["005.2"]', "toy.yaml: document 005 has no claim '005.2'. Did you mean '005.1'"),
+    ],
+)
+def test_a_sidecar_names_a_document_and_claims_that_the_ledger_has(project, old, new, message):
+    sidecar = project / "notebooks/toy.yaml"
+    sidecar.write_text(sidecar.read_text().replace(old, new))
+    with pytest.raises(ClaimError, match=message):
+        claims.load_ledger()
