@@ -25,9 +25,6 @@ from cluster import Cluster
 from stylerepro.files import project_root, write_json
 from stylerepro.runs import engines, runner
 
-# A run's own process imports this file first, as it would import the command's, which is light. So what is heavy
-# (papermill, PyTorch, pandas) is imported where it is needed, or each run here would pay seconds for it.
-
 PROJECT = project_root()
 NOTEBOOK = "vanilla_transfer"
 NOTHING = "run.save(metrics=pd.DataFrame({'gamma': [0.0], 'value': [0.0], 'name': ['-']}))"
@@ -89,7 +86,7 @@ def overhead(root: Path, folder: Path, address: str) -> dict[str, float]:
     import nbformat
     import toy
 
-    from stylerepro.runs import notebook
+    from stylerepro.runs import execution
 
     cell = nbformat.v4.new_code_cell("1")
     empty = folder / "empty.ipynb"
@@ -110,10 +107,10 @@ def overhead(root: Path, folder: Path, address: str) -> dict[str, float]:
         "run": run("local"),
         "dask": run("dask", address=address),
         "notebook": seconds(
-            lambda: notebook.execute(empty, folder / "out.ipynb", {}, root=root, threads=None, timeout=None)
+            lambda: execution.run_notebook(empty, folder / "out.ipynb", {}, root=root, threads=None, timeout=None)
         ),
         "imports": python("import pandas; from stylerepro import results") - alone,
-        "papermill": python("from stylerepro.runs import execution; execution.notebook_module()") - alone,
+        "papermill": python("from stylerepro.runs import execution; execution.papermill_module()") - alone,
     }
 
 

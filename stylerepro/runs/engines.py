@@ -1,6 +1,13 @@
-"""Where runs are done: on this machine, by Dask's workers on any machines, by the jobs of a Slurm cluster."""
+"""Runs on other machines: Dask's workers anywhere, or the jobs of a Slurm cluster, as one executor.
 
+A worker's own `STYLEREPRO_ROOT` is the project there. Where it is not set, that is the folder of the one who asks, if
+the worker sees that very folder, else what `files.project_root` finds. A worker that sees the asker's results writes
+into them; any other sends the run's folder back whole.
+"""
+
+import io
 import logging
+import os
 import pickle
 import shlex
 import shutil
@@ -9,16 +16,34 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylerepro.errors import RunError, unknown
-from stylerepro.files import make_folder, runs_root
-from stylerepro.runs import remote, runner
-from stylerepro.runs.execution import Task
+from stylerepro.errors import ResultsError, RunError, StyleReproError, unknown
+from stylerepro.files import lock, make_folder, project_root, runs_root, write_text
+from stylerepro.runs import record as records
+from stylerepro.runs.execution import (
+    BUSY,
+    COMPLETED,
+    FRESH,
+    Outcome,
+    Task,
+    done_record,
+    perform,
+    put_in_place,
+    resolved,
+)
+from stylerepro.runs.fingerprint import explain
+from stylerepro.runs.processes import call_apart
+from stylerepro.runs.runner import threads_each
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -33,18 +58,36 @@ _THREADS = "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS"
 _START = "dask worker {address} --nthreads 1"
 _ENDING = ("closing", "closed", "failed")
 _LOOK = 5.0  # seconds
+_POLL = 0.5  # seconds
 _CONNECT = "15s"
+# A lost worker's lock may outlive it on a network's file system, and a shared folder shows what is new only after a
+# while.
+_PATIENCE = 120.0  # seconds
 
 
 class EngineWarning(UserWarning):
     """Runs that wait for something that may never come."""
 
 
+@dataclass(frozen=True)
+class Parcel:
+    """The answer of a worker.
+
+    files: the run's folder as a zip file; empty where it lies in the asker's results already.
+    components: of the worker's fingerprint, where that is another one and nothing was run.
+    """
+
+    outcome: Outcome
+    files: bytes = b""
+    components: dict[str, object] | None = None
+    worker: str = ""
+
+
 @contextmanager
 def opened(
     engine: str, runs: int, *, jobs: int = 1, address: str = "", gpus: int = 0, sbatch: str = ""
 ) -> Iterator[tuple[Executor | None, int]]:
-    """The executor to hand to `runner.execute`, None for this machine, and how many runs go on at once.
+    """Yield the executor to hand to `runner.execute`, None for this machine, and how many runs go on at once.
 
     runs: that are to be done; for none no other machine is asked. jobs: runs at once, on this machine or as jobs of
     Slurm. address: of Dask's scheduler, `tcp://HOST:PORT`. gpus: for each run. sbatch: options of Slurm's sbatch, as
@@ -58,7 +101,7 @@ def opened(
     if engine != SLURM and sbatch:
         raise RunError(f"--sbatch is for --engine slurm; --engine {engine} has no use for it.")
     if engine == LOCAL:
-        runner.threads_each(jobs)
+        threads_each(jobs)
         if gpus:
             raise RunError("--gpus-per-run is for other engines; on this machine a notebook takes a GPU by itself.")
     if engine == DASK and not address:
@@ -68,7 +111,7 @@ def opened(
         return
     at_once = max(1, min(jobs, runs))
     connected = _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch)
-    with connected as client, remote.token() as token:
+    with connected as client, _token() as token:
         if engine == DASK:
             at_once = _at_once(client, gpus)
         executor, over = DaskExecutor(client, token, gpus), threading.Event()
@@ -83,7 +126,7 @@ def opened(
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """A lost scheduler is told as how runs ended, not by tracebacks of Dask's logs as well."""
+    """Keep Dask's logs silent: a lost scheduler is told as the end of its runs, not by tracebacks as well."""
     logger = logging.getLogger("distributed.client")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -111,7 +154,7 @@ def _connected(address: str) -> "Iterator[Client]":
 
 @contextmanager
 def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
-    """A scheduler in this process, and so many jobs of Slurm that are its workers; one that is lost is replaced."""
+    """Start a scheduler in this process, and so many jobs of Slurm that are its workers; replace lost ones."""
     heeded = signal.getsignal(signal.SIGINT)
     try:
         import dask
@@ -146,7 +189,7 @@ def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
 
 
 def _ask_slurm(script: str) -> None:
-    """Raises `RunError` where Slurm would refuse this job; else nobody would be told that there are no workers."""
+    """Raise `RunError` where Slurm would refuse this job; else nobody would be told that there are no workers."""
     done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RunError(f"Slurm refuses such a job: {done.stderr.strip()}; correct --sbatch.")
@@ -158,7 +201,7 @@ def _watch(client: "Client", executor: "DaskExecutor", over: threading.Event) ->
     before: set[str] = set()
     while not over.wait(_LOOK):
         done = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=False)
-        working = {str(one["name"]) for one in client.scheduler_info(n_workers=-1)["workers"].values()}
+        working = {str(worker["name"]) for worker in client.scheduler_info(n_workers=-1)["workers"].values()}
         worked |= working
         jobs = {str(name): str(getattr(job, "job_id", "")) for name, job in tuple(client.cluster.workers.items())}  # type: ignore[union-attr]
         ended = {name for name, job in jobs.items() if job and job not in done.stdout.split()} - worked
@@ -168,7 +211,7 @@ def _watch(client: "Client", executor: "DaskExecutor", over: threading.Event) ->
 
 
 def _at_once(client: "Client", gpus: int) -> int:
-    """How many runs the workers take together."""
+    """Return how many runs the workers take together."""
     address = client.scheduler.address  # type: ignore[union-attr]
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     if not workers:
@@ -176,16 +219,16 @@ def _at_once(client: "Client", gpus: int) -> int:
         warnings.warn(f"the scheduler has no worker; runs wait until there is one: {how}", EngineWarning, stacklevel=2)
         return 1
     if not gpus:
-        return sum(one["nthreads"] for one in workers)
-    free = [int(one["resources"].get("GPU", 0) // gpus) for one in workers]
+        return sum(worker["nthreads"] for worker in workers)
+    free = [int(worker["resources"].get("GPU", 0) // gpus) for worker in workers]
     if not any(free):
         how = _START.format(address=address)
         raise RunError(f"none of the {len(free)} workers has {gpus} GPU for a run: {how} --resources GPU={gpus}")
-    return sum(min(one["nthreads"], room) for one, room in zip(workers, free, strict=True))
+    return sum(min(worker["nthreads"], room) for worker, room in zip(workers, free, strict=True))
 
 
 class DaskExecutor(Executor):
-    """Runs on the workers of a Dask scheduler; what they send back is put in its place here.
+    """The workers of a Dask scheduler as an executor; what they send back is put in its place here.
 
     gpus: so many of the resource `GPU` for each run; a worker says with `--resources GPU=1` that it has one. A run
     whose worker dies is taken up by another; after three more deaths it fails.
@@ -199,11 +242,11 @@ class DaskExecutor(Executor):
         client.subscribe_topic(_TOPIC, self._started)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """As the runner calls it: `submit(work.perform, task)`. The worker performs the task wherever it has to."""
+        """Submit as the runner does it: `submit(execution.perform, task)`. The worker performs it where it has to."""
         (task,) = args
         outer: Future[Any] = Future()
-        errand = pickle.dumps(remote.errand(task, self._token))
         key = f"stylerepro-{task.experiment}-{task.name}-{time.time_ns()}"
+        errand = pickle.dumps((task, self._token))
         inner = self._client.submit(_messenger(), errand, key=key, pure=False, resources=self._resources)
         self._open[key] = inner, outer
         inner.add_done_callback(lambda done: self._arrived(key, task))
@@ -220,7 +263,7 @@ class DaskExecutor(Executor):
 
         inner, outer = self._open[key]
         try:
-            outcome = remote.receive(pickle.loads(inner.result()), task)
+            outcome = receive(pickle.loads(inner.result()), task)
             del self._open[key]
             outer.set_result(outcome)
         except KilledWorker as error:
@@ -246,7 +289,7 @@ class DaskExecutor(Executor):
 
 
 def _messenger() -> Callable[[bytes], bytes]:
-    """What a worker is sent: a function of its own, which needs none of this package before it is called.
+    """Return what a worker is sent: a function of its own, which needs none of this package before it is called.
 
     A worker cannot take apart what it lacks the modules for: it would end, and the run would wait for ever.
     """
@@ -261,7 +304,7 @@ def _messenger() -> Callable[[bytes], bytes]:
 
 
 def on_worker(errand: bytes) -> bytes:
-    """On a Dask worker: do a pickled `away.Errand`, give the `away.Parcel`, pickled too."""
+    """Do a pickled pair of `Task` and token on a Dask worker, and return the `Parcel`, pickled too."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -269,8 +312,111 @@ def on_worker(errand: bytes) -> bytes:
     worker.log_event(_TOPIC, key)
 
     def given_up() -> bool:
-        """Whether it was interrupted, or the scheduler is gone: a worker that closes waits for what it runs."""
+        """Return True if it was interrupted, or the scheduler is gone: a closing worker waits for what it runs."""
         task = worker.state.tasks.get(key)
         return task is None or task.state == "cancelled" or worker.status.name in _ENDING
 
-    return pickle.dumps(remote.carry_out(pickle.loads(errand), given_up, worker.address))
+    task, token = pickle.loads(errand)
+    return pickle.dumps(carry_out(task, token, given_up, worker.address))
+
+
+@contextmanager
+def _token() -> Iterator[str]:
+    """Yield the name of a file in `results/runs/.staging/` that nobody else has, as long as it is needed."""
+    name = f"here-{uuid.uuid4().hex}"
+    path = runs_root() / ".staging" / name
+    write_text(path, name)
+    try:
+        yield name
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def carry_out(task: Task, token: str, stopped: Callable[[], bool] = lambda: False, worker: str = "") -> Parcel:
+    """Do a task on the worker, in a process of its own. stopped: asked now and then.
+
+    token: a file that lies in the asker's folder of results, to know it by. Raises `RunError` when that process dies,
+    or is stopped.
+    """
+    where = f" on {worker or 'the worker'}"
+    return replace(call_apart(partial(_parcel, task, token), stopped, where), worker=worker)
+
+
+def _parcel(task: Task, token: str) -> Parcel:
+    asker = Path(task.root)
+    if "STYLEREPRO_ROOT" not in os.environ:
+        os.environ["STYLEREPRO_ROOT"] = str(asker if _sees(asker, token) else project_root())
+    try:
+        _, _, print_ = resolved(task)
+        if print_.digest != task.digest:
+            return Parcel(task.failed("its code differs"), components=dict(print_.components))
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        outcome = _patiently(replace(task, threads=task.threads or (int(threads) if threads.isdigit() else None)))
+    except StyleReproError as error:
+        return Parcel(task.failed(str(error)))
+    if _sees(project_root(), token) or outcome.status == BUSY:
+        return Parcel(outcome)
+    return Parcel(outcome, pack(task.failed_folder if outcome.log else task.folder))
+
+
+def _sees(root: Path, name: str) -> bool:
+    return (root / "results" / "runs" / ".staging" / name).is_file()
+
+
+def _patiently(task: Task) -> Outcome:
+    limit = time.monotonic() + _PATIENCE
+    while (outcome := perform(task)).status == BUSY and time.monotonic() < limit:
+        time.sleep(_POLL)
+    return outcome
+
+
+def pack(folder: Path) -> bytes:
+    """Return a folder as the bytes of a zip file."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return stream.getvalue()
+
+
+def receive(parcel: Parcel, task: Task) -> Outcome:
+    """Put what came back in its place, on the asker's machine, and return how the run ended.
+
+    Raises `RunError` for a worker with other code, `ResultsError` for a folder that is not the whole run.
+    """
+    at = f"the worker {parcel.worker}".strip()
+    if parcel.components is not None:
+        why = "; ".join(explain(parcel.components, resolved(task)[2].components))
+        why = why or "this project changed since it was planned"
+        raise RunError(f"{at} has other code or files and was not used: {why}. Bring both to the same state.")
+    outcome, done = parcel.outcome, parcel.outcome.status in (COMPLETED, FRESH)
+    if not parcel.files:
+        if done:
+            _wait_for(task, at)
+        elif outcome.error and not outcome.log:
+            return replace(outcome, error=f"{outcome.error} (on {at})")
+        return outcome
+    folder = make_folder(runs_root() / ".staging" / f"arrived-{uuid.uuid4().hex}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(parcel.files)) as archive:
+            archive.extractall(folder)
+        if not done:
+            records.install(folder, task.failed_folder)
+            return outcome
+        if done_record(folder, task.digest) is None:
+            raise ResultsError(f"what came back from {at} is not the whole run; run it again.")
+        with lock(task.lock_path) as mine:
+            if not mine:
+                return replace(outcome, status=BUSY, error="another process is running it here")
+            put_in_place(task, folder)
+        return replace(outcome, status=COMPLETED)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(task: Task, at: str) -> None:
+    limit = time.monotonic() + _PATIENCE
+    while done_record(task.folder, task.digest) is None:
+        if time.monotonic() > limit:
+            raise ResultsError(f"{at} finished it in the shared folder, but {task.name} does not appear here.")
+        time.sleep(_POLL)

@@ -1,30 +1,38 @@
-"""One run, in a worker: lock, execute, judge, put in place. Everything is prepared aside and then moved, whole."""
+"""Do one run: lock, run the notebook by papermill, judge, put in place. It is prepared elsewhere, then moved whole."""
 
 import errno
+import logging
 import os
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from stylerepro.errors import ResultsError
 from stylerepro.files import is_disk_full, lock, make_folder, project_root, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs.experiments import Experiment, load, resolve_parameters
 from stylerepro.runs.fingerprint import Fingerprint, compute
+from stylerepro.runs.processes import own_prefix
 
 COMPLETED, FAILED, FRESH, BUSY = "completed", "failed", "fresh", "busy"
+_START_TIMEOUT = 180  # seconds; a machine busy with other runs is slow to start a kernel
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "STYLEREPRO_THREADS",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to know; plain values, so that any executor can carry it.
+    """A run as a worker needs to know it; plain values, so that any executor can carry it.
 
-    label: the profile, or "custom". root: the project's folder. threads, timeout: as of `notebook.execute`. digest: the
+    label: the profile, or "custom". root: the project's folder. threads, timeout: as of `run_notebook`. digest: the
     fingerprint's when the run was planned, for workers with code of their own.
     """
 
@@ -39,13 +47,32 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The name of the run's folder."""
+        """Return the name of the run's folder."""
         return records.run_name(self.label, self.parameters)
+
+    @property
+    def folder(self) -> Path:
+        """Return the place of the finished run."""
+        return runs_root() / self.experiment / self.name
+
+    @property
+    def failed_folder(self) -> Path:
+        """Return the place of record, notebook and log of the last failed run."""
+        return records.failed_folder(self.experiment, self.name)
+
+    @property
+    def lock_path(self) -> Path:
+        """Return the lock of the run's place."""
+        return runs_root() / ".staging" / f"{self.experiment}-{self.name}.lock"
+
+    def failed(self, error: str, seconds: float = 0.0) -> "Outcome":
+        """Return the outcome of a run that failed before its notebook could."""
+        return Outcome(self.experiment, self.label, FAILED, seconds, error)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. status: completed, failed, fresh (another process had just done it) or busy (… is doing it).
+    """The end of a run. status: completed, failed, fresh (another process had just done it) or busy (… is doing it).
 
     seconds: that it took here. error, cell and log (relative to the project) are for failed ones.
     """
@@ -62,37 +89,32 @@ class Outcome:
 def perform(task: Task) -> Outcome:
     """Do one run. Raises nothing but what is wrong with the project itself (`StyleReproError`)."""
     os.environ.setdefault("STYLEREPRO_ROOT", task.root)
-    experiment = load(task.experiment)
-    parameters = experiment_parameters(experiment, task.parameters)
-    fingerprint = compute(experiment, parameters)
-    with lock(lock_path(task.experiment, task.name)) as mine:
+    experiment, parameters, fingerprint = resolved(task)
+    with lock(task.lock_path) as mine:
         if not mine:
-            message = "another process is running it"
-            return Outcome(task.experiment, task.label, BUSY, error=message)
-        target = runs_root() / task.experiment / task.name
-        if not task.force and is_done(target, fingerprint):
+            return Outcome(task.experiment, task.label, BUSY, error="another process is running it")
+        if not task.force and done_record(task.folder, fingerprint.digest):
             return Outcome(task.experiment, task.label, FRESH)
-        return _Attempt(task, experiment, parameters, fingerprint, target).perform()
+        return _Attempt(task, experiment, parameters, fingerprint).perform()
 
 
-def experiment_parameters(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:
-    """All parameters of a run, from those that a task carries."""
+def resolved(task: Task) -> tuple[Experiment, dict[str, Any], Fingerprint]:
+    """Return the experiment of a task, all its parameters and its fingerprint, by this project's code."""
+    experiment = load(task.experiment)
     first = next(iter(experiment.profiles))
-    return resolve_parameters(experiment, first, values)
+    parameters = resolve_parameters(experiment, first, task.parameters)
+    return experiment, parameters, compute(experiment, parameters)
 
 
-def lock_path(experiment: str, name: str) -> Path:
-    """The lock of one run's place."""
-    return runs_root() / ".staging" / f"{experiment}-{name}.lock"
-
-
-def is_done(folder: Path, fingerprint: Fingerprint) -> bool:
-    """Whether a folder holds the whole run with this fingerprint."""
-    return done_record(folder, fingerprint.digest) is not None
+def put_in_place(task: Task, result: Path) -> None:
+    """Move the whole run in the folder `result` to its place, and remove what earlier tries have left."""
+    records.install(result, task.folder)
+    shutil.rmtree(task.failed_folder, ignore_errors=True)
+    records.tidy_staging(task.experiment, task.name)
 
 
 def done_record(folder: Path, digest: str) -> dict[str, Any] | None:
-    """The record of the whole run with the fingerprint of this digest; None where the folder does not hold it."""
+    """Return the record of the whole run with this fingerprint's digest; None where the folder does not hold it."""
     try:
         record = records.read_whole(folder)
     except ResultsError:
@@ -103,11 +125,12 @@ def done_record(folder: Path, digest: str) -> dict[str, Any] | None:
 
 
 class _Attempt:
+    """A run that is being done, in its staging folder."""
+
     def __init__(
-        self, task: Task, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint, target: Path
+        self, task: Task, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint
     ) -> None:
-        self.task, self.experiment, self.parameters = task, experiment, parameters
-        self.fingerprint, self.target = fingerprint, target
+        self.task, self.experiment, self.parameters, self.fingerprint = task, experiment, parameters, fingerprint
         self.staging = records.staging_folder(task.experiment, task.name, fingerprint.digest)
         self.result = self.staging / "result"
 
@@ -116,28 +139,25 @@ class _Attempt:
             shutil.rmtree(self.staging, ignore_errors=True)
         make_folder(self.staging)
         # A kill between the end of the notebook and the last move: only the move is left to do.
-        if is_done(self.result, self.fingerprint):
+        if done_record(self.result, self.fingerprint.digest):
             return self._settle(0.0)
         shutil.rmtree(self.result, ignore_errors=True)
         make_folder(self.result)
         start = time.perf_counter()
         try:
-            self._execute()
+            run_notebook(
+                self.experiment.notebook,
+                self.staging / "executing.ipynb",
+                self.parameters | {"out": str(self.result)},
+                root=project_root(),
+                threads=self.task.threads,
+                timeout=self.task.timeout,
+            )
             self._check(time.perf_counter() - start)
         except Exception as error:
             # Whatever stopped a notebook becomes its record; the other notebooks go on.
             return self._fail(error, time.perf_counter() - start)
         return self._settle(time.perf_counter() - start)
-
-    def _execute(self) -> None:
-        notebook_module().execute(
-            self.experiment.notebook,
-            self.staging / "executing.ipynb",
-            self.parameters | {"out": str(self.result)},
-            root=project_root(),
-            threads=self.task.threads,
-            timeout=self.task.timeout,
-        )
 
     def _check(self, seconds: float) -> None:
         """Take the notebook's own record, and complete it with what only the command knows."""
@@ -156,10 +176,7 @@ class _Attempt:
             self.result, record | {"profile": self.task.label, "seconds": total, "fingerprint": print_}
         )
         # Last of all: with it the folder counts as done, and nothing in it may still be on its way.
-        self._keep_notebook(self._executed(), self.result)
-
-    def _executed(self) -> Any:
-        return notebook_module().load_notebook(self.staging / "executing.ipynb")
+        self._keep_notebook(load_notebook(self.staging / "executing.ipynb"), self.result)
 
     def _keep_notebook(self, notebook: Any, folder: Path) -> None:
         import nbformat
@@ -172,30 +189,27 @@ class _Attempt:
                 nbformat.write(scrub_notebook(notebook, self.parameters), temporary)
 
     def _settle(self, seconds: float) -> Outcome:
-        records.install(self.result, self.target)
-        shutil.rmtree(self.staging, ignore_errors=True)
-        shutil.rmtree(records.failed_folder(self.task.experiment, self.task.name), ignore_errors=True)
-        records.tidy_staging(self.task.experiment, self.task.name)
+        put_in_place(self.task, self.result)
         return Outcome(self.task.experiment, self.task.label, COMPLETED, seconds)
 
     def _fail(self, error: Exception, seconds: float) -> Outcome:
         from stylerepro.runs.scrub import plain
 
-        notebook = self._executed()
-        cell = notebook_module().failed_cell(notebook) if notebook is not None else None
+        notebook = load_notebook(self.staging / "executing.ipynb")
+        cell = failed_cell(notebook) if notebook is not None else None
         message, shown = plain(_in_words(error, self.task.timeout)), ""
         failure = {"type": getattr(error, "ename", type(error).__name__), "message": message, "cell": cell}
         changes = {"status": records.FAILED, "profile": self.task.label, "error": failure, "seconds": round(seconds, 3)}
         try:
-            kept = self._keep_failure(changes, notebook, plain(str(error)))
-            shown = os.path.relpath(kept / "log.txt", project_root())
+            self._keep_failure(changes, notebook, plain(str(error)))
+            shown = os.path.relpath(self.task.failed_folder / "log.txt", project_root())
         except OSError as second:
             # Most likely the full disk that stopped the run; why it failed is said all the same.
             shutil.rmtree(self.staging / "failed", ignore_errors=True)
             message += f" (and its log could not be kept: {second.strerror or second})"
         return Outcome(self.task.experiment, self.task.label, FAILED, seconds, message, cell, shown)
 
-    def _keep_failure(self, changes: dict[str, Any], notebook: Any, text: str) -> Path:
+    def _keep_failure(self, changes: dict[str, Any], notebook: Any, text: str) -> None:
         """Keep record, notebook and log of the failed run; the unfinished results make room for them."""
         try:
             record = records.read_record(self.result)
@@ -205,20 +219,18 @@ class _Attempt:
             )
         shutil.rmtree(self.result, ignore_errors=True)
         (self.staging / "executing.ipynb").unlink(missing_ok=True)
-        aside = make_folder(self.staging / "failed")
-        self._keep_notebook(notebook, aside)
-        records.write_record(aside, record | changes, self.parameters)
+        unfinished = make_folder(self.staging / "failed")
+        self._keep_notebook(notebook, unfinished)
+        records.write_record(unfinished, record | changes, self.parameters)
         log = self.staging / "log.txt"
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"\n{text}\n")
-        log.replace(aside / "log.txt")
-        kept = records.failed_folder(self.task.experiment, self.task.name)
-        records.install(aside, kept)
-        return kept
+        log.replace(unfinished / "log.txt")
+        records.install(unfinished, self.task.failed_folder)
 
 
-def notebook_module() -> ModuleType:
-    """`stylerepro.runs.notebook`, without the grammar of URIs that jsonschema, below papermill, builds if it can.
+def papermill_module() -> ModuleType:
+    """Return papermill, imported without the grammar of URIs that jsonschema, below it, builds if it can.
 
     That takes a second of every run, and no schema of a notebook asks for it.
     """
@@ -226,11 +238,121 @@ def notebook_module() -> ModuleType:
     before = grammar in sys.modules
     sys.modules.setdefault(grammar, None)  # type: ignore[arg-type]  # Python's way to say: not to be had
     try:
-        from stylerepro.runs import notebook
+        import papermill
     finally:
         if not before:
             sys.modules.pop(grammar, None)  # gone already where another thread was here too
+    return papermill
+
+
+def run_notebook(
+    notebook: Path, output: Path, parameters: Mapping[str, Any], *, root: Path, threads: int | None, timeout: int | None
+) -> None:
+    """Run a notebook with papermill, in the current folder; what is said goes to log.txt beside the output.
+
+    threads: for the kernel's libraries, None leaves it to them. timeout: seconds for one cell, None for no limit.
+    Raises what papermill and nbclient raise.
+    """
+    papermill = papermill_module()
+    with (
+        (output.parent / "log.txt").open("w", encoding="utf-8") as log,
+        tempfile.TemporaryDirectory(prefix=own_prefix(), ignore_cleanup_errors=True) as folder,
+        _papermill_logs_to(log),
+    ):
+        papermill.execute_notebook(
+            notebook,
+            output,
+            dict(parameters),
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            start_timeout=_START_TIMEOUT,
+            execution_timeout=timeout,
+            # What the notebook had to say is on disk by now; asking its process to end, and waiting, takes a second.
+            shutdown_kernel="immediate",
+            kernel_manager_class=_kernel_class(Path(folder), environment(root, threads), log),
+        )
+
+
+def environment(root: Path, threads: int | None) -> dict[str, str]:
+    """Return what the kernel finds set besides what the command was given."""
+    inline = "module://matplotlib_inline.backend_inline"
+    fixed = {"STYLEREPRO_ROOT": str(root), "MPLBACKEND": inline, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return fixed | ({name: str(threads) for name in _THREAD_VARIABLES} if threads else {})
+
+
+def _kernel_class(folder: Path, variables: Mapping[str, str], log: TextIO) -> type:
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+
+    class OwnKernelManager(AsyncKernelManager):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            # This interpreter, not the kernel that is registered as "python3" on this machine: it may lack packages.
+            self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
+            self.connection_file = str(folder / "kernel.json")
+            if os.name != "nt":
+                # Sockets in a folder of our own: ports are found free and taken by another before they are used.
+                self.transport, self.ip = "ipc", str(folder / "k")
+            elif self.has_trait("transport_encryption"):
+                self.transport_encryption = "auto"
+
+        async def start_kernel(self, **kwargs: Any) -> None:  # type: ignore[override]
+            await self._async_start_kernel(**kwargs, stdout=log, stderr=log, env={**os.environ, **variables})
+
+    return OwnKernelManager
+
+
+@contextmanager
+def _papermill_logs_to(log: TextIO) -> Iterator[None]:
+    logger, handler = logging.getLogger("papermill"), logging.StreamHandler(log)
+    before = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+
+
+def load_notebook(path: Path) -> Any:
+    """Return an executed notebook without the cells that papermill adds around an error; None if unreadable."""
+    import nbformat
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception:
+        # A notebook cut short by a full disk or a kill is no reason to lose the error that led to it.
+        return None
+    notebook.cells = [
+        cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+    ]
     return notebook
+
+
+def failed_cell(notebook: Any) -> dict[str, Any] | None:
+    """Return where a notebook stopped: {"number": of the code cell, "first_line": of its code}; None if nowhere.
+
+    Cells are counted as in the notebook before papermill put in the one with the parameters. Papermill's own marks are
+    not to be trusted: a cell that ran into the time limit is called completed.
+    """
+    code = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    begun = [cell for cell in code if _start_of(cell)]
+    broken = [cell for cell in begun if any(output.output_type == "error" for output in cell.outputs)]
+    if not begun:
+        return None
+    cell = broken[0] if broken else max(begun, key=_start_of)
+    lines = [line for line in cell.source.splitlines() if line.strip()]
+    return {"number": code.index(cell) + 1, "first_line": lines[0] if lines else ""}
+
+
+def _start_of(cell: Any) -> str:
+    return str(cell.metadata.get("papermill", {}).get("start_time") or "")
 
 
 def _in_words(error: Exception, timeout: int | None) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stylerepro.errors import ParameterError, ResultsError, RunError, unknown
-from stylerepro.files import project_root, reference_root, runs_root
+from stylerepro.errors import ParameterError, ResultsError, RunError, StyleReproError, unknown
+from stylerepro.files import project_root, reference_root
 from stylerepro.runs import record as records
-from stylerepro.runs.execution import COMPLETED, FAILED, FRESH, Outcome, Task, is_done, perform
+from stylerepro.runs.execution import COMPLETED, FRESH, Outcome, Task, done_record, perform
 from stylerepro.runs.experiments import (
     DEFAULT_PROFILE,
     Experiment,
@@ -97,11 +97,11 @@ def _label(experiment: Experiment, profile: str, parameters: Mapping[str, Any]) 
 def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], force: bool) -> Job:
     fingerprint = compute(experiment, parameters)
     task = Task(experiment.name, label, parameters, str(project_root()), force, digest=fingerprint.digest)
-    folder = runs_root() / experiment.name / task.name
+    folder = task.folder
     last = _last_run(folder, experiment.name, label)
     finished = str(last[1]["start"]) if last else ""
     expected, seconds = _expected(experiment, label, last[1] if last else None)
-    if is_done(folder, fingerprint):
+    if done_record(folder, fingerprint.digest):
         return Job(task, ("forced",) if force else (), expected, finished, seconds)
     reasons = explain(last[1]["fingerprint"].get("components", {}), fingerprint.components) if last else ["never run"]
     damaged = records.damage(folder) if folder.exists() else None
@@ -205,7 +205,7 @@ def execute(
     stale = [job for job in jobs if job.stale]
     if executor is not None:
         return _execute(stale, executor, len(stale), timeout, None, report)
-    from stylerepro.runs.pool import LocalExecutor
+    from stylerepro.runs.processes import LocalExecutor
 
     at_once = max(1, min(workers, len(stale)))
     local = LocalExecutor(at_once)
@@ -246,10 +246,8 @@ def _outcome(future: "Future[Outcome]", job: Job, seconds: float) -> Outcome:
     if error is None:
         return future.result()
     # The worker itself broke: killed from outside, or the project changed under its feet.
-    message = (
-        str(error) if isinstance(error, (ParameterError, ResultsError, RunError)) else f"its worker ended: {error}"
-    )
-    return Outcome(job.task.experiment, job.task.label, FAILED, seconds, message)
+    message = str(error) if isinstance(error, StyleReproError) else f"its worker ended: {type(error).__name__}: {error}"
+    return job.task.failed(message, seconds)
 
 
 def succeeded(outcomes: Sequence[Outcome]) -> bool:

@@ -158,7 +158,7 @@ def test_a_worker_without_this_package_is_named_and_stays(cluster, monkeypatch):
         with engines.opened("dask", 1, address=cluster.address, gpus=7) as (executor, _):
             (outcome,) = runner.execute(runner.plan(["toy"], "smoke"), executor=executor)
         assert outcome.status == "failed"
-        assert "a worker has other code than this machine (No module named 'stylerepro.runs.engines'" in outcome.error
+        assert "a worker has other code than this machine (No module named 'stylerepro.runs'" in outcome.error
 
 
 @contextmanager

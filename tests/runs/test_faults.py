@@ -20,7 +20,7 @@ import toy
 
 from stylerepro.errors import DiskFullError, ResultsError, ResultsWarning
 from stylerepro.files import atomic_path, full_disk_named, runs_root
-from stylerepro.runs import execution, notebook, parts, record, results, runner
+from stylerepro.runs import execution, parts, record, results, runner
 from stylerepro.runs.tables import read
 
 NOTED = """\
@@ -213,7 +213,7 @@ def test_why_a_run_failed_is_said_where_not_even_its_log_can_be_kept(project, mo
         monkeypatch.setattr(tempfile, "mkstemp", full)
         raise ValueError("broken on purpose")
 
-    monkeypatch.setattr(notebook, "execute", execute)
+    monkeypatch.setattr(execution, "run_notebook", execute)
     (job,) = runner.plan(["toy"])
     outcome = execution.perform(job.task)
     assert outcome.status == "failed"
@@ -358,7 +358,7 @@ def test_a_run_counts_as_done_only_with_its_final_record(project, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(notebook, "execute", execute)
+    monkeypatch.setattr(execution, "run_notebook", execute)
     monkeypatch.setattr(record, "write_record", killed)
     with pytest.raises(KeyboardInterrupt):
         execution.perform(job.task)

@@ -7,7 +7,7 @@ import toy
 
 from stylerepro.errors import ResultsError, RunError
 from stylerepro.files import lock
-from stylerepro.runs import execution, record, remote, runner
+from stylerepro.runs import engines, execution, record, runner
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def there(ends, name="toy", root="theirs", token="none"):
         else:
             patch.delenv("STYLEREPRO_ROOT")
             patch.chdir(ends[1])
-        return job.task, remote.carry_out(remote.errand(job.task, token), worker="tcp://there:1")
+        return job.task, engines.carry_out(job.task, token, worker="tcp://there:1")
 
 
 def test_a_run_comes_back_whole_and_takes_its_place(ends):
@@ -38,7 +38,7 @@ def test_a_run_comes_back_whole_and_takes_its_place(ends):
     mine, _ = ends
     task, parcel = there(ends, root="")
     assert not list(mine.glob("results/runs/*/*"))
-    assert remote.receive(parcel, task).status == "completed"
+    assert engines.receive(parcel, task).status == "completed"
     assert not runner.plan(["toy"], "smoke")[0].stale
     (folder,), (other,) = (root.glob("results/runs/toy/smoke-*") for root in ends)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
@@ -47,23 +47,23 @@ def test_a_run_comes_back_whole_and_takes_its_place(ends):
     assert folder.stat().st_mode & 0o777 == other.stat().st_mode & 0o777
     # Where it was done before it is not done again, but sent.
     assert there(ends)[1].outcome.status == "fresh"
-    assert remote.receive(there(ends)[1], task).status == "completed"
+    assert engines.receive(there(ends)[1], task).status == "completed"
     assert not list(mine.glob("results/runs/.staging/arrived-*"))
 
 
 def test_a_worker_that_sees_the_folder_writes_into_it(ends):
     mine, theirs = ends
-    with remote.token() as token:
+    with engines._token() as token:
         task, parcel = there(ends, root="", token=token)
         assert (parcel.outcome.status, parcel.files) == ("completed", b"")
-        assert remote.receive(parcel, task).status == "completed"
+        assert engines.receive(parcel, task).status == "completed"
     assert not (theirs / "results").exists()
     assert list(mine.glob("results/runs/.staging/here-*")) == []
 
 
 def test_a_failed_run_comes_back_with_its_log(ends):
     task, parcel = there(ends, "broken")
-    outcome = remote.receive(parcel, task)
+    outcome = engines.receive(parcel, task)
     assert (outcome.status, outcome.error) == ("failed", "ValueError: broken on purpose")
     assert "broken on purpose" in (ends[0] / outcome.log).read_text()
     assert runner.plan(["broken"], "smoke")[0].reasons == ("it failed last time: ValueError: broken on purpose",)
@@ -73,13 +73,13 @@ def test_a_worker_with_other_code_is_refused_by_name_and_runs_nothing(ends):
     toy.add(ends[1], "toy", toy.BODY + "\nprint(1)")
     task, parcel = there(ends)
     with pytest.raises(RunError, match=r"tcp://there:1 has other code .*the notebook's code changed"):
-        remote.receive(parcel, task)
+        engines.receive(parcel, task)
     toy.add(ends[1], "toy", sidecar=toy.SIDECAR.replace("value: {type: float}", "value: {type: float, nullable: true}"))
     with pytest.raises(RunError, match="the declared columns changed"):
-        remote.receive(there(ends)[1], task)
+        engines.receive(there(ends)[1], task)
     (ends[1] / "notebooks" / "toy.yaml").unlink()
     task, parcel = there(ends)
-    outcome = remote.receive(parcel, task)
+    outcome = engines.receive(parcel, task)
     assert outcome.status == "failed"
     assert "has no experiment 'toy'" in outcome.error
     assert "tcp://there:1" in outcome.error
@@ -87,7 +87,7 @@ def test_a_worker_with_other_code_is_refused_by_name_and_runs_nothing(ends):
 
 
 def parcel_of(folder):
-    return remote.Parcel(execution.Outcome("toy", "smoke", "completed"), remote.pack(folder))
+    return engines.Parcel(execution.Outcome("toy", "smoke", "completed"), engines.pack(folder))
 
 
 def test_what_comes_back_is_taken_only_whole_and_under_the_lock(ends, tmp_path):
@@ -97,21 +97,23 @@ def test_what_comes_back_is_taken_only_whole_and_under_the_lock(ends, tmp_path):
     sent = tmp_path / "sent"
     record.write_record(sent, made | {"status": "completed", "seconds": 1.0})
     with pytest.raises(ResultsError, match="not the whole run"):
-        remote.receive(parcel_of(sent), job.task)
+        engines.receive(parcel_of(sent), job.task)
     (sent / "notebook.ipynb").write_text("{}")
     with pytest.raises(ResultsError, match="not the whole run"):
-        remote.receive(parcel_of(sent), dataclasses.replace(job.task, digest="other"))
-    with lock(execution.lock_path("toy", job.task.name)):
-        assert remote.receive(parcel_of(sent), job.task).status == "busy"
+        engines.receive(parcel_of(sent), job.task)
+    (sent / "metrics.csv").write_text("gamma,value,name\n")
+    with pytest.raises(ResultsError, match="not the whole run"):
+        engines.receive(parcel_of(sent), dataclasses.replace(job.task, digest="other"))
+    with lock(job.task.lock_path):
+        assert engines.receive(parcel_of(sent), job.task).status == "busy"
     assert not list(ends[0].glob("results/runs/toy/*"))
-    assert remote.receive(parcel_of(sent), job.task).status == "completed"
+    assert engines.receive(parcel_of(sent), job.task).status == "completed"
     assert not runner.plan(["toy"], "smoke")[0].stale
 
 
 def test_a_process_that_dies_or_is_stopped_is_an_error(ends):
     (job,) = runner.plan(["toy"], "smoke")
     with pytest.raises(RunError, match=r"on tcp://there:1 ended with status 1"):
-        remote.carry_out(remote.errand(job.task, "none"), stopped=lambda: True, worker="tcp://there:1")
-    broken = remote.errand(dataclasses.replace(job.task, root=None), "none")
-    with pytest.raises(RunError, match="ended with status 1: TypeError"):
-        remote.carry_out(broken)
+        engines.carry_out(job.task, "none", stopped=lambda: True, worker="tcp://there:1")
+    with pytest.raises(TypeError, match="NoneType"):
+        engines.carry_out(dataclasses.replace(job.task, root=None), "none")

@@ -21,7 +21,7 @@ import toy
 from PIL import Image
 
 from stylerepro.errors import ParameterError, ResultsError, RunError
-from stylerepro.files import lock, project_root, runs_root
+from stylerepro.files import lock, project_root
 from stylerepro.runs import execution, experiments, publish, record, runner
 
 THREADS = """\
@@ -196,10 +196,8 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project):
 
 def fake(task, **changes):
     """A finished run, without a kernel."""
-    experiment = runner.load(task.experiment)
-    parameters = execution.experiment_parameters(experiment, task.parameters)
-    fingerprint = runner.compute(experiment, parameters)
-    folder = runs_root() / task.experiment / task.name
+    experiment, parameters, fingerprint = execution.resolved(task)
+    folder = task.folder
     (folder / "figures").mkdir(parents=True)
     made = record.new_record(experiment, parameters, task.label, fingerprint, manual=False)
     record.write_record(folder, made | {"status": "completed", "seconds": 3.0} | changes)
@@ -210,7 +208,7 @@ def fake(task, **changes):
 
 def test_a_run_that_another_process_does_is_left_to_it(project):
     (job,) = runner.plan(["toy"])
-    with lock(execution.lock_path("toy", job.task.name)) as mine:
+    with lock(job.task.lock_path) as mine:
         assert mine
         assert execution.perform(job.task).status == "busy"
     fake(job.task)
@@ -246,7 +244,7 @@ def test_a_worker_that_dies_fails_its_run_alone(project, monkeypatch):
     monkeypatch.setattr(runner, "perform", die)
     (outcome,) = runner.execute(runner.plan(["toy"]))
     assert outcome.status == "failed"
-    assert "its worker ended" in outcome.error
+    assert outcome.error == "its process ended with status 9: "
 
 
 def die(task):
@@ -256,8 +254,8 @@ def die(task):
 def test_a_run_does_not_pay_for_a_grammar_that_no_notebook_needs():
     """jsonschema's, of URIs: a second of each run. Whoever wants it afterwards can have it."""
     code = (
-        "import importlib.util, sys\nfrom stylerepro.runs import execution\nkernel = execution.notebook_module()\n"
-        "assert kernel.execute and 'jsonschema' in sys.modules and 'lark' not in sys.modules\n"
+        "import importlib.util, sys\nfrom stylerepro.runs import execution\nexecution.papermill_module()\n"
+        "assert 'jsonschema' in sys.modules and 'lark' not in sys.modules\n"
         "assert 'rfc3987_syntax' not in sys.modules and importlib.util.find_spec('rfc3987_syntax')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
