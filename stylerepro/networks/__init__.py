@@ -1,4 +1,6 @@
-"""Networks: the loss networks with their weights, and the feed-forward networks with their files.
+"""Networks: what a network is, where its weights come from, and how a picture goes through it.
 
-What a network is, where its weights come from, and how a picture goes through it. Losses and training may not enter.
+`specs` says what each loss network is, `loss_network` gives features by the documents' layer names, `weights` finds and
+reads their files; `feed_forward` holds the networks that restyle in one pass, `checkpoints` their files, `inference`
+the ways to run them fast. Losses, training and measures may not enter.
 """

@@ -3,13 +3,13 @@
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -18,15 +18,14 @@ from stylerepro.files import atomic_path
 from stylerepro.networks import weights
 from stylerepro.networks.feed_forward import LEAST_SIZE, Architecture, StyleNetwork, architecture
 
-__all__ = ["Description", "OnnxNetwork", "describe", "export_onnx", "file_size", "load", "save"]
-
-FORMAT = "stylerepro.transformer/1"
+FORMAT = "stylerepro.transformer/1"  # the first name of these networks here; committed files carry it
+_ADVICE = "Give a file that `checkpoints.save` wrote."
 _LARGEST = 16384  # pixels of a side, for the exported graph
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a file says of its network. trained: on what, with which settings; free, as `save` was given it."""
+    """A network as its file describes it. trained: on what, with which settings; free, as `save` was given it."""
 
     architecture: Architecture
     trained: Mapping[str, Any] = field(default_factory=dict)
@@ -44,12 +43,12 @@ def save(
 
 
 def file_size(network: StyleNetwork, trained: Mapping[str, Any] | None = None, *, half: bool = False) -> int:
-    """Bytes of the file that `save` would write."""
+    """Return bytes of the file that `save` would write."""
     return len(to_bytes(_tensors(network, half), _metadata(network, trained)))
 
 
 def load(path: str | Path) -> StyleNetwork:
-    """The network of a file that `save` wrote: float32, on the CPU, in eval mode.
+    """Return the network of a file that `save` wrote: float32, on the CPU, in eval mode.
 
     Nothing in the file is executed, and nothing is allocated by what it claims. A missing, damaged or foreign file is
     a `NetworkError`.
@@ -57,9 +56,9 @@ def load(path: str | Path) -> StyleNetwork:
     description = describe(path)
     with torch.device("meta"):
         network = StyleNetwork(description.architecture)
-    with safe_open(path, framework="pt") as file:
+    with weights.opened(path, _ADVICE) as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        expected = {name: tuple(one.shape) for name, one in network.state_dict().items()}
+        expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
         if shapes != expected:
             odd = sorted(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
             raise NetworkError(
@@ -69,26 +68,19 @@ def load(path: str | Path) -> StyleNetwork:
             )
         state = {name: file.get_tensor(name) for name in expected}
     # Counters of batches stay whole numbers.
-    state = {name: one.float() if one.is_floating_point() else one for name, one in state.items()}
+    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     _check_finite(state, f"{Path(path).name} holds")
     network.load_state_dict(state, assign=True)
     return network.eval()
 
 
 def describe(path: str | Path) -> Description:
-    """Architecture and training of a file that `save` wrote; a `NetworkError` for any other file."""
-    name = Path(path).name
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise NetworkError(
-            f"{name} cannot be read as safetensors ({error}). Give a file that `checkpoints.save` wrote."
-        ) from error
+    """Return architecture and training of a file that `save` wrote; a `NetworkError` for any other file."""
+    name, metadata = Path(path).name, weights.describe(path, _ADVICE)
     if metadata.get("format") != FORMAT:
         raise NetworkError(
             f"{name} is a safetensors file, but not of a feed-forward network: its format is "
-            f"{metadata.get('format')!r}, expected {FORMAT!r}. Give a file that `checkpoints.save` wrote."
+            f"{metadata.get('format')!r}, expected {FORMAT!r}. {_ADVICE}"
         )
     try:
         fields, trained = json.loads(metadata["architecture"]), json.loads(metadata["trained"])
@@ -104,16 +96,16 @@ def describe(path: str | Path) -> Description:
 
 def _tensors(network: StyleNetwork, half: bool) -> dict[str, Tensor]:
     # Contiguous, so that a network in channels-last memory gives the same bytes.
-    state = {name: one.detach().cpu().contiguous() for name, one in network.state_dict().items()}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     _check_finite(state, "The network was not saved: it has")
     if half:
-        state = {name: one.half() if one.is_floating_point() else one for name, one in state.items()}
+        state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
         _check_finite(state, "The network was not saved: in float16 it would have")
     return state
 
 
 def _check_finite(state: Mapping[str, Tensor], whose: str) -> None:
-    bad = [name for name, one in state.items() if not bool(torch.isfinite(one).all())]
+    bad = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
         raise NetworkError(
             f"{whose} NaN or infinite weights, in {', '.join(bad[:3])}. A training that diverged leaves such; "
@@ -140,17 +132,11 @@ def export_onnx(network: StyleNetwork, path: str | Path) -> Path:
     free = {0: torch.export.Dim("pictures", max=4096), 2: side["height"], 3: side["width"]}
     # On the CPU and in the usual memory order, wherever the network lives.
     still = StyleNetwork(network.architecture).eval()
-    still.load_state_dict({name: one.detach().float().cpu() for name, one in network.state_dict().items()})
+    still.load_state_dict({name: tensor.detach().float().cpu() for name, tensor in network.state_dict().items()})
     # Two pictures of an odd size: a 1 or a multiple of 4 would be taken for a constant.
     example = torch.zeros(2, 3, 33, 46)
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [one.level for one in loggers]
     try:
-        for one in loggers:
-            one.setLevel(logging.ERROR)  # each announces its passes
-        with warnings.catch_warnings(), atomic_path(path) as temporary:
-            # Of PyTorch's own making, about its own internals.
-            warnings.simplefilter("ignore")
+        with _quiet(), atomic_path(path) as temporary:
             torch.onnx.export(
                 still, (example,), temporary, dynamo=True, verbose=False, external_data=False,
                 input_names=["pictures"], output_names=["stylised"], dynamic_shapes=(free,),
@@ -160,10 +146,23 @@ def export_onnx(network: StyleNetwork, path: str | Path) -> Path:
             f"{Path(path).name} was not written: PyTorch could not export the network ({error}). Install onnx and "
             "onnxscript at the versions of requirements.txt."
         ) from error
-    finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
     return Path(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporter says of its passes, and PyTorch's warnings about its own internals."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class OnnxNetwork:
@@ -186,6 +185,6 @@ class OnnxNetwork:
             ) from error
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W), float32 in [0, 1], to the same shape."""
-        (found,) = self._session.run(None, {"pictures": pictures.detach().float().cpu().numpy()})
-        return torch.from_numpy(found)
+        """Stylise pictures (N, 3, H, W), float32 in [0, 1], to the same shape."""
+        (stylised,) = self._session.run(None, {"pictures": pictures.detach().float().cpu().numpy()})
+        return torch.from_numpy(stylised)

@@ -7,8 +7,7 @@ The ways to be fast stand in `inference.py`; files of trained networks, and ONNX
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from stylerepro.errors import NetworkError
+from stylerepro.errors import NetworkError, unknown
 
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -107,8 +106,10 @@ class Architecture:
         mine = asdict(self)
         idle = _OF_SEPARABLE if self.convolution == "full" else ()
         differences = {
-            name: [f"{key}={mine[key]}" for key, value in asdict(one).items() if mine[key] != value and key not in idle]
-            for name, one in ARCHITECTURES.items()
+            name: [
+                f"{key}={mine[key]}" for key, value in asdict(known).items() if mine[key] != value and key not in idle
+            ]
+            for name, known in ARCHITECTURES.items()
         }
         nearest = min(differences, key=lambda name: len(differences[name]))
         return ", ".join([nearest, *differences[nearest]])
@@ -129,33 +130,19 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
 
 
 def architecture(name: str | Architecture, **changes: Any) -> Architecture:
-    """A named architecture, with `changes` of its fields; an unknown name or field is a `NetworkError`.
+    """Return a named architecture, with `changes` of its fields; an unknown name or field is a `NetworkError`.
 
     `architecture("depsep", multiplier=1)` is DepSep with plain depthwise convolutions.
     """
     if isinstance(name, str):
         if name not in ARCHITECTURES:
-            near = get_close_matches(name, ARCHITECTURES, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise NetworkError(f"There is no architecture {name!r}.{hint} Known: {', '.join(ARCHITECTURES)}.")
+            raise NetworkError(unknown(name, ARCHITECTURES, "architecture", "The project"))
         name = ARCHITECTURES[name]
-    known = [one.name for one in fields(Architecture)]
-    unknown = sorted(set(changes) - set(known))
-    if unknown:
-        raise NetworkError(f"An architecture has no {', '.join(unknown)}; it has {', '.join(known)}.")
+    odd = sorted(set(changes) - set(asdict(name)))
+    if odd:
+        raise NetworkError(f"An architecture has no {', '.join(odd)}; it has {', '.join(asdict(name))}.")
     return replace(name, **changes)
 
-
-__all__ = [
-    "ARCHITECTURES",
-    "LEAST_SIZE",
-    "Architecture",
-    "Counts",
-    "StyleNetwork",
-    "architecture",
-    "count",
-    "one_pass",
-]
 
 LEAST_SIZE = 5
 """Pixels of the least height and width: the 9×9 ends reflect four pixels, which takes five to reflect in."""
@@ -185,7 +172,7 @@ class StyleNetwork(nn.Module):
             self.body = _body(self.architecture)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) in [0, 1] to pictures of the same shape in [0, 1]."""
+        """Stylise pictures (N, 3, H, W) in [0, 1] to pictures of the same shape in [0, 1]."""
         if pictures.ndim != 4 or pictures.shape[1] != 3:
             raise NetworkError(f"Pictures must be (N, 3, H, W), got shape {tuple(pictures.shape)}.")
         height, width = pictures.shape[-2:]
@@ -220,8 +207,8 @@ class InstanceNorm(nn.GroupNorm):
             return super().forward(x)
         # Here the group norm's way back takes twice as long as the batch norm's, which for one picture is the same.
         each = [
-            functional.batch_norm(one, None, None, self.weight, self.bias, training=True, eps=self.eps)
-            for one in x.split(1)
+            functional.batch_norm(picture, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            for picture in x.split(1)
         ]
         return torch.cat(each)
 
@@ -252,7 +239,7 @@ class Residual(nn.Module):
 
 
 def _body(spec: Architecture) -> nn.Sequential:
-    """Everything but the padding, the cut and the tanh."""
+    """Return everything but the padding, the cut and the tanh."""
     first, second, third = spec.widths
     layers: list[nn.Module] = [
         _layer(spec, 3, first, kernel=9, end=True),
@@ -278,7 +265,7 @@ def _layer(
     norm: bool = True,
     activation: bool = True,
 ) -> nn.Sequential:
-    """A convolution, full or separable, with its norm and its ReLU, in the order that `spec` says."""
+    """Return a convolution, full or separable, with its norm and its ReLU, in the order that `spec` says."""
 
     def convolution(before: int, after: int, bias: bool, groups: int = 1, kernel: int = kernel) -> nn.Module:
         if transposed and kernel > 1:
@@ -320,16 +307,14 @@ def _norm(spec: Architecture, channels: int) -> nn.Module:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a network is made of, for tables. parameters: learned numbers; multiply_adds: of one pass, those of its
-    convolutions.
-    """
+    """Sizes of a network, for tables. parameters: learned numbers; multiply_adds: of its convolutions, one pass."""
 
     parameters: int
     multiply_adds: int
 
 
 def count(what: str | Architecture, height: int = 256, width: int = 256) -> Counts:
-    """Parameters, and the multiply-adds of one picture of `height` × `width` px. Nothing is computed for it."""
+    """Count parameters, and the multiply-adds of one picture of `height` × `width` px; nothing is computed for it."""
     with torch.device("meta"):
         network, picture = StyleNetwork(what).eval(), torch.empty(1, 3, height, width)
     with torch.no_grad():
@@ -346,7 +331,7 @@ def multiply_adds(function: Callable[[], object]) -> int:
 
 
 def one_pass(what: str | Architecture, height: int, width: int) -> Callable[[], Tensor]:
-    """A call of the freshly made network on a `height` × `width` picture: for `memory.peak_memory` and `timing`."""
+    """Return a call of a freshly made network on a `height` × `width` picture, to be timed and weighed."""
     network = StyleNetwork(what).eval()
     picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 

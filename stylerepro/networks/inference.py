@@ -18,11 +18,9 @@ from stylerepro.errors import NetworkError
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import StyleNetwork
 
-__all__ = ["Fast", "Winograd", "fast", "has_winograd", "offered"]
-
 
 def has_winograd() -> bool:
-    """Whether this build of PyTorch and this processor have NNPACK, whose convolutions are meant."""
+    """Return true where this build of PyTorch and this processor have NNPACK, whose convolutions are meant."""
     return hasattr(torch, "_nnpack_spatial_convolution") and bool(torch.backends.nnpack.is_available())
 
 
@@ -42,7 +40,7 @@ class Winograd(nn.Module):
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
-        """Whether a module is such a convolution."""
+        """Return true for a module that is such a convolution."""
         if not isinstance(module, nn.Conv2d):
             return False
         side = module.kernel_size[0]
@@ -91,7 +89,7 @@ class Fast:
 
 
 def fast(network: StyleNetwork, *, bfloat16: bool = False, winograd: bool = False, compiled: bool = False) -> Fast:
-    """A copy of `network` for inference: channels-last, batch norms folded into the convolutions before them.
+    """Return a copy of `network` for inference: channels-last, batch norms folded into the convolutions before them.
 
     bfloat16: half the bytes to move and, on processors that have instructions for it, faster arithmetic; on others it
     is slower. winograd: convolutions of stride 1 by NNPACK, on the CPU and in float32; see `Winograd`. compiled: by
@@ -106,12 +104,12 @@ def fast(network: StyleNetwork, *, bfloat16: bool = False, winograd: bool = Fals
         winograd = False
         warnings.warn("This build of PyTorch has no NNPACK; the network goes on without it.", RuntimeWarning, 2)
     ready = copy.deepcopy(network).eval().requires_grad_(False)
-    for group in [one for one in ready.modules() if isinstance(one, nn.Sequential)]:
+    for group in [module for module in ready.modules() if isinstance(module, nn.Sequential)]:
         _fold_batch_norms(group)
     dtype = torch.bfloat16 if bfloat16 else torch.float32
     ready.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if winograd:
-        for group in [one for one in ready.modules() if isinstance(one, nn.Sequential)]:
+        for group in [module for module in ready.modules() if isinstance(module, nn.Sequential)]:
             for place, step in enumerate(group):
                 if Winograd.fits(step):
                     group[place] = Winograd(step).to(memory_format=torch.contiguous_format)  # type: ignore[arg-type]
@@ -130,7 +128,7 @@ def _fold_batch_norms(group: nn.Sequential) -> None:
 def offered(
     network: StyleNetwork, folder: str | Path, *, compiled: bool = False, bfloat16: bool = False, onnx: bool = True
 ) -> dict[str, Callable[[Tensor], Tensor]]:
-    """The ways to run `network` that this machine offers, by name; "eager" is PyTorch as it comes, float32, contiguous.
+    """Return the ways to run `network` on this machine, by name; "eager" is PyTorch as it comes: float32, contiguous.
 
     folder: where the graph for ONNX Runtime is written. compiled, bfloat16, onnx: whether to offer those too; the
     first takes minutes to get ready, the second is emulated, and slow, on processors without it, the last is for the
@@ -138,15 +136,15 @@ def offered(
     """
     usual = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)
     on_cpu = next(network.parameters()).device.type == "cpu"
-    found: dict[str, Callable[[Tensor], Tensor]] = {"eager": torch.inference_mode()(usual)}
-    found["channels-last"] = fast(network)
+    ways: dict[str, Callable[[Tensor], Tensor]] = {"eager": torch.inference_mode()(usual)}
+    ways["channels-last"] = fast(network)
     if on_cpu and has_winograd():
-        found["Winograd"] = fast(network, winograd=True)
+        ways["Winograd"] = fast(network, winograd=True)
     if bfloat16:
-        found["bfloat16"] = fast(network, bfloat16=True)
+        ways["bfloat16"] = fast(network, bfloat16=True)
     if compiled:
-        found["compiled"] = fast(network, compiled=True)
+        ways["compiled"] = fast(network, compiled=True)
     if onnx and on_cpu:
         graph = Path(folder) / "network.onnx"
-        found["ONNX Runtime"] = checkpoints.OnnxNetwork(checkpoints.export_onnx(network, graph))
-    return found
+        ways["ONNX Runtime"] = checkpoints.OnnxNetwork(checkpoints.export_onnx(network, graph))
+    return ways

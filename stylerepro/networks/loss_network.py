@@ -1,7 +1,6 @@
-"""Loss networks: pictures in, features by the documents' layer names out."""
+"""Loss networks: from pictures to features by the documents' layer names."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -10,12 +9,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from stylerepro.errors import NetworkError
+from stylerepro.errors import NetworkError, unknown
 from stylerepro.networks import weights
-from stylerepro.networks.specs import DEFAULT_NETWORK, NETWORKS, NetworkSpec, resolve
+from stylerepro.networks.specs import NETWORKS, NetworkSpec, resolve
 from stylerepro.pictures import images, samples
-
-__all__ = ["DEFAULT_NETWORK", "NETWORKS", "LossNetwork", "layer_names", "pick_device", "resolve"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -84,12 +81,7 @@ class LossNetwork(nn.Module):
             raise NetworkError("LossNetwork needs at least one layer, for example layers=['relu4_2'].")
         for layer in self.layers:
             if layer not in self.spec.layers:
-                near = get_close_matches(layer, self.spec.layers, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise NetworkError(
-                    f"{self.spec.name} has no layer {layer!r}.{hint} It goes from {self.spec.layers[0]} to "
-                    f"{self.spec.layers[-1]}: {', '.join(self.spec.layers)}."
-                )
+                raise NetworkError(unknown(layer, list(self.spec.layers), "layer", self.spec.name))
         return max(self.spec.layers.index(layer) for layer in self.layers)
 
     @property
@@ -100,7 +92,7 @@ class LossNetwork(nn.Module):
         return 2**pools * (2 if self.spec.padding == "reflect" else 1)
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Features of `pictures` (N, 3, H, W) in [0, 1], by layer name."""
+        """Return features of `pictures` (N, 3, H, W) in [0, 1], by layer name."""
         if pictures.ndim != 4 or pictures.shape[1] != 3:
             raise NetworkError(f"Pictures must be (N, 3, H, W), got shape {tuple(pictures.shape)}.")
         if min(pictures.shape[-2:]) < self.least_size:
@@ -111,7 +103,7 @@ class LossNetwork(nn.Module):
             )
         x = pictures.to(self.matrix.dtype, memory_format=torch.channels_last)
         x = functional.conv2d(x, self.matrix, self.offset).to(self.dtype)
-        found: dict[str, Tensor] = {}
+        features: dict[str, Tensor] = {}
         handed_out = True  # the pictures are the caller's
         for step in self._steps:
             if step.startswith("conv"):
@@ -125,8 +117,8 @@ class LossNetwork(nn.Module):
                 x = functional.avg_pool2d(x, 2)
             handed_out = step in self.layers
             if handed_out:
-                found[step] = x
-        return {layer: self._hand_out(layer, found[layer]) for layer in self.layers}
+                features[step] = x
+        return {layer: self._hand_out(layer, features[layer]) for layer in self.layers}
 
     def _hand_out(self, layer: str, features: Tensor) -> Tensor:
         if self.dtype == torch.bfloat16:
@@ -136,7 +128,7 @@ class LossNetwork(nn.Module):
 
     @torch.no_grad()
     def root_mean_squares(self, size: int = 256) -> dict[str, float]:
-        """Root mean square of each asked-for layer over the embedded photographs, shorter side `size` px."""
+        """Return the root mean square of each layer over the embedded photographs, shorter side `size` px."""
         device = self.matrix.device
         squares = dict.fromkeys(self.layers, 0.0)
         for name in samples.CONTENTS:
@@ -146,7 +138,7 @@ class LossNetwork(nn.Module):
 
 
 def layer_names(layers: Sequence[str], rectified: bool) -> list[str]:
-    """The documents write `conv4_2`; `rectified` reads that as `relu4_2`, as document 003's derivative shows."""
+    """Read the documents' `conv4_2` as `relu4_2` where `rectified`, as document 003's derivative shows."""
     return [name.replace("conv", "relu") if rectified else name for name in layers]
 
 
@@ -183,9 +175,9 @@ def _convolution(state: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -> 
         numbered = f"features.{spec.layers.index(layer)}"
         key = {"torchvision": numbered, "distilled": layer.replace("_", ""), "layers": layer}[spec.keys]
         weight, bias = _tensor(state, f"{key}.weight", spec), _tensor(state, f"{key}.bias", spec)
-    found, wanted = (weight.shape, bias.shape), (convolution.weight.shape, convolution.bias.shape)  # type: ignore[union-attr]
-    if found != wanted:
-        shapes = " and ".join(str(tuple(one)) for one in found), " and ".join(str(tuple(one)) for one in wanted)
+    given, wanted = (weight.shape, bias.shape), (convolution.weight.shape, convolution.bias.shape)  # type: ignore[union-attr]
+    if given != wanted:
+        shapes = [" and ".join(str(tuple(shape)) for shape in both) for both in (given, wanted)]
         raise NetworkError(f"The weights of {spec.name} at {layer} are {shapes[0]}; expected {shapes[1]}.")
     convolution.load_state_dict({"weight": weight, "bias": bias})
     return convolution
@@ -201,7 +193,7 @@ def _tensor(state: Mapping[str, Tensor], name: str, spec: NetworkSpec) -> Tensor
 
 
 def _normalisation(spec: NetworkSpec, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The network's normalisation of RGB in [0, 1] as a 1×1 convolution: (3, 3, 1, 1) and (3,)."""
+    """Return the network's normalisation of RGB in [0, 1] as a 1×1 convolution: (3, 3, 1, 1) and (3,)."""
     if spec.keys == "distilled":
         return _tensor(state, "conv0.weight", spec), _tensor(state, "conv0.bias", spec)
     deviation = torch.tensor(IMAGENET_STD)
@@ -209,7 +201,7 @@ def _normalisation(spec: NetworkSpec, state: Mapping[str, Tensor]) -> tuple[Tens
 
 
 def convolve(convolution: nn.Conv2d, x: Tensor) -> Tensor:
-    """What `convolution(x)` gives, with less memory where its weights are frozen.
+    """Return `convolution(x)`, with less memory where its weights are frozen.
 
     The gradient with respect to the input needs the weights and not the input, yet `torch.conv2d` keeps both; with
     reflection padding the input is a padded copy that nothing else needs. Only first derivatives exist. Weights that
@@ -236,7 +228,7 @@ class _Frozen(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         # The derivative asks the input for its shape alone.
         shape = gradient.new_empty(1).expand(ctx.shape)
-        found, _, _ = torch.ops.aten.convolution_backward(
+        of_input, _, _ = torch.ops.aten.convolution_backward(
             gradient, shape, weight, None, (1, 1), (ctx.padding,) * 2, (1, 1), False, (0, 0), 1, (True, False, False)
         )
-        return found, None, None, None
+        return of_input, None, None, None

@@ -5,11 +5,10 @@ Kept free of torch, so that planning a run or printing help costs nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
-from stylerepro.errors import NetworkError
+from stylerepro.errors import NetworkError, unknown
 
 DEFAULT_NETWORK = "compact"
 
@@ -98,31 +97,29 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType({spec.name: spec for spec
 
 
 def resolve(name: str) -> str:
-    """The network's own name; "default" becomes `DEFAULT_NETWORK`. Unknown names are a `NetworkError`."""
+    """Return the network's own name; "default" becomes `DEFAULT_NETWORK`. Unknown names are a `NetworkError`."""
     if name == "default":
         return DEFAULT_NETWORK
-    if name in NETWORKS:
-        return name
-    near = get_close_matches(name, NETWORKS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise NetworkError(f"There is no loss network {name!r}.{hint} Known: {', '.join(NETWORKS)}, or 'default'.")
+    if name not in NETWORKS:
+        raise NetworkError(unknown(name, [*NETWORKS, "default"], "loss network", "The project"))
+    return name
 
 
 def weights_name(name: str) -> str | None:
-    """What a run's record calls the network's weights: the asset, or the packaged file's name; None for neither."""
+    """Return the weights' name for a run's record: the asset, or the packaged file's name; None for neither."""
     spec = NETWORKS[resolve(name)]
     return spec.asset or spec.packaged
 
 
 def substitutes(name: str, layers: Sequence[str]) -> dict[str, str]:
-    """For each asked-for layer, the one of network `name` that stands for it: itself, where the network has it.
+    """Return for each asked-for layer the one of network `name` that stands for it: itself, where the network has it.
 
     A network that ends early (compact and vgg19-16x at conv5_1) lends the deepest layer of the block for those
     below it: conv5_3 becomes conv5_1, and every table that rests on it must say so. Raises `NetworkError` for a
     layer whose block the network does not reach, and for what is no layer's name.
     """
     spec = NETWORKS[resolve(name)]
-    found: dict[str, str] = {}
+    lent: dict[str, str] = {}
     for layer in layers:
         kind, _, number = layer.partition("_")
         deepest = [known for known in spec.layers if number.isdigit() and known.startswith(f"{kind}_")]
@@ -131,5 +128,5 @@ def substitutes(name: str, layers: Sequence[str]) -> dict[str, str]:
                 f"{spec.name} has nothing that could stand for layer {layer!r}: it goes from {spec.layers[0]} to "
                 f"{spec.layers[-1]}. Ask for a layer of blocks 1 to {len(spec.depths)}, such as conv3_3."
             )
-        found[layer] = layer if layer in spec.layers else deepest[-1]
-    return found
+        lent[layer] = layer if layer in spec.layers else deepest[-1]
+    return lent

@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from hashlib import sha256 as sha256_of
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +18,7 @@ from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
-from stylerepro.errors import AssetError, ResultsError
+from stylerepro.errors import AssetError, ResultsError, unknown
 from stylerepro.files import make_folder, project_root, sha256
 
 MIRROR_VARIABLE = "STYLEREPRO_MIRROR"
@@ -249,9 +248,7 @@ def _photos(folder: Path) -> Iterator[Path]:
 
 def _lookup(name: str) -> Asset:
     if name not in REGISTRY:
-        near = get_close_matches(name, REGISTRY, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(REGISTRY)}."
-        raise AssetError(f"No asset is called {name!r}. {hint}")
+        raise AssetError(unknown(name, REGISTRY, "asset", "The registry"))
     return REGISTRY[name]
 
 
@@ -296,7 +293,7 @@ def _mismatch(asset: Asset, path: Path) -> str | None:
 
 @functools.lru_cache(maxsize=64)
 def _digest(path: Path, size: int, modified: int) -> str:
-    """SHA-256, computed again only when the file's size or time has changed: VGG weights take seconds."""
+    """Return SHA-256, computed anew only when the file's size or time has changed: VGG weights take seconds."""
     return sha256(path)
 
 

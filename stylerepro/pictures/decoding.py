@@ -81,7 +81,7 @@ def _pixels(picture: Image.Image, stream: BinaryIO) -> np.ndarray:
 
 
 def _over_white(array: np.ndarray) -> np.ndarray:
-    """1, 2, 3 or 4 channels (grey or colour, then alpha) to three."""
+    """Bring 1, 2, 3 or 4 channels (grey or colour, then alpha) to three."""
     colours = array.shape[2] - 1 if array.shape[2] in (2, 4) else array.shape[2]
     colour = array[..., :colours]
     if colours < array.shape[2]:

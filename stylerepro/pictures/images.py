@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stylerepro.errors import ImageError
+from stylerepro.errors import ImageError, unknown
 from stylerepro.files import atomic_path
 from stylerepro.pictures import assets
 from stylerepro.pictures.decoding import MAX_PIXELS, decode
@@ -76,7 +76,7 @@ def read(
 
 
 def names() -> dict[str, list[str]]:
-    """Names that `read` knows: "sample" and "painting" need no network, "content" and "style" are assets."""
+    """Return the names that `read` knows: "sample" and "painting" need no network, "content" and "style" are assets."""
     by_kind = {"sample": list(CONTENTS), "painting": list(PAINTINGS)}
     for kind in ("content", "style"):
         by_kind[kind] = [name for name, asset in assets.REGISTRY.items() if asset.kind == kind]
@@ -143,14 +143,14 @@ def resize(image: Tensor, size: Size | None, *, side: Side = "short") -> Tensor:
 
 
 def centre_crop(image: Tensor, height: int, width: int) -> Tensor:
-    """The middle `height` × `width` pixels of (N, 3, H, W); `ImageError` when they do not fit."""
+    """Return the middle `height` × `width` pixels of (N, 3, H, W); `ImageError` when they do not fit."""
     _check_shape(image)
     top, left = crop_origin(image.shape[-2], image.shape[-1], height, width)
     return image[..., top : top + height, left : left + width]
 
 
 def target_shape(height: int, width: int, size: Size | None, side: Side = "short") -> tuple[int, int]:
-    """Height and width after resizing a `height` × `width` picture.
+    """Return height and width after resizing a `height` × `width` picture.
 
     `size` is the pixels of the shorter or longer side, the other following in proportion. A pair (height, width) is
     taken exactly whatever `side` says, and `side="both"` takes one number for both: these two change the proportions.
@@ -185,7 +185,7 @@ def target_shape(height: int, width: int, size: Size | None, side: Side = "short
 
 
 def crop_origin(height: int, width: int, crop_height: int, crop_width: int) -> tuple[int, int]:
-    """Row and column where a centred crop begins; `ImageError` when the crop does not fit."""
+    """Return row and column where a centred crop begins; `ImageError` when the crop does not fit."""
     if not (1 <= crop_height <= height and 1 <= crop_width <= width):
         raise ImageError(
             f"A crop of {crop_width} × {crop_height} pixels does not fit into a picture of {width} × {height}. "
@@ -195,14 +195,13 @@ def crop_origin(height: int, width: int, crop_height: int, crop_width: int) -> t
 
 
 def face_box(name: str, size: Size | None = None, *, side: Side = "short", crop: tuple[int, int] | None = None) -> Box:
-    """The face's box in `read(name, size, side=side)`, centre-cropped to `crop` (height, width) if given.
+    """Return the face's box in `read(name, size, side=side)`, centre-cropped to `crop` (height, width) if given.
 
     Edges are rounded to whole pixels, cut at the picture's border. Raises `ImageError` for an unknown name, a sample
     without a face, and a crop that leaves no face.
     """
     if name not in CONTENTS:
-        near = difflib.get_close_matches(name, CONTENTS, n=1)
-        raise ImageError(f"No sample is called {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}")
+        raise ImageError(unknown(name, CONTENTS, "sample", "The project"))
     sample = CONTENTS[name]
     if sample.face is None:
         faces = " and ".join(s.name for s in CONTENTS.values() if s.face)
@@ -228,12 +227,12 @@ def face_box(name: str, size: Size | None = None, *, side: Side = "short", crop:
 
 
 def to_array(image: Tensor) -> np.ndarray:
-    """One picture (1, 3, H, W) or (3, H, W) as a float64 array (H, W, 3), a copy."""
+    """Return one picture (1, 3, H, W) or (3, H, W) as a float64 array (H, W, 3), a copy."""
     return _one_picture(image)[0].to(torch.float64).permute(1, 2, 0).numpy().copy()
 
 
 def from_array(array: np.ndarray) -> Tensor:
-    """An array (H, W, 3) with values in [0, 1] as a float32 tensor (1, 3, H, W), a copy."""
+    """Return an array (H, W, 3) with values in [0, 1] as a float32 tensor (1, 3, H, W), a copy."""
     array = np.asarray(array)
     if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise ImageError(f"An array of shape {array.shape} is no picture: (height, width, 3) is expected.")
@@ -261,7 +260,7 @@ def _from_address(address: str, max_pixels: int) -> Tensor:
 
 
 def _missing(text: str) -> str:
-    """What to say of a source that is neither name nor file: the nearest names, and the nearest file beside it."""
+    """Return the message for a source that is neither name nor file: the nearest names, and the nearest file."""
     known = [name for group in names().values() for name in group]
     near = difflib.get_close_matches(text, known, n=1)
     folder = Path(text).expanduser().parent

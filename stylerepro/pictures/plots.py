@@ -17,7 +17,7 @@ from stylerepro.pictures.samples import Box
 
 
 def set_look() -> None:
-    """The look that all figures of the book share. In a notebook they are stored as JPEG, a quarter of PNG's bytes."""
+    """Set the look that all figures share. In a notebook they are stored as JPEG, a quarter of PNG's bytes."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
     plt.rcParams.update({"figure.dpi": 100, "savefig.bbox": "tight", "axes.titlesize": "medium"})
     if get_ipython() is not None:
@@ -31,9 +31,9 @@ def picture_grid(
     width: float = 10.0,
     cell: float | None = None,
 ) -> Figure:
-    """Pictures (1, 3, H, W), sRGB in [0, 1], row by row; None leaves a gap. Titles above columns, names left of rows.
+    """Draw pictures (1, 3, H, W), sRGB in [0, 1], row by row, with titles above columns and left of rows.
 
-    width: of the figure, in inches; cell: of one picture instead.
+    None leaves a gap. width: of the figure, in inches; cell: of one picture instead.
     """
     count = max(len(row) for row in pictures)
     side = cell or width / count
@@ -56,13 +56,13 @@ def picture_grid(
 
 
 def enlarge(picture: Tensor, box: Box, size: int) -> Tensor:
-    """The part of a picture (1, 3, H, W) inside `box`, brought to `size` px on its longer side."""
+    """Return the part of a picture (1, 3, H, W) inside `box`, brought to `size` px on its longer side."""
     rows, columns = box.slices
     return images.resize(picture[..., rows, columns], size, side="long")
 
 
 def spectrum_grid(spectra: Sequence[np.ndarray], titles: Sequence[str], width: float = 10.0) -> Figure:
-    """Two-dimensional log-amplitude spectra (H, W), zero frequency in the middle, on one colour scale."""
+    """Draw log-amplitude spectra (H, W), zero frequency in the middle, on one colour scale."""
     low = min(float(np.percentile(s, 1)) for s in spectra)
     high = max(float(np.percentile(s, 99.9)) for s in spectra)
     figure, axes = plt.subplots(
@@ -79,7 +79,7 @@ def spectrum_grid(spectra: Sequence[np.ndarray], titles: Sequence[str], width: f
 def lines_with_range(
     table: pd.DataFrame, x: str, y: str, unit: Sequence[str], axis: Axes, hue: str | None = None, label: str = ""
 ) -> Axes:
-    """One faint line for each unit (such as a content × style pair), and their median on top.
+    """Draw a faint line for each unit (such as a content × style pair), and their median on top.
 
     hue: a column whose values get a colour each; label: of the median where there is no hue.
     """

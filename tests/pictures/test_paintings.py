@@ -79,7 +79,7 @@ def test_styles_differ_more_between_painters_than_between_seeds() -> None:
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(ImageError, match="did you mean 'woodcut'"):
+    with pytest.raises(ImageError, match="Did you mean 'woodcut'"):
         paint("wood_cut", 8)
 
 

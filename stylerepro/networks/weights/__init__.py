@@ -5,7 +5,8 @@
 
 import dataclasses
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,9 @@ from stylerepro.files import atomic_path
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.pictures import assets
 
-__all__ = ["describe", "load", "network_at_hand", "read_safetensors", "read_weights", "save", "with_any_weights"]
-
 
 def load(spec: NetworkSpec) -> dict[str, Tensor]:
-    """The weights of `spec` by the names its file gives them, on the CPU, as float32; empty for a random network.
+    """Return the weights of `spec` by the names in its file, float32 on the CPU; empty for a random network.
 
     Raises `NetworkError` where the file cannot be had (it names the networks that work now) or cannot be read.
     """
@@ -51,7 +50,7 @@ def load(spec: NetworkSpec) -> dict[str, Tensor]:
 
 
 def network_at_hand(name: str) -> bool:
-    """Whether the network's weights are on this machine already, so that nothing would be downloaded."""
+    """Return true where the network's weights are on this machine already, so that nothing would be downloaded."""
     spec = NETWORKS[name]
     return spec.asset is None or assets.available(spec.asset) or _torch_hub_file(spec) is not None
 
@@ -63,7 +62,7 @@ def with_any_weights(name: str) -> NetworkSpec:
 
 
 def read_weights(path: Path, load: Callable[[], Any] | None = None) -> dict[str, Any]:
-    """A weights file of tensors and plain containers, on the CPU.
+    """Read a weights file of tensors and plain containers, on the CPU.
 
     A file that is damaged, or a pickle that would run code, is a `NetworkError`: nothing in it is executed.
     """
@@ -83,25 +82,28 @@ def read_weights(path: Path, load: Callable[[], Any] | None = None) -> dict[str,
         ) from error
 
 
+@contextmanager
+def opened(path: str | Path, advice: str) -> Iterator[Any]:
+    """Open a safetensors file; a missing or damaged one is a `NetworkError` that ends with `advice`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise NetworkError(f"{Path(path).name} cannot be read as safetensors ({error}). {advice}") from error
+
+
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, as float32 on the CPU; a missing or damaged file is a `NetworkError`."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (OSError, SafetensorError) as error:
-        raise NetworkError(
-            f"{path.name} cannot be read as safetensors ({error}). It comes with the package: install that again, or "
-            "give a file that `stylerepro.networks.weights.save` wrote."
-        ) from error
+    """Read the tensors of a safetensors file, float32 on the CPU; a missing or damaged one is a `NetworkError`."""
+    with opened(
+        path, f"It comes with the package: install that again, or give a file that `{__name__}.save` wrote."
+    ) as file:
+        return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
 
 
-def describe(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself: teacher, data, recipe, licence. A damaged file is a `NetworkError`."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise NetworkError(f"{path.name} cannot be read as safetensors ({error}).") from error
+def describe(path: str | Path, advice: str = "") -> dict[str, str]:
+    """Read what a safetensors file says of itself: teacher, data, recipe, licence; `NetworkError` for another file."""
+    with opened(path, advice) as file:
+        return dict(file.metadata() or {})
 
 
 def save(weights: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str]) -> Path:
@@ -112,7 +114,7 @@ def save(weights: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str,
 
 
 def _torch_hub_file(spec: NetworkSpec) -> Path | None:
-    """What torchvision has already downloaded on this machine is not downloaded again."""
+    """Return the file that torchvision has already downloaded on this machine, so that it is not downloaded again."""
     if spec.keys != "torchvision":
         return None
     url = torchvision.models.get_model_weights(spec.name)["IMAGENET1K_V1"].url

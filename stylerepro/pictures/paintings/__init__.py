@@ -5,7 +5,6 @@ composition at every size of one aspect ratio, with strokes in proportion to the
 be finer than about two pixels are widened.
 """
 
-import difflib
 import zlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
 
-from stylerepro.errors import ImageError
+from stylerepro.errors import ImageError, unknown
 from stylerepro.pictures.paintings.drawing import Array
 from stylerepro.pictures.paintings.facets import cubist, stained_glass
 from stylerepro.pictures.paintings.ink import sumi, woodcut
@@ -49,9 +48,7 @@ def paint(name: str, size: tuple[int, int] | int, seed: int = 0) -> Array:
         ImageError: an unknown name (the message holds the nearest), a size or a seed that is none.
     """
     if name not in PAINTINGS:
-        near = difflib.get_close_matches(name, PAINTINGS, n=1, cutoff=0.0)[0]
-        known = ", ".join(PAINTINGS)
-        raise ImageError(f"no painting is called {name!r}; did you mean {near!r}? Known: {known}")
+        raise ImageError(unknown(name, PAINTINGS, "painting", "The project"))
     sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, int | np.integer) and side >= 1 for side in sides):
         raise ImageError(f"size {size!r} is not a size; expected a whole number from 1, or two: (height, width)")

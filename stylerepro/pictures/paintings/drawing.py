@@ -50,17 +50,17 @@ class Easel:
         return self.height * self.over, self.width * self.over
 
     def grid(self) -> tuple[Array, Array]:
-        """Coordinates (x, y) of the fine pixels' centres, each (rows, columns), in picture units."""
+        """Return coordinates (x, y) of the fine pixels' centres, each (rows, columns), in picture units."""
         rows, columns = self.shape
         y, x = np.mgrid[:rows, :columns].astype(np.float32)
         return (x + 0.5) / np.float32(self.unit), (y + 0.5) / np.float32(self.unit)
 
     def at_least(self, length: float, pixels: float = 2.0) -> float:
-        """`length` in picture units, widened to `pixels` of the finished picture where it would be finer."""
+        """Return `length` in picture units, widened to `pixels` of the finished picture where it would be finer."""
         return max(length, pixels / self.short)
 
     def finish(self, fine: Array) -> Array:
-        """The fine picture (rows, columns, 3) averaged down to (height, width, 3)."""
+        """Average the fine picture (rows, columns, 3) down to (height, width, 3)."""
         if self.over == 1:
             return fine
         blocks = fine.reshape(self.height, self.over, self.width, self.over, 3)
@@ -68,7 +68,7 @@ class Easel:
 
 
 def easel(height: int, width: int, over: int = 2) -> Easel:
-    """An easel that paints small pictures finer (at least 2 × 128 rows) and very large ones no finer than asked."""
+    """Return an easel that paints small pictures finer (2 × 128 rows or more) and very large ones as asked."""
     short = min(height, width)
     if short < 128:
         over = min(8, max(over, -(-256 // short)))
@@ -78,14 +78,14 @@ def easel(height: int, width: int, over: int = 2) -> Easel:
 
 
 def smoothstep(low: ArrayLike, high: ArrayLike, value: ArrayLike) -> Array:
-    """0 below `low`, 1 above `high`, a smooth ramp between; `low` > `high` gives the falling ramp."""
+    """Ramp smoothly from 0 below `low` to 1 above `high`; `low` > `high` gives the falling ramp."""
     t = np.clip(np.subtract(value, low) / np.subtract(high, low), 0, 1).astype(np.float32)
     ramp: Array = t * t * (3 - 2 * t)
     return ramp
 
 
 def lerp(a: ArrayLike, b: ArrayLike, t: ArrayLike) -> Array:
-    """`a` where t is 0, `b` where t is 1; a (rows, columns) `t` also mixes (rows, columns, 3) colours."""
+    """Mix `a` (t is 0) and `b` (t is 1); a (rows, columns) `t` also mixes (rows, columns, 3) colours."""
     start, end, share = (np.asarray(value, dtype=np.float32) for value in (a, b, t))
     coloured = start.shape[-1:] == (3,) or end.shape[-1:] == (3,)
     if coloured and share.ndim and share.shape[-1] != 1:
@@ -95,7 +95,7 @@ def lerp(a: ArrayLike, b: ArrayLike, t: ArrayLike) -> Array:
 
 
 def fill(shape: tuple[int, int], corners: Array) -> Array:
-    """Mask (rows, columns) of a polygon with corners (N, 2) as (row, column) in pixels; even-odd rule.
+    """Return mask (rows, columns) of a polygon with corners (N, 2) as (row, column) in pixels; even-odd rule.
 
     Toggles every row where an edge crosses it and runs the parity along the row: linear in the corners, for
     outlines of thousands of them.
@@ -122,7 +122,7 @@ def colours(codes: str) -> Array:
 
 
 def ramp(stops: Array, position: ArrayLike) -> Array:
-    """Colours along evenly spaced `stops` (N, 3) at `position` in [0, 1] (any shape): shape + (3,)."""
+    """Return colours along evenly spaced `stops` (N, 3) at `position` in [0, 1] (any shape): shape + (3,)."""
     scaled = np.clip(position, 0, 1) * (len(stops) - 1)
     low = np.minimum(scaled.astype(np.intp), len(stops) - 2)
     t = (scaled - low)[..., None].astype(np.float32)
@@ -131,7 +131,7 @@ def ramp(stops: Array, position: ArrayLike) -> Array:
 
 
 def vary(colour: Array, rng: Generator, light: float, hue: float) -> Array:
-    """Colours (N, 3), each made lighter or darker by about `light` and shifted in hue by about `hue`."""
+    """Make colours (N, 3) lighter or darker by about `light` each, and shift them in hue by about `hue`."""
     n = len(colour)
     shift = rng.normal(0, hue, (n, 3))
     shift -= shift.mean(axis=1, keepdims=True)
@@ -139,7 +139,7 @@ def vary(colour: Array, rng: Generator, light: float, hue: float) -> Array:
 
 
 def luminance(colour: Array) -> Array:
-    """Rec. 709 weights on sRGB values, (..., 3) to (...)."""
+    """Weigh sRGB values (..., 3) by Rec. 709, to (...)."""
     weighed: Array = colour @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
     return weighed
 
@@ -178,7 +178,7 @@ class Noise:
         return value
 
     def octaves(self, x: ArrayLike, y: ArrayLike, count: int, gain: float = 0.5) -> Array:
-        """A sum of `count` octaves, each twice as fine and `gain` times as strong; about [-1, 1]."""
+        """Return a sum of `count` octaves, each twice as fine and `gain` times as strong; about [-1, 1]."""
         x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
         total: Array = np.zeros(np.broadcast(x, y).shape, dtype=np.float32)
         for octave in range(count):
@@ -191,7 +191,7 @@ class Noise:
 
 
 def relief(picture: Array, height: Array, strength: float = 1.0, gloss: float = 0.15) -> Array:
-    """The picture (rows, columns, 3) lit from the upper left, `height` (rows, columns) in fine pixels.
+    """Light the picture (rows, columns, 3) from the upper left, `height` (rows, columns) in fine pixels.
 
     Slopes towards the light brighten, slopes away darken; `gloss` adds the wet shine on edges that face the
     light.
@@ -204,7 +204,7 @@ def relief(picture: Array, height: Array, strength: float = 1.0, gloss: float = 
 
 
 def weave(easel: Easel, rng: Generator, thread: float = 0.006) -> Array:
-    """Canvas threads, (rows, columns), about [-1, 1]; a thread is never finer than 1.5 pixels."""
+    """Return canvas threads, (rows, columns), about [-1, 1]; a thread is never finer than 1.5 pixels."""
     x, y = easel.grid()
     pitch = easel.at_least(thread, 1.5)
     wobble = Noise(rng)
@@ -214,7 +214,7 @@ def weave(easel: Easel, rng: Generator, thread: float = 0.006) -> Array:
 
 
 def paper(easel: Easel, rng: Generator, fibres: float = 1.0) -> Array:
-    """Paper: cloudy tone and fine fibres, (rows, columns), about [-1, 1]."""
+    """Return paper: cloudy tone and fine fibres, (rows, columns), about [-1, 1]."""
     x, y = easel.grid()
     noise = Noise(rng)
     cloud = noise.octaves(x * 3, y * 3, 3)
@@ -223,7 +223,7 @@ def paper(easel: Easel, rng: Generator, fibres: float = 1.0) -> Array:
 
 
 def bloom(picture: Array, easel: Easel, radius: float, amount: float) -> Array:
-    """Light that spills over: the picture plus `amount` of its blurred brightness (radius in picture units)."""
+    """Let light spill over: add `amount` of the picture's blurred brightness (radius in picture units)."""
     sigma = max(radius * easel.unit, 0.5)
     spill = ndimage.gaussian_filter(picture.astype(np.float32) ** 2, (sigma, sigma, 0), truncate=2.5)
     return 1 - (1 - np.clip(picture, 0, 1)) * (1 - amount * np.clip(spill, 0, 1))

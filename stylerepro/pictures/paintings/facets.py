@@ -29,7 +29,7 @@ BORDER = colours("b3123f 1d3fbf e0a51c 0f7a4a")
 
 
 def _panes(wide: float, tall: float, rng: Generator) -> tuple[Array, Array]:
-    """Centres (N, 2) of the pieces of glass and their colours (N, 3)."""
+    """Return centres (N, 2) of the pieces of glass and their colours (N, 3)."""
     cx, cy = wide * rng.uniform(0.4, 0.6), tall * rng.uniform(0.36, 0.44)
     noise = Noise(rng)
     places, tints = [], []
@@ -65,7 +65,7 @@ def _panes(wide: float, tall: float, rng: Generator) -> tuple[Array, Array]:
 
 
 def stained_glass(height: int, width: int, rng: Generator) -> Array:
-    """A sun-like rose of glass in a Voronoi sky over hills, with a border, rounded lead and light that spills over it.
+    """Paint a rose of glass in a Voronoi sky over hills, with a border, rounded lead and light that spills over it.
 
     Pieces are about 8.5 % of the shorter side across; leads 1.1 % wide, never under 1.1 pixels.
     """
@@ -129,7 +129,7 @@ PITCH = 360
 
 
 def _facets(x: Array, y: Array, wide: float, tall: float, rng: Generator) -> tuple[Array, Array, Array]:
-    """Splits the plane by lines and arcs, finer in the middle: facet numbers, edge distance, a ramp across each.
+    """Split the plane by lines and arcs, finer in the middle: facet numbers, edge distance, a ramp across each.
 
     Each split is a signed distance; a facet's edge distance is the least of those it was cut by.
     """
@@ -168,7 +168,7 @@ def _facets(x: Array, y: Array, wide: float, tall: float, rng: Generator) -> tup
 
 
 def _still_life(x: Array, y: Array) -> tuple[Array, Array]:
-    """Bottle, guitar, glass, fruit and newspaper on a table, in a unit square: object numbers and tones in [0, 1]."""
+    """Draw a bottle, guitar, glass, fruit and newspaper in a unit square: object numbers and tones in [0, 1]."""
     what = np.zeros(x.shape, dtype=np.intp)
     tone = 0.35 + 0.3 * y
 
@@ -200,7 +200,7 @@ def _still_life(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _sketch(plane: Easel, rng: Generator) -> tuple[Sketch, Array]:
-    """The whole composition on a fixed grid, and the darkness of its contours."""
+    """Return the whole composition on a fixed grid, and the darkness of its contours."""
     columns, rows = (max(2, round(side * PITCH)) for side in (plane.wide, plane.tall))
     y, x = (np.mgrid[:rows, :columns].astype(np.float32) + 0.5) / np.float32(PITCH)
     label, edge, shade = _facets(x, y, plane.wide, plane.tall, rng)
@@ -239,7 +239,7 @@ def _sketch(plane: Easel, rng: Generator) -> tuple[Sketch, Array]:
 
 
 def cubist(height: int, width: int, rng: Generator) -> Array:
-    """Bottle, guitar, glass, fruit and newspaper broken into shaded planes with dark contours, in earths and greys.
+    """Paint bottle, guitar, glass, fruit and newspaper in shaded planes with dark contours, in earths and greys.
 
     Facets are finest in the middle (about 10 % of the shorter side across). Each is filled with short
     parallel touches, 1.4 % wide and never under 2 pixels; contours are up to 1 % wide, on a canvas whose

@@ -32,7 +32,7 @@ WINGS = ((-1, -0.3), (-0.4, -0.45), (0, 0), (0.4, -0.5), (1, -0.35))
 
 
 def _mountains(plane: Easel, rng: Generator) -> Array:
-    """Darkness of the wash, (rows, columns) in [0, 1]: ranges that darken towards us, each dissolving into mist."""
+    """Return the wash's darkness, (rows, columns) in [0, 1]: ranges that darken towards us and dissolve into mist."""
     x, y = plane.grid()
     noise = Noise(rng)
     wash = np.zeros_like(x)
@@ -56,7 +56,7 @@ def _mountains(plane: Easel, rng: Generator) -> Array:
 
 
 def _bamboo(plane: Easel, canvas: Canvas, left: bool, rng: Generator) -> None:
-    """Stems in jointed strokes and leaves in pointed ones, from one side."""
+    """Paint stems in jointed strokes and leaves in pointed ones, from one side."""
     for k in range(3):
         lean, thick = rng.normal(0.06, 0.05), plane.at_least(0.024 - 0.005 * k, 2.5) * plane.unit
         foot = 0.06 + 0.10 * k + rng.uniform(-0.02, 0.02)
@@ -75,7 +75,7 @@ def _bamboo(plane: Easel, canvas: Canvas, left: bool, rng: Generator) -> None:
 
 
 def _leaves(plane: Easel, canvas: Canvas, twig: tuple[float, float], way: int, tone: float, rng: Generator) -> None:
-    """A spray of leaves that hang from a twig (x, y) in fine pixels."""
+    """Paint a spray of leaves that hang from a twig (x, y) in fine pixels."""
     reach = rng.uniform(0.03, 0.13) * plane.unit
     x0, y0 = twig[0] + way * reach, twig[1] - rng.uniform(-0.2, 0.6) * reach
     thread = np.array([[twig, ((twig[0] + x0) / 2, (twig[1] + y0) / 2 - 0.1 * reach), (x0, y0)]], dtype=np.float32)
@@ -93,7 +93,7 @@ def _leaves(plane: Easel, canvas: Canvas, twig: tuple[float, float], way: int, t
 
 
 def sumi(height: int, width: int, rng: Generator) -> Array:
-    """Ranges of mountains in mist, a pale red sun, birds, bamboo at one side and a seal; ink wash on fibrous paper.
+    """Paint mountains in mist, a pale red sun, birds, bamboo at one side and a seal; ink wash on fibrous paper.
 
     Bamboo stems are 1.4 to 2.4 % of the shorter side wide, never under 2.5 pixels; leaves 2 % wide and 7 to
     14 % long.
@@ -139,7 +139,7 @@ FACE = np.array(
 
 @dataclass
 class Block:
-    """What is cut so far: picture (rows, columns, 3), and the measures of the cut in picture units."""
+    """A print as far as it is cut: picture (rows, columns, 3), and the measures of the cut in picture units."""
 
     plane: Easel
     picture: Array
@@ -150,7 +150,7 @@ class Block:
     line: float
 
     def lay(self, mask: Array, colour: Array) -> None:
-        """Prints a colour (3,) or (rows, columns, 3) where `mask` (rows, columns) is true."""
+        """Print a colour (3,) or (rows, columns, 3) where `mask` (rows, columns) is true."""
         self.picture[mask] = colour[mask] if colour.ndim == 3 else colour
 
     def depth(self, mask: Array) -> Array:
@@ -159,7 +159,7 @@ class Block:
 
 
 def _discs(plane: Easel, discs: list[tuple[float, float, float]]) -> Array:
-    """Union of discs (x, y, radius) in picture units as a mask; each is drawn in its own small window."""
+    """Return the union of discs (x, y, radius) in picture units as a mask; each is drawn in its own small window."""
     rows, columns = plane.shape
     mask = np.zeros((rows, columns), dtype=bool)
     for cx, cy, radius in np.asarray(discs, dtype=np.float64).reshape(-1, 3) * plane.unit:
@@ -172,14 +172,14 @@ def _discs(plane: Easel, discs: list[tuple[float, float, float]]) -> Array:
 
 
 def _cut(position: Array, spacing: float, share: Array | float) -> Array:
-    """Engraved lines: true where ink stays, `share` of each `spacing` of `position`."""
+    """Return engraved lines: true where ink stays, `share` of each `spacing` of `position`."""
     cycle = position / spacing
     lines: Array = np.abs(cycle - np.floor(cycle) - 0.5) * 2 < share
     return lines
 
 
 def _foam(block: Block, froth: Array, body: Array, scale: float) -> Array:
-    """Prints foam: the froth and what of the wave lies right under it, white with cut curls; gives its mask."""
+    """Print foam: the froth and what of the wave lies right under it, white with cut curls; return its mask."""
     near = ndimage.gaussian_filter(froth.astype(np.float32), 0.016 * scale * block.plane.unit) > 0.25
     lip = froth | (body & near)
     inner = block.depth(lip)
@@ -192,7 +192,7 @@ def _foam(block: Block, froth: Array, body: Array, scale: float) -> Array:
 
 
 def _row(block: Block, rng: Generator, near: float, horizon: float) -> list[tuple[float, float, float]]:
-    """One row of waves, `near` from 0 (at the horizon) to 1; gives its drops of spray.
+    """Print a row of waves, `near` from 0 (at the horizon) to 1; return its drops of spray.
 
     The crest is pushed forward by the square of its height, so that tall waves lean over.
     """
@@ -230,7 +230,7 @@ def _row(block: Block, rng: Generator, near: float, horizon: float) -> list[tupl
 
 
 def _great_wave(block: Block, rng: Generator, way: int, horizon: float) -> list[tuple[float, float, float]]:
-    """The wave that folds over, `way` +1 to the right or -1 to the left, with claws of foam; gives its spray."""
+    """Print the wave that folds over, `way` +1 to the right or -1 to the left, with claws of foam; return its spray."""
     plane = block.plane
     high = 0.56 * plane.tall * rng.uniform(0.94, 1.06)
     foot_x, foot_y = plane.wide * (0.5 - way * 0.21), horizon + 0.74 * (plane.tall - horizon)
@@ -288,7 +288,7 @@ def _great_wave(block: Block, rng: Generator, way: int, horizon: float) -> list[
 
 
 def _sky(block: Block, rng: Generator, way: int, horizon: float) -> None:
-    """A graded printing (bokashi) from the top, warm from the horizon; cloud bars, the sun, a snowy mountain."""
+    """Print a graded sky (bokashi), warm from the horizon; cloud bars, the sun, a snowy mountain."""
     x, y, noise, pitch = block.x, block.y, block.noise, block.pitch
     tall, wide = block.plane.tall, block.plane.wide
     tint = ramp(DAWN, np.clip(1.15 - np.abs(y - horizon) / (0.36 * tall), 0, 1))
@@ -310,7 +310,7 @@ def _sky(block: Block, rng: Generator, way: int, horizon: float) -> None:
 
 
 def woodcut(height: int, width: int, rng: Generator) -> Array:
-    """A great wave with claws of foam among rows of lesser ones, before a mountain, a sun and a graded sky.
+    """Print a great wave with claws of foam among rows of lesser ones, before a mountain, a sun and a graded sky.
 
     Five blues, one vermilion and a key block; hatching lines stand 1.1 to 1.9 % of the shorter side apart, never
     under 3 pixels; outlines are 0.5 % wide, never under 1.2 pixels. Paper and the wood's grain show through the inks.

@@ -35,7 +35,7 @@ PITCH = 240  # sketch points per picture unit
 
 
 def _lights(wide: float, skyline: float, vortices: list[tuple[float, float, float]], rng: Generator) -> Array:
-    """The moon, then the stars: (N, 3) rows of x, y, radius; each star as far from all others as can be."""
+    """Place the moon, then stars, each as far from all others as can be: (N, 3) rows of x, y, radius."""
     lights = [(wide * rng.uniform(0.82, 0.88), skyline * rng.uniform(0.2, 0.27), 0.05)]
     for _ in range(int(6 * wide) + 2):
         tries = np.stack([rng.uniform(0.04, wide - 0.04, 24), rng.uniform(0.06, skyline * 0.85, 24)], axis=1)
@@ -94,7 +94,7 @@ def _sketch(wide: float, tall: float, rng: Generator) -> tuple[Sketch, Array]:
 def _land(
     x: Array, y: Array, scene: tuple[Array, Array, Array, Array], wide: float, tall: float, noise: Noise, rng: Generator
 ) -> tuple[Array, Array, Array, Array]:
-    """Three hills, a village with lit windows, and a cypress, painted over the sky."""
+    """Paint three hills, a village with lit windows, and a cypress over the sky."""
     u, v, colour, detail = scene
     for k in range(3):
         phase = np.float32(rng.uniform(0, 50))
@@ -138,7 +138,7 @@ def _land(
 
 
 def swirls(height: int, width: int, rng: Generator) -> Array:
-    """A night sky of vortices, stars and a moon over hills, a village and a cypress; impasto, lit from the upper left.
+    """Paint a night sky of vortices, stars and a moon over hills, a village and a cypress; impasto, lit from one side.
 
     Strokes are streamlines of a curl-noise flow; the tones under them come from line integral convolution
     along it. Three layers: 3 %, 1.6 % and 0.9 % of the shorter side wide, never under 3, 2 and 1.5 pixels,
@@ -175,7 +175,7 @@ PIGMENTS = colours(
 
 
 def _tree(scene: Array, x: Array, y: Array, place: tuple[float, float, float], noise: Noise) -> Array:
-    """A tree (foot x, foot y, height) with lit and shaded foliage and its shadow on the grass."""
+    """Paint a tree (foot x, foot y, height) with lit and shaded foliage and its shadow on the grass."""
     cx, foot, size = place
     shadow = smoothstep(1.0, 0.5, np.hypot((x - cx - 0.35 * size) / (0.75 * size), (y - foot) / (0.09 * size)))
     scene = lerp(scene, colours("1c2a5e")[0], 0.8 * shadow)
@@ -193,7 +193,7 @@ def _tree(scene: Array, x: Array, y: Array, place: tuple[float, float, float], n
 
 
 def _scene(wide: float, tall: float, rng: Generator) -> Array:
-    """The landscape under the dots, (rows, columns, 3)."""
+    """Return the landscape under the dots, (rows, columns, 3)."""
     columns, rows = (max(2, round(side * PITCH)) for side in (wide, tall))
     y, x = np.mgrid[:rows, :columns].astype(np.float32) / np.float32(PITCH)
     noise = Noise(rng)
@@ -245,7 +245,7 @@ def _scene(wide: float, tall: float, rng: Generator) -> Array:
 
 
 def _divide(colour: Array, rng: Generator, purity: float) -> Array:
-    """Each colour (N, 3) moved by `purity` towards a pure pigment, drawn the likelier the closer it is.
+    """Move each colour (N, 3) by `purity` towards a pure pigment, drawn the likelier the closer it is.
 
     Shadows lean to the cold pigments and lights to the warm ones, so that a patch still mixes to its own
     colour in the eye.
@@ -258,7 +258,7 @@ def _divide(colour: Array, rng: Generator, purity: float) -> Array:
 
 
 def pointillism(height: int, width: int, rng: Generator) -> Array:
-    """A lake in late light with sails, hills and trees, in three coats of dots.
+    """Paint a lake in late light with sails, hills and trees, in three coats of dots.
 
     Dots are 2.8 %, 2.0 % and 1.5 % of the shorter side across, never under 3, 2.5 and 2 pixels; the finer the
     coat, the purer its colours.

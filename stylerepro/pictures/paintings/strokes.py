@@ -23,14 +23,14 @@ class Canvas:
 
     @classmethod
     def primed(cls, easel: Easel, colour: Array) -> "Canvas":
-        """A flat ground of one colour (3,), or an underpainting (rows, columns, 3)."""
+        """Return a flat ground of one colour (3,), or an underpainting (rows, columns, 3)."""
         ground = np.broadcast_to(colour, (*easel.shape, 3)).astype(np.float32).copy()
         return cls(ground, np.zeros(easel.shape, dtype=np.float32))
 
 
 @dataclass(frozen=True)
 class Brush:
-    """How strokes look: `bristle` and `body` are strengths, `dry` the share of the tail that breaks up.
+    """The look of strokes: `bristle` and `body` are strengths, `dry` the share of the tail that breaks up.
 
     `taper` is the power of the outline: small for blunt strokes, 0.5 for round dabs, 1 and more for pointed ones.
     """
@@ -42,7 +42,7 @@ class Brush:
 
 
 def _resample(paths: Array, count: int) -> tuple[Array, Array]:
-    """Paths (N, K, 2) at `count` even parameters, with unit normals, both (N, count, 2)."""
+    """Sample paths (N, K, 2) at `count` even parameters, with unit normals, both (N, count, 2)."""
     at = np.linspace(0, paths.shape[1] - 1, count)
     low = np.minimum(at.astype(np.intp), paths.shape[1] - 2)
     t = (at - low)[None, :, None].astype(np.float32)
@@ -61,7 +61,7 @@ def lay(
     brush: Brush = Brush(),
     batch: int = 192,
 ) -> None:
-    """Lays strokes on the canvas in their order.
+    """Lay strokes on the canvas in their order.
 
     Args:
         canvas: changed in place.
@@ -108,7 +108,7 @@ def lay(
 
 @dataclass(frozen=True)
 class Sketch:
-    """What strokes are taken from: colour (r, c, 3) and flow (r, c) on a grid of `pitch` points per picture unit."""
+    """A sketch for strokes to follow: colour (r, c, 3) and flow (r, c) on a grid of `pitch` points per picture unit."""
 
     colour: Array
     u: Array
@@ -127,7 +127,7 @@ def magnified(picture: Array, easel: Easel, pitch: float) -> Array:
 
 
 def scatter(easel: Easel, rng: Generator, spacing: float) -> Array:
-    """Places (N, 2) as (x, y) in picture units, one in each cell of a jittered grid, in random order."""
+    """Return places (N, 2) as (x, y) in picture units, one in each cell of a jittered grid, in random order."""
     columns, rows = (int(np.ceil(side / spacing)) + 1 for side in (easel.wide, easel.tall))
     cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
     places = (cells + rng.uniform(-0.5, 0.5, cells.shape)) * spacing
@@ -135,7 +135,7 @@ def scatter(easel: Easel, rng: Generator, spacing: float) -> Array:
 
 
 def follow(easel: Easel, sketch: Sketch, places: Array, length: Array | float, points: int = 13) -> tuple[Array, Array]:
-    """Strokes along the sketch's flow: paths (N, points, 2) in fine pixels, and the sketch's colour at `places`."""
+    """Return strokes along the sketch's flow: paths (N, points, 2) in fine pixels, and the colour at `places`."""
     starts = places * sketch.pitch - 0.5
     lengths = np.broadcast_to(np.asarray(length, dtype=np.float32) * sketch.pitch, len(places))
     paths = streamlines(starts, sketch.u, sketch.v, lengths, points)
@@ -145,7 +145,7 @@ def follow(easel: Easel, sketch: Sketch, places: Array, length: Array | float, p
 
 
 def curl(stream: Array) -> tuple[Array, Array]:
-    """Unit flow (u along x, v along y) along the contours of a stream function: divergence-free up to the length."""
+    """Return the unit flow (u along x, v along y) along the contours of a stream function, free of divergence."""
     down, right = np.gradient(stream)
     u, v = down, -right
     length = np.hypot(u, v) + 1e-9
@@ -153,7 +153,7 @@ def curl(stream: Array) -> tuple[Array, Array]:
 
 
 def convolve_lines(texture: Array, u: Array, v: Array, steps: int) -> Array:
-    """Line integral convolution: `texture` averaged along the flow, `steps` pixels up- and downstream.
+    """Average `texture` along the flow (line integral convolution), `steps` pixels up- and downstream.
 
     Cabral and Leedom, "Imaging vector fields using line integral convolution", 1993; box kernel, Euler steps
     of one pixel.
@@ -172,7 +172,7 @@ def convolve_lines(texture: Array, u: Array, v: Array, steps: int) -> Array:
 
 
 def streamlines(starts: Array, u: Array, v: Array, lengths: Array, points: int) -> Array:
-    """Paths through the flow, centred on `starts` (N, 2) as (x, y) in pixels of the flow's grid: (N, points, 2).
+    """Return paths through the flow, centred on `starts` (N, 2) as (x, y) in its pixels: (N, points, 2).
 
     `lengths` (N,) are the paths' full lengths in the same pixels.
     """
