@@ -248,9 +248,9 @@ def book(
     profile: AnyProfile = None,
 ) -> None:
     """Build the book: from the committed reference runs, or from own runs of a profile."""
-    from stylerepro import book as books
+    from stylerepro.book import building
 
-    print(f"the book is at {books.build(out, profile)}")
+    print(f"the book is at {building.build(out, profile)}")
 
 
 @app.command()
