@@ -254,7 +254,7 @@ def _record(folder: Path) -> dict[str, Any]:
     odd = [name for name, kind in _KINDS.items() if name in record and not isinstance(record[name], kind)]
     components = {} if "fingerprint" in odd else record["fingerprint"].get("components", {})
     if not isinstance(components, dict) or not all(
-        isinstance(components.get(name) or {}, dict) for name in ("parameters", "versions", "assets", "modules")
+        isinstance(components.get(name) or {}, dict) for name in ("parameters", "versions", "assets", "definitions")
     ):
         odd.append("fingerprint")
     types = [] if "columns" in odd else list(record["columns"].values())

@@ -260,7 +260,7 @@ DAMAGES = {
     "no fingerprint": change(fingerprint=None),
     "custom without parameters": change(profile="custom", parameters=None),
     "fingerprint": change(fingerprint="abc"),
-    "components": change(fingerprint={"digest": "x", "components": {"modules": [1]}}),
+    "components": change(fingerprint={"digest": "x", "components": {"definitions": [1]}}),
     "columns": change(columns={"metrics": ["gamma"]}),
     "types of columns": change(columns={"metrics": {"gamma": 3}}),
     "start": change(start=3),

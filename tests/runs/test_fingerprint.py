@@ -1,36 +1,106 @@
-"""A run is stale when something it depends on has changed, and only then."""
+"""A run is stale when something that its notebook can reach has changed, and only then."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 import toy
 
-from stylerepro.runs import fingerprint
+from stylerepro.files import project_root, reference_root
+from stylerepro.runs import experiments, fingerprint
 from stylerepro.runs.experiments import load, resolve_parameters
 from stylerepro.runs.fingerprint import compute, explain
+from stylerepro.runs.record import finished_runs
 
 MODULES = {
-    "__init__.py": '__version__ = "1"\ndef __getattr__(name):\n    return import_module("stylerepro.lazy").Thing\n',
+    "__init__.py": """\
+__version__ = "1"
+from importlib import import_module
+def __getattr__(name):
+    if name == "Lazy":
+        return import_module("stylerepro.measures.lazy").Lazy
+    if name == "lazy":
+        return import_module("stylerepro.measures.lazy")
+    raise AttributeError(name)
+""",
+    "errors.py": "class Trouble(Exception):\n    pass\n",
+    "files.py": "def write(text):\n    return 1\n",
     "runs/__init__.py": "",
-    "runs/results.py": "from stylerepro import files\n",
-    "files.py": '"""Files."""\ndef f():\n    """Doc."""\n    from .deep.inner import value\n    return value\n',
-    "deep/__init__.py": "from stylerepro.deep import other as o\n",
-    "deep/inner.py": "from . import sibling\nvalue = 1\n",
-    "deep/other.py": "",
-    "deep/sibling.py": "x = 1\n",
-    "lazy.py": "Thing = 1\n",
-    "unrelated.py": "y = 1\n",
+    "runs/results.py": "from stylerepro.measures import used\ndef begin():\n    return used.only_kept()\n",
+    "measures/__init__.py": "",
+    "measures/lazy.py": "class Lazy:\n    pass\nclass Other:\n    pass\n",
+    "measures/used.py": '''\
+"""Measures."""
+
+import os
+from stylerepro.errors import Trouble
+from stylerepro.measures.deep import helper as help_, unused_helper
+from . import shapes as s
+
+SCALE: int = 3
+GREETING = "hello"
+
+def measure(picture: "s.Square", mode="plain") -> float:
+    """Doc."""
+    if mode == "odd":
+        near = suggestion(mode)
+        raise Trouble(near)
+    return help_(picture) * SCALE
+
+def suggestion(mode):
+    return GREETING
+
+def unused(picture):
+    return unused_helper(picture)
+
+def only_kept():
+    return 5
+
+def by_key(name):
+    if name not in KINDS:
+        raise Trouble(", ".join(KINDS))
+    return KINDS[name] + TOOLS[name].size
+
+def all_of_them():
+    return [value for value in KINDS.values()]
+
+KINDS = {"first": 1, "second-kind": s.two(), "third": 3}
+
+def late():
+    from stylerepro.measures import late_module
+    return late_module.value
+
+class Tool:
+    def __init__(self, name, size):
+        self.size = size
+
+_TOOLS = (Tool("first", 1), Tool("second-kind", 2))
+TOOLS = dict({tool.name: tool for tool in _TOOLS})
+''',
+    "measures/deep.py": "def helper(x):\n    return x + 1\ndef unused_helper(x):\n    return x\n",
+    "measures/late_module.py": "value = 1\nother = 2\n",
+    "measures/shapes.py": """\
+import torch
+class Square:
+    side: int = 1
+    def area(self):
+        return self.side ** 2
+    def name(self):
+        return "square"
+def two():
+    return 2
+def shadowed(two):
+    return two
+""",
+    "measures/switch.py": "import stylerepro.measures.effects\nvalue = 1\n",
+    "measures/effects.py": "torch.set_flush_denormal(True)\n",
+    "measures/star.py": "from stylerepro.measures.deep import *\n",
 }
-
-
-@pytest.fixture
-def package(tmp_path) -> Path:
-    folder = tmp_path / "stylerepro"
-    for name, text in MODULES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    return folder
+BODY = "from stylerepro.measures import used\nused.measure(1)"
+# The committed reference runs were made before modules moved and fingerprints counted definitions: all are stale, and
+# are shown with the commit that made them. Once they are made anew this becomes True, and no other test asks for it.
+REFERENCE_IS_FRESH = False
 
 
 @pytest.fixture
@@ -40,6 +110,16 @@ def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     toy.add(tmp_path, "toy")
     return tmp_path
+
+
+@pytest.fixture
+def package(project) -> Path:
+    for name, text in MODULES.items():
+        path = project / "stylerepro" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    toy.add(project, "toy", body=BODY)
+    return project / "stylerepro"
 
 
 def components(package=None, **overrides):
@@ -54,59 +134,117 @@ def change(package, name, old, new):
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_the_import_closure_follows_every_kind_of_import(project, package):
-    assert set(components(package)["modules"]) == {
-        "stylerepro",
-        "stylerepro.deep",
-        "stylerepro.deep.inner",
-        "stylerepro.deep.other",
-        "stylerepro.deep.sibling",
-    }
-    toy.add(project, "toy", body="from stylerepro import Thing")
-    assert "stylerepro.lazy" in components(package)["modules"]
-
-
-def test_bookkeeping_is_followed_but_does_not_count(project, package):
-    """What keeps results may be mended without hours of runs; a record from when it counted is no staler for that."""
-    before = components(package)
-    assert not fingerprint.BOOKKEEPING & set(before["modules"])
-    change(package, "files.py", "return value", "return value + 0")
-    assert explain(before, components(package)) == []
-    older = {**before, "modules": {**before["modules"], "stylerepro.files": "another hash"}}
-    assert explain(older, components(package)) == []
-    assert explain({**older, "modules": {"stylerepro.files": "x"}}, before) != []
-
-
-def test_what_is_called_bookkeeping_exists_and_computes_nothing():
-    """A module that does arithmetic with pictures or features would be one that can move a number."""
-    folder = Path(fingerprint.__file__).parents[1]
-    for name in fingerprint.BOOKKEEPING - {"stylerepro.runs.gallery", "stylerepro.runs"}:
-        text = (folder / f"{name.partition('.')[2].replace('.', '/')}.py").read_text(encoding="utf-8")
-        assert "stylerepro.transfer.losses" not in text
-        assert "stylerepro.measures.image_metrics" not in text
-        assert "backward(" not in text
-
-
-def test_a_deep_edit_makes_stale_and_says_which_module(project, package):
-    before = components(package)
-    change(package, "deep/sibling.py", "x = 1", "x = 2")
-    assert explain(before, components(package)) == ["module stylerepro.deep.sibling changed"]
+USED = "measures/used.py"
+MOVED = {
+    "measures/deep.py": "def unused_helper(x):\n    return x\n",
+    "measures/elsewhere.py": "def helper(x):\n    return x + 1\n",
+}
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("files.py", '"""Files."""', '"""Other words."""'),
-        ("files.py", '    """Doc."""\n', "    # a comment\n"),
-        ("deep/sibling.py", "x = 1", "x   =   1  # one"),
+        (USED, "def unused(", "def added(x):\n    return s.two()\n\ndef unused("),
+        (USED, "return unused_helper(picture)", "return 0"),
+        ("measures/deep.py", "return x\n", "return -x\n"),
+        (USED, "import os\n", "import sys\nfrom stylerepro.measures import lazy\n"),
+        (USED, '"""Measures."""', '"""Other words."""\n# a comment'),
+        (USED, '    """Doc."""\n', "    # a comment\n"),
+        (USED, "SCALE: int = 3", "SCALE   =   3  # three"),
+        (USED, '(picture: "s.Square", mode="plain") -> float:', "(picture, mode='plain'):"),
+        (USED, 'SCALE: int = 3\nGREETING = "hello"', 'GREETING = "hello"\nSCALE: int = 3'),
+        (USED, "return GREETING", "return 'an error is no result'"),
+        (USED, '"third": 3', '"third": 3, "fourth": 4'),
+        ("measures/shapes.py", "side ** 2", "side"),
         ("__init__.py", '"1"', '"2"'),
-        ("unrelated.py", "y = 1", "y = 2"),
+        ("errors.py", "pass", "x = 1"),
     ],
 )
-def test_comments_docstrings_and_unrelated_modules_do_not_make_stale(project, package, name, old, new):
+def test_what_is_not_reached_and_other_words_leave_a_run_fresh(project, package, name, old, new):
     before = components(package)
     change(package, name, old, new)
     assert explain(before, components(package)) == []
+
+
+def test_a_definition_is_itself_in_another_file(project, package):
+    before = components(package)
+    for name, text in MOVED.items():
+        (package / name).write_text(text, encoding="utf-8")
+    change(package, USED, "deep import helper as help_, unused_helper", "elsewhere import helper as help_")
+    assert explain(before, components(package)) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "old", "new", "reason"),
+    [
+        ("used.measure(1)", USED, "* SCALE", "/ SCALE", "measure"),
+        ("used.measure(1)", USED, "int = 3", "int = 4", "SCALE"),
+        ("used.measure(1)", "measures/deep.py", "x + 1", "x + 2", "helper"),
+        ("f = used.late", "measures/late_module.py", "value = 1", "value = 2", "value"),
+        ("used.s.Square()", "measures/shapes.py", "side ** 2", "side", "Square"),
+        ("from stylerepro.measures.shapes import Square as Q\nQ()", "measures/shapes.py", '"square"', "''", "Square"),
+        ("import stylerepro.measures.deep\nstylerepro.measures.deep.helper()", "measures/deep.py", "1", "2", "helper"),
+        ("import stylerepro.measures.deep as d\nd.helper(1)", "measures/deep.py", "x + 1", "x + 2", "helper"),
+        ("from stylerepro import Lazy", "measures/lazy.py", "class Lazy:\n    pass", "class Lazy:\n    x = 1", ""),
+        ("from stylerepro import Lazy\nLazy()", "measures/lazy.py", "Lazy:\n    pass", "Lazy:\n    x = 1", "Lazy"),
+        ("import stylerepro as r\nr.lazy.Other()", "measures/lazy.py", "r:\n    pass", "r:\n    x = 1", "Other"),
+        ("from stylerepro.measures.star import helper\nhelper(1)", "measures/deep.py", "x + 1", "x + 2", "helper"),
+        ("vars(used)", USED, "unused_helper(picture)", "unused_helper(-picture)", "unused"),
+        ("from stylerepro.measures import switch", "measures/effects.py", "True", "False",
+         "stylerepro.measures.effects (top level)"),
+        ("used.all_of_them()", USED, '"third": 3', '"third": 4', "KINDS[third]"),
+        ("used.by_key(reading)", USED, '"first": 1', '"first": 4', "KINDS[first]"),
+        ("used.by_key('second-kind')", USED, '"second-kind", 2', '"second-kind", 3', "_TOOLS[second-kind]"),
+        ("used.by_key('second-kind')", "measures/shapes.py", "return 2", "return 1 + 1", "two"),
+        ("used.by_key('second-kind')", USED, '"first": 1', '"first": 4', ""),
+        ("used.by_key(f'{1}-kind')", "measures/shapes.py", "return 2", "return 1 + 1", "two"),
+        ("from stylerepro.measures.shapes import shadowed\nshadowed(1)", "measures/shapes.py", "n 2", "n 3", ""),
+    ],
+)  # fmt: skip
+def test_what_a_notebook_reaches_makes_it_stale_by_name(project, package, body, name, old, new, reason):
+    toy.add(project, "toy", body=f"from stylerepro.measures import used\n{body}")
+    overrides = {"reading": "first:7"} if "reading" in body else {}
+    before = components(package, **overrides)
+    change(package, name, old, new)
+    wanted = [f"definition {reason} changed"] if reason else []
+    assert explain(before, components(package, **overrides)) == wanted
+
+
+def test_definitions_of_one_name_count_each(project, package):
+    """Of two modules, both; which of them a notebook meant need not be known to say that one changed."""
+    (package / "measures" / "namesake.py").write_text("def two():\n    return -2\n", encoding="utf-8")
+    body = "from stylerepro.measures import namesake, shapes\nnamesake.two()\nshapes.two()"
+    toy.add(project, "toy", body=body)
+    before = components(package)
+    change(package, "measures/namesake.py", "-2", "-3")
+    assert explain(before, components(package)) == ["definition two changed"]
+
+
+def test_what_the_package_decorates_counts_without_being_named(project, package):
+    """A decorator of the project's own may put a function where another finds it."""
+    register = "MADE = []\ndef register(f):\n    MADE.append(f)\n\n@register\ndef hidden():\n    return 1\n"
+    (package / "measures" / "registry.py").write_text(register, encoding="utf-8")
+    toy.add(project, "toy", body="from stylerepro.measures.registry import MADE\nMADE[0]()")
+    before = components(package)
+    change(package, "measures/registry.py", "return 1", "return 2")
+    assert explain(before, components(package)) == ["definition stylerepro.measures.registry (top level) changed"]
+
+
+def test_keeping_results_is_no_part_of_them(project, package):
+    """What is under runs/ may be mended, and reach what it likes, without hours of runs."""
+    before = components(package)
+    change(package, "runs/results.py", "used.only_kept()", "used.unused(used.only_kept())")
+    change(package, "files.py", "return 1", "return 2")
+    assert explain(before, components(package)) == []
+
+
+def test_a_record_from_when_modules_counted_is_stale_for_one_plain_reason(project, package):
+    now = components(package)
+    older = {name: part for name, part in now.items() if name != "definitions"} | {
+        "modules": {"stylerepro.losses": "0"}
+    }
+    (reason,) = explain(older, now)
+    assert "earlier version" in reason
 
 
 def edit(project, index, source):
@@ -128,10 +266,9 @@ def test_only_the_notebooks_code_counts(project):
 
 def test_a_magic_line_counts_and_hides_no_import(project, package):
     before = components(package)
-    toy.add(project, "toy", body="%matplotlib inline\nimport stylerepro.unrelated as u")
-    after = components(package)
-    assert "stylerepro.unrelated" in after["modules"]
-    assert "the notebook's code changed" in explain(before, after)
+    toy.add(project, "toy", body=f"%matplotlib inline\n{BODY}\nused.late()")
+    reasons = explain(before, components(package))
+    assert {"the notebook's code changed", "definition late is new"} <= set(reasons)
 
 
 def test_parameters_and_versions_are_told_with_both_values(project, monkeypatch):
@@ -182,10 +319,37 @@ def test_an_absolute_path_counts_by_name_and_content(project, tmp_path):
     assert one["parameters"]["reading"] == "x.png"
 
 
-def test_the_real_package_is_followed_without_importing_it(project):
-    toy.add(project, "toy", body="from stylerepro import LossNetwork")
-    modules = components()["modules"]
-    assert {"stylerepro.networks.loss_network", "stylerepro.pictures.images", "stylerepro.measures.timing"} <= set(
-        modules
-    )
-    assert "stylerepro.runs.runner" not in modules
+def everything(package):
+    """The components of each experiment's fingerprint, at its dearest profile but the documents' own."""
+    every = {}
+    for experiment in experiments.discover():
+        parameters = resolve_parameters(experiment, "reference")
+        every[experiment.name] = compute(experiment, parameters, package).components
+    return every
+
+
+def test_a_new_measure_or_network_leaves_all_experiments_of_the_project_fresh(tmp_path, monkeypatch):
+    monkeypatch.delenv("STYLEREPRO_MIRROR", raising=False)
+    package = tmp_path / "stylerepro"
+    shutil.copytree(project_root() / "stylerepro", package, ignore=shutil.ignore_patterns("*.pyc", "*.safetensors"))
+    before = everything(package)
+    measure = "def total_variation(image: Picture) -> float:\n"
+    new = "def sharpness(image: Picture) -> float:\n    return float(_array(image).max())\n\n\n"
+    change(package, "measures/image_metrics.py", measure, new + measure)
+    entry = 'NetworkSpec("vgg13", (2, 2, 2, 2, 2), _VGG_WIDTHS, "vgg13", "torchvision", "zeros", "as vgg16", "none"),'
+    change(package, "networks/specs.py", "_SPECS = (\n", f"_SPECS = (\n    {entry}\n")
+    after = everything(package)
+    assert {name: explain(before[name], after[name]) for name in before} == {name: [] for name in before}
+    change(package, "measures/image_metrics.py", "axis=0)), ", "axis=0)) * 1.0, ")
+    reasons = {name: explain(before[name], each) for name, each in everything(package).items()}
+    assert reasons["tv_sweep"] == ["definition total_variation changed"]
+    assert reasons["compression"] == []
+
+
+@pytest.mark.skipif(not REFERENCE_IS_FRESH, reason="the committed reference runs are still to be made anew")
+def test_the_committed_runs_are_of_this_code():
+    for folder, record in finished_runs(reference_root()):
+        experiment = load(record["experiment"])
+        old = record["fingerprint"]["components"]
+        new = compute(experiment, resolve_parameters(experiment, record["profile"])).components
+        assert explain({**old, "versions": new["versions"]}, new) == [], folder.name
