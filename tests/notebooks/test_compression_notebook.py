@@ -33,8 +33,12 @@ def notebook(tmp_path_factory):
     plt.close("all")
 
 
-def test_the_run_is_saved_whole(notebook):
-    table = pd.read_csv(notebook["folder"] / "metrics.csv")
+@pytest.fixture
+def table(notebook):
+    return pd.read_csv(notebook["folder"] / "metrics.csv")
+
+
+def test_the_run_is_saved_whole(notebook, table):
     assert set(table.method) == {"hosvd", "honmf_svd"}
     assert set(table.reading) == {"-", *READINGS}
     assert {path.stem for path in (notebook["folder"] / "figures").iterdir()} == {
@@ -42,16 +46,14 @@ def test_the_run_is_saved_whole(notebook):
     }  # fmt: skip
 
 
-def test_every_row_is_one_setting(notebook):
-    table = pd.read_csv(notebook["folder"] / "metrics.csv")
+def test_every_row_is_one_setting(table):
     assert not table.duplicated(["picture", "size", "method", "reading", "r", "n", "init"]).any()
     assert table[table.method == "hosvd"].r.isna().all()
     whole = table[(table.method == "hosvd") & (table.n == table["size"])]
     assert (whole.mse < 1e-20).all()
 
 
-def test_time_is_measured_at_the_documents_setting_alone(notebook):
-    table = pd.read_csv(notebook["folder"] / "metrics.csv")
+def test_time_is_measured_at_the_documents_setting_alone(table):
     timed = table[table.iteration_ratio.notna()]
     assert sorted(timed.reading) == ["-", "qr"]
     assert (timed.n == 15).all()
@@ -68,8 +70,6 @@ def test_what_meets_the_figures_is_found_and_what_misses_them_is_not(notebook):
     rows = pd.DataFrame(
         {"picture": ["a", "b", "c"], "size": [1, 2, 3], "mse": [1e-4, 9e-4, 1.4e-4], "share": [0.5, 0.92, 0.911]}
     )
-    found = notebook["fit"](rows, "share", 0.9191)
-    assert found["at"] == "b 2 px"
-    assert found["share met"]
-    assert found["share and MSE met"] == "c 3 px"
+    fit = notebook["fit"](rows, "share", 0.9191)
+    assert (fit["at"], fit["share met"], fit["share and MSE met"]) == ("b 2 px", True, "c 3 px")
     assert notebook["fit"](rows.iloc[:1], "share", 0.9191)["share and MSE met"] == "nowhere"

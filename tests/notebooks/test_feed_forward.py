@@ -9,22 +9,17 @@ from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import architecture, count
 from stylerepro.pictures import images
-from stylerepro.runs import experiments
 from stylerepro.training import library
 from stylerepro.training.recipe import chapter_recipe
 
 CHAPTERS = ("fast_transfer", "vanilla_vs_fast", "efficient_networks")
 
 
-def chosen(name, profile="smoke"):
-    return experiments.resolve_parameters(experiments.load(name), profile)
-
-
 # ---- the tables
 
 
 @pytest.mark.parametrize("name", ["fast_transfer", "efficient_networks"])
-def test_the_weighted_losses_add_up(name, tables):
+def test_the_weighted_losses_add_up(name, tables, chosen):
     rows, given = tables[name], chosen(name)
     rows = rows[rows["measured"] == "quality"]
     assert len(rows)
@@ -35,7 +30,7 @@ def test_the_weighted_losses_add_up(name, tables):
     assert rows["ssim_content"].between(-1, 1).all()
 
 
-def test_every_photograph_is_judged_and_every_style_is_timed(tables, curves):
+def test_every_photograph_is_judged_and_every_style_is_timed(tables, curves, chosen):
     table, given = tables["fast_transfer"], chosen("fast_transfer")
     # What claim 003.8 selects.
     centre = table[matches(table["lambda_c"], 2) & matches(table["lambda_s"], 40)]
@@ -49,7 +44,7 @@ def test_every_photograph_is_judged_and_every_style_is_timed(tables, curves):
     assert set(curves["fast_transfer"]["training"]) == {"short", "whole"}
 
 
-def test_costs_are_counted_and_stand_against_johnsons(tables):
+def test_costs_are_counted_and_stand_against_johnsons(tables, chosen):
     table, given = tables["efficient_networks"], chosen("efficient_networks")
     # What claims 004.2 to 004.4 select.
     rows = table[(table["measured"] == "cost") & (table["path"] == "eager") & (table["dtype"] == "float32")]
@@ -76,7 +71,7 @@ def test_faster_ways_give_the_eager_picture(tables):
     np.testing.assert_allclose(ways["times_as_fast"], first / ways["seconds"].astype(float))
 
 
-def test_the_fair_comparison_stops_where_the_loss_is_reached(tables, curves):
+def test_the_fair_comparison_stops_where_the_loss_is_reached(tables, curves, chosen):
     table, history = tables["vanilla_vs_fast"], curves["vanilla_vs_fast"]
     cost, fair = (table[table["measured"] == kind] for kind in ("cost", "quality"))
     np.testing.assert_allclose(cost["ratio"], cost["vanilla_seconds"] / cost["fast_seconds"])
@@ -103,7 +98,7 @@ def recipe(given, asked):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_the_default_profile_trains_none_of_its_networks(name, monkeypatch):
+def test_the_default_profile_trains_none_of_its_networks(name, monkeypatch, chosen):
     """The committed networks are those that the chapters' own parameters ask for."""
 
     def refuse(*arguments, **settings):

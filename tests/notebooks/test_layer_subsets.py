@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from stylerepro.ledger.rules import matches
-from stylerepro.runs import experiments, results
 from stylerepro.transfer.objective import Conventions
 from stylerepro.transfer.transfer import transfer
 
@@ -28,14 +27,14 @@ def test_signed_sums_lead_to_one_picture_for_every_style():
         assert not torch.equal(step(STYLE, *kinds), step(OTHER, *kinds))
 
 
-@pytest.fixture(scope="module")
-def table(offline):
-    return results.tables_of(offline[0] / "results" / "runs", "smoke")["layer_subsets"]
+@pytest.fixture
+def table(tables):
+    return tables["layer_subsets"]
 
 
-@pytest.fixture(scope="module")
-def parameters():
-    return experiments.resolve_parameters(experiments.load("layer_subsets"), "smoke")
+@pytest.fixture
+def parameters(chosen):
+    return chosen("layer_subsets")
 
 
 @pytest.fixture

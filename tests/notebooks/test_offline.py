@@ -6,9 +6,9 @@ from stylerepro.runs import experiments, record, results
 def test_every_experiment_completes_without_a_network(offline):
     root, done, _ = offline
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    ran = {one["experiment"]: one for _, one in record.current_runs(root / "results" / "runs", "smoke")}
-    assert set(ran) == {one.name for one in experiments.discover()}
-    assert {network for one in ran.values() for network in one["networks"]} == {"compact", "vgg19-16x"}
+    ran = {about["experiment"]: about for _, about in record.current_runs(root / "results" / "runs", "smoke")}
+    assert set(ran) == {experiment.name for experiment in experiments.discover()}
+    assert {network for about in ran.values() for network in about["networks"]} == {"compact", "vgg19-16x"}
 
 
 def test_only_the_chapter_on_the_network_asks_for_a_download_and_does_without(offline):

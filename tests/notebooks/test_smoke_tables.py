@@ -1,5 +1,7 @@
 """The smoke runs' tables: what must hold whatever the picture, the network and the number of steps."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -8,20 +10,16 @@ from stylerepro.runs import experiments
 from stylerepro.transfer.objective import STYLE_LAYERS
 
 
-def chosen(name):
-    return experiments.resolve_parameters(experiments.load(name), "smoke")
-
-
 def test_numbers_are_finite_where_they_are_not_declared_missing(tables):
     for name, table in tables.items():
         declared = experiments.load(name).columns
-        numbers = [column for column, one in declared.items() if one.type in ("int", "float") and not one.nullable]
+        numbers = [name for name, column in declared.items() if column.type in ("int", "float") and not column.nullable]
         assert np.isfinite(table[numbers].to_numpy(float)).all(), name
 
 
 def test_total_variation_never_grows_with_its_weight(tables):
-    for _, one in tables["tv_sweep"].groupby(["convention", "content", "style"]):
-        values = one.sort_values("gamma")["total_variation"].to_numpy()
+    for _, sweep in tables["tv_sweep"].groupby(["convention", "content", "style"]):
+        values = sweep.sort_values("gamma")["total_variation"].to_numpy()
         assert (np.diff(values) <= 1e-3 * values[0]).all()
 
 
@@ -39,7 +37,7 @@ def test_shares_of_the_gradient_stand_in_every_optimisation_s_table_and_add_up(t
                 assert (shares <= 1).all(axis=None), name
 
 
-def test_every_start_and_optimiser_has_its_levels(tables, curves):
+def test_every_start_and_optimiser_has_its_levels(tables, curves, chosen):
     table, parameters = tables["initialisation"], chosen("initialisation")
     assert set(table["start"]) == {"content", "style", "noise"}
     assert set(table["optimiser"]) == set(parameters["optimisers"])
@@ -58,7 +56,7 @@ def test_the_missing_layer_is_named_in_the_table(tables):
     assert set(tables["initialisation"]["layers"]) == {"conv1_2, conv3_3, conv5_1 for conv5_3"}
 
 
-def test_reconstructions_have_a_row_a_layer_and_come_nearer(tables):
+def test_reconstructions_have_a_row_a_layer_and_come_nearer(tables, chosen):
     table, parameters = tables["reconstructions"], chosen("reconstructions")
     content, style = (table[table["target"] == target] for target in ("content", "style"))
     assert list(content["layer"]) == parameters["content_layers"]
@@ -70,21 +68,20 @@ def test_reconstructions_have_a_row_a_layer_and_come_nearer(tables):
     assert table.loc[table["deepest"], "layer"].tolist() == [parameters["content_layers"][-1], STYLE_LAYERS[-1]]
 
 
-def test_charbonnier_compares_all_four_combinations_at_the_same_levels(tables):
+def test_charbonnier_compares_all_four_combinations_at_the_same_levels(tables, chosen):
     table, parameters = tables["charbonnier"], chosen("charbonnier")
     assert set(table["level"]) <= set(parameters["levels"])
-    assert set(zip(table["content_loss"], table["style_loss"], strict=True)) == {
-        (one, other) for one in ("mse", "charbonnier") for other in ("mse", "charbonnier")
-    }
+    kinds = ("mse", "charbonnier")
+    assert set(zip(table["content_loss"], table["style_loss"], strict=True)) == set(product(kinds, kinds))
     assert table["ssim_content"].between(0, 1).all()
 
 
 def test_the_layers_contributions_add_up_to_the_style_loss(tables):
     table = tables["vanilla_transfer"]
-    for _, one in table.groupby(["content", "style", "convention", "beta"]):
-        assert sorted(one["layer"]) == sorted(STYLE_LAYERS)
+    for _, layers in table.groupby(["content", "style", "convention", "beta"]):
+        assert sorted(layers["layer"]) == sorted(STYLE_LAYERS)
         for column in ("style_contribution", "style_contribution_start"):
-            assert one[column].sum() == pytest.approx(1)
+            assert layers[column].sum() == pytest.approx(1)
 
 
 def test_a_network_that_stands_in_for_its_teacher_meets_nothing(tables):

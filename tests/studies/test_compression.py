@@ -9,7 +9,10 @@ from threadpoolctl import threadpool_limits
 
 from stylerepro.errors import CompressionError
 from stylerepro.measures import image_metrics
-from stylerepro.studies.compression import READINGS, HonmfSvd, Hosvd, compress, fold, shares, unfold
+from stylerepro.pictures import images
+from stylerepro.studies.compression import READINGS, HonmfSvd, Hosvd, blurred, compress, fold, jpeg, shares, unfold
+
+PORTRAIT = images.read("astronaut", 96)
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +193,29 @@ def test_ssim_is_that_of_the_measures(picture):
 
 def test_a_picture_smaller_than_the_window_has_no_ssim():
     assert np.isnan(Hosvd(np.eye(4)[..., None].repeat(3, 2)).report([2]).ssim.item())
+
+
+# ---- controls that lose as much, in their own way
+
+
+@pytest.mark.parametrize("error", [1e-4, 1e-3])
+def test_blur_meets_the_error_and_smooths(error):
+    picture = blurred(PORTRAIT, error)
+    assert image_metrics.mse(picture, PORTRAIT) == pytest.approx(error, rel=1e-2)
+    assert image_metrics.total_variation(picture) < image_metrics.total_variation(PORTRAIT)
+
+
+def test_jpeg_comes_as_close_as_any_quality():
+    picture, quality = jpeg(PORTRAIT, 1e-3)
+    error = image_metrics.mse(picture, PORTRAIT)
+    assert error == pytest.approx(1e-3, rel=0.2)
+    assert jpeg(PORTRAIT, error)[1] == quality
+    neighbours = [image_metrics.mse(jpeg(PORTRAIT, wanted)[0], PORTRAIT) for wanted in (0.9 * error, 1.1 * error)]
+    assert all(abs(error - 1e-3) <= abs(other - 1e-3) for other in neighbours)
+    assert not torch.equal(picture, blurred(PORTRAIT, error))
+
+
+@pytest.mark.parametrize("error", [0.0, -1.0, 5.0])
+def test_an_error_that_no_blur_has(error):
+    with pytest.raises(CompressionError, match="at most"):
+        blurred(PORTRAIT, error)
