@@ -52,13 +52,13 @@ def plain(recipe: Recipe, style: Tensor) -> list[tuple[float, float]]:
     for step in range(recipe.steps):
         x = pictures.draw(range(step * recipe.batch, (step + 1) * recipe.batch)).contiguous()
         y = network(x)
-        found = judge(y)
+        features = judge(y)
         with torch.no_grad():
             original = judge(x)[content]
-        terms = [recipe.content_weight * (found[content] - original).square().mean()]
+        terms = [recipe.content_weight * (features[content] - original).square().mean()]
         terms += [
-            recipe.style_weight / len(styles) * (gram(found[one]) - wanted[one]).square().sum((1, 2)).mean()
-            for one in styles
+            recipe.style_weight / len(styles) * (gram(features[layer]) - wanted[layer]).square().sum((1, 2)).mean()
+            for layer in styles
         ]
         down, right = y[..., 1:, :] - y[..., :-1, :], y[..., 1:] - y[..., :-1]
         variation = down.square().mean() + right.square().mean()

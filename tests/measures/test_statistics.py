@@ -104,9 +104,9 @@ def test_effect_size_by_hand():
 
 def test_trend_in_each_unit():
     table = pd.DataFrame({"x": [1, 2, 3, 4] * 2, "y": [1.0, 4, 9, 16, 3, 2, 1, 0], "unit": ["up"] * 4 + ["down"] * 4})
-    found = trend(table, "x", "y", by="unit").set_index("unit")
-    assert found.rho.to_dict() == pytest.approx({"up": 1, "down": -1})
-    assert (found.n == 4).all()
+    trends = trend(table, "x", "y", by="unit").set_index("unit")
+    assert trends.rho.to_dict() == pytest.approx({"up": 1, "down": -1})
+    assert (trends.n == 4).all()
     both = trend(table, "x", "y")
     assert both.rho.item() == pytest.approx(stats.spearmanr(table.x, table.y).statistic)
 

@@ -49,8 +49,8 @@ def test_a_wider_student_explains_its_teacher(learned):
     weights, parts = learned
     student = LossNetwork(STUDENT, ["relu1_1", "relu2_1"], state=weights)
     teacher = LossNetwork(TEACHER, ["relu1_1", "relu2_1"])
-    found = explained_variance(student, teacher, SQUARES[:2], SQUARES[2:]).set_index("layer")
-    assert (found["explained"] > [0.95, 0.75]).all(), found
+    shares = explained_variance(student, teacher, SQUARES[:2], SQUARES[2:]).set_index("layer")["explained"]
+    assert (shares > [0.95, 0.75]).all(), shares
     for layer, part in parts.items():
         name = layer.replace("conv", "relu")
         features = student(SQUARES)[name].movedim(1, -1)
@@ -72,8 +72,8 @@ def test_inner_products_are_the_teachers(learned):
 
     def error(weights):
         student, teacher = LossNetwork(STUDENT, ["relu1_1"], state=weights), LossNetwork(TEACHER, ["relu1_1"])
-        one, other = (network(SQUARES)["relu1_1"].movedim(1, -1).flatten(0, 2)[::20] for network in (student, teacher))
-        kernels = [features @ features.T for features in (one, other)]
+        features = [network(SQUARES)["relu1_1"].movedim(1, -1).flatten(0, 2)[::20] for network in (student, teacher)]
+        kernels = [rows @ rows.T for rows in features]
         own, its = (kernel / kernel.norm() for kernel in kernels)
         return float((own - its).norm())
 
@@ -88,11 +88,11 @@ def test_inner_products_are_the_teachers(learned):
 def test_the_same_seed_learns_the_same_and_another_another(crops):
     short = replace(RECIPE, rounds=2, steps=3)
     teacher = LossNetwork(TEACHER, ["conv1_1"])
-    one, same = (fit_layer("conv1_1", STUDENT, {}, teacher, crops, short) for _ in range(2))
+    once, again = (fit_layer("conv1_1", STUDENT, {}, teacher, crops, short) for _ in range(2))
     other = fit_layer("conv1_1", STUDENT, {}, teacher, crops, replace(short, seed=1))
-    assert torch.equal(one["weight"], same["weight"])
-    pd.testing.assert_frame_equal(one["history"], same["history"])
-    assert not torch.allclose(one["weight"], other["weight"])
+    assert torch.equal(once["weight"], again["weight"])
+    pd.testing.assert_frame_equal(once["history"], again["history"])
+    assert not torch.allclose(once["weight"], other["weight"])
 
 
 def test_unit_scale_is_one_over_the_embedded_photographs_and_changes_nothing_else(learned):
@@ -115,11 +115,11 @@ def test_the_first_layer_sees_what_the_network_sees():
 
 
 def test_held_out_photographs_are_never_learned_from():
-    found = distillation.photographs("embedded")
-    every = {picture.numpy().tobytes() for picture in found.training}
-    assert len(found.training) + len(found.held_out) == len(CONTENTS)
-    assert not every & {picture.numpy().tobytes() for picture in found.held_out}
-    assert found.source == "embedded"
+    split = distillation.photographs("embedded")
+    learned_from = {picture.numpy().tobytes() for picture in split.training}
+    assert len(split.training) + len(split.held_out) == len(CONTENTS)
+    assert not learned_from & {picture.numpy().tobytes() for picture in split.held_out}
+    assert split.source == "embedded"
 
 
 def folder_of(path, number):
@@ -132,38 +132,33 @@ def folder_of(path, number):
 def test_every_tenth_is_held_out_and_the_unreadable_is_named(tmp_path):
     folder_of(tmp_path, 30)
     (tmp_path / "005.png").write_bytes(b"no picture")
-    found = distillation.photographs(str(tmp_path))
-    assert (len(found.training), len(found.held_out), found.skipped) == (26, 3, ["005.png"])
-    assert [int(p[0, 0, 0, 0]) for p in found.held_out] == [0, 50, 100]
+    split = distillation.photographs(str(tmp_path))
+    assert (len(split.training), len(split.held_out), split.skipped) == (26, 3, ["005.png"])
+    assert [int(picture[0, 0, 0, 0]) for picture in split.held_out] == [0, 50, 100]
     fewer = distillation.photographs(str(tmp_path), most=12)
     assert (len(fewer.training), len(fewer.held_out)) == (10, 2)
-    assert {int(p[0, 0, 0, 0]) for p in fewer.held_out} <= {0, 50, 100}
-    assert not {int(p[0, 0, 0, 0]) for p in fewer.training} & {0, 50, 100}
+    assert {int(picture[0, 0, 0, 0]) for picture in fewer.held_out} <= {0, 50, 100}
+    assert not {int(picture[0, 0, 0, 0]) for picture in fewer.training} & {0, 50, 100}
 
 
-def test_too_few_photographs_are_refused(tmp_path):
-    folder_of(tmp_path, 1)
-    with pytest.raises(AssetError, match="at least 2"):
-        distillation.photographs(str(tmp_path))
-
-
-def test_auto_takes_the_mirrors_photographs_or_the_embedded(tmp_path, monkeypatch):
+def test_auto_takes_the_mirrors_photographs_or_the_embedded_and_too_few_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("STYLEREPRO_MIRROR", str(tmp_path))
     assert distillation.photographs("auto").source == "embedded"
     (tmp_path / "photos").mkdir()
+    folder_of(tmp_path / "photos", 1)
+    with pytest.raises(AssetError, match="at least 2"):
+        distillation.photographs("auto")
     folder_of(tmp_path / "photos", 12)
     assert distillation.photographs("auto").source == "photos"
 
 
 def test_crops_are_pictures_and_repeat_with_their_seed(crops):
-    one, same, other = (crops.draw(5, np.random.default_rng(seed)) for seed in (3, 3, 4))
-    assert one.shape == (5, 3, 32, 32)
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
-    assert 0 <= float(one.min()) <= float(one.max()) <= 1
-
-
-def test_a_picture_smaller_than_the_crop_is_enlarged():
+    once, again, other = (crops.draw(5, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert once.shape == (5, 3, 32, 32)
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+    assert 0 <= float(once.min()) <= float(once.max()) <= 1
+    # A picture smaller than the crop is enlarged.
     small = Crops([torch.zeros(1, 3, 20, 30, dtype=torch.uint8)], [], size=32, disturbed=0)
     assert small.draw(2, np.random.default_rng(0)).shape == (2, 3, 32, 32)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small import SMALL
 
 from stylerepro.cli import own_pictures
 from stylerepro.errors import ImageError, NetworkError, ResultsWarning
@@ -15,7 +16,6 @@ from stylerepro.pictures import images
 from stylerepro.training import library, train
 from stylerepro.training.recipe import Criterion, Recipe
 
-SMALL = {"widths": (4, 4, 6), "residual_blocks": 1}
 SIZE = 24
 
 
@@ -35,8 +35,8 @@ def obtain(how, **options):
     return library.obtain("swirls", how, SIZE, **options)
 
 
-def same(one, other):
-    return all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+def same(first, second):
+    return all(torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items())
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_network_is_trained_once(no_training):
     assert kept.name.startswith("swirls-johnson-in")
     assert not kept.committed
     assert kept.recipe["steps"] == 12
-    assert [one.suffix for one in sorted(library.own_folder().iterdir())] == [".csv", ".lock", ".safetensors"]
+    assert [path.suffix for path in sorted(library.own_folder().iterdir())] == [".csv", ".lock", ".safetensors"]
     no_training()
     again = obtain(recipe())
     assert same(first.network, again.network)
@@ -70,7 +70,7 @@ def test_a_network_is_trained_once(no_training):
 @pytest.mark.parametrize(
     "changes",
     [{"steps": 13}, {"style_weight": 4.0}, {"seed": 1}, {"leave_out": ()}, {"betas": (0.999, 0.99)}],
-    ids=lambda one: next(iter(one)),
+    ids=lambda changes: next(iter(changes)),
 )
 def test_another_recipe_is_another_network(changes, no_training):
     obtain(recipe())
@@ -116,16 +116,16 @@ def test_a_committed_network_is_taken_whatever_code_trained_it(no_training, monk
     path = library.commit(kept.name)
     assert path.parent == library.committed_folder()
     assert path.stat().st_size < 0.7 * kept.path.stat().st_size
-    for one in library.own_folder().iterdir():
-        one.unlink()
+    for path in library.own_folder().iterdir():
+        path.unlink()
     no_training()
     monkeypatch.setattr(library, "_code", lambda: ["changed"])
-    found = obtain(recipe())
+    committed = obtain(recipe())
     picture = images.read("coffee", 40)
     with torch.no_grad():
-        torch.testing.assert_close(found.network(picture), own.network(picture), rtol=0, atol=5e-3)
-    assert list(found.history["step"]) == [1, 10]
-    assert found.history["total"].iloc[1] == pytest.approx(own.history["total"].iloc[9], rel=1e-3)
+        torch.testing.assert_close(committed.network(picture), own.network(picture), rtol=0, atol=5e-3)
+    assert list(committed.history["step"]) == [1, 10]
+    assert committed.history["total"].iloc[1] == pytest.approx(own.history["total"].iloc[9], rel=1e-3)
     with pytest.raises(AssertionError, match="was trained"):
         obtain(recipe(), committed=False)
     with pytest.raises(AssertionError, match="was trained"):
@@ -136,8 +136,8 @@ def test_a_painting_goes_by_its_name_and_any_other_picture_by_its_values(tmp_pat
     images.write(images.read("coffee", SIZE), tmp_path / "mine.png")
     obtain(recipe())
     library.obtain(str(tmp_path / "mine.png"), recipe(), SIZE)
-    for one in library.kept():
-        library.commit(one.name)
+    for network in library.kept():
+        library.commit(network.name)
     no_training()
     # As on a machine where the last bits come out otherwise.
     monkeypatch.setattr(library, "picture_digest", lambda picture: "another")
@@ -215,15 +215,15 @@ def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(netwo
     out = tmp_path / "out"
     done = list(library.restyle(library.load(str(network_file)), [str(pictures), "chelsea"], out, 32))
     assert sorted(path.name for path in out.iterdir()) == ["chelsea.png", "one.jpg", "one.png"]
-    (failed,) = [one for one in done if one.path is None]
+    (failed,) = [restyled for restyled in done if restyled.path is None]
     assert failed.source.endswith("broken.jpg")
     assert "not a JPEG" in failed.error
     network = checkpoints.load(network_file)
     with torch.no_grad():
         expected = network(images.read("chelsea", 32))
-    found = images.read(out / "chelsea.png")
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() < 1 / 255
+    written = images.read(out / "chelsea.png")
+    assert written.shape == expected.shape
+    assert (written - expected).abs().max() < 1 / 255
 
 
 def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
