@@ -44,19 +44,12 @@ class Code:
 
     @functools.cached_property
     def digest(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the text."""
         return hash_of(self.text)[:16]
 
     @functools.cached_property
-    def words(self) -> frozenset[str]:
-        """All words in the text, names and parts of strings alike."""
-        return frozenset(_WORD.findall(self.text))
-
-    @functools.cached_property
     def reader(self) -> "_Reader":
-        """The names that the code reads, and the pieces that it puts texts together from."""
-        assert self.text is not None  # which strips what does not count
-        reader = _Reader(self.inside)
+        """What the stripped code reads; its words are those of the text, names and parts of strings alike."""
+        reader = _Reader(self.inside, frozenset(_WORD.findall(self.text)))
         for node in self.nodes:
             reader.visit(node)
         return reader
@@ -67,10 +60,9 @@ Entries = dict[str, tuple[str, Code]]  # of a mapping: key to what the entry is 
 
 @dataclass
 class Module:
-    """The top level of a module.
+    """The top level of a module. runs: names in modules that it runs; effects: what defines nothing.
 
-    entries: of mappings with constant keys; stars: modules all of whose names are taken, which count whole;
-    effects: what defines nothing; lazy: branches of a module's `__getattr__`.
+    stars: modules all of whose names it takes, which count whole; lazy: branches of its `__getattr__`.
     """
 
     definitions: dict[str, Code] = field(default_factory=dict)
@@ -84,12 +76,10 @@ class Module:
     def read_imports(self, tree: ast.AST, inside: str) -> None:
         """Note the imports that run when the module does: the names that they bind and the modules that they run."""
         if isinstance(tree, (ast.Import, ast.ImportFrom)):
-            for name, chain in _imported(tree, inside):
-                if name == "*":
-                    self.stars.append(chain[1])
-                else:
-                    self.imports[name] = chain
-            self.runs |= set(_run(tree, inside))
+            for name, chain, run in _imported(tree, inside):
+                self.stars += [chain[1]] if name == "*" else []
+                self.imports[name] = chain
+                self.runs.add(run)
         elif not isinstance(tree, (*_FUNCTIONS, ast.ClassDef, ast.expr)) and not _is_idle(tree):
             for child in ast.iter_child_nodes(tree):
                 self.read_imports(child, inside)
@@ -159,7 +149,7 @@ def _entries(statement: ast.stmt) -> dict[str, ast.AST] | str | None:
 def _is_idle(statement: ast.AST) -> bool:
     """Docstrings, imports for types alone, and the package's own version number decide nothing."""
     if isinstance(statement, ast.Expr):
-        return isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
+        return isinstance(getattr(statement.value, "value", None), str)
     if isinstance(statement, ast.If):
         return ast.unparse(statement.test).endswith("TYPE_CHECKING")
     return isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in ("__version__", "__all__")
@@ -188,31 +178,24 @@ def _bare(statement: ast.AST) -> ast.AST:
     return ast.Assign([statement.target], statement.value, lineno=0) if statement.value else ast.Pass()
 
 
-def _imported(node: ast.Import | ast.ImportFrom, inside: str) -> Iterator[tuple[str, Chain]]:
-    """Yield each name that an import binds, and what it stands for; "*" for all names of a module."""
+def _imported(node: ast.Import | ast.ImportFrom, inside: str) -> Iterator[tuple[str, Chain, str]]:
+    """Yield each name that an import binds ("*": all of a module), what it stands for, and a name in what is run."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             root = alias.name.partition(".")[0]
-            yield (alias.asname, ("", alias.name)) if alias.asname else (root, ("", root))
+            yield alias.asname or root, ("", alias.name if alias.asname else root), alias.name
     else:
         start = inside.split(".")[: len(inside.split(".")) - node.level + 1] if node.level else []
+        base = ".".join(filter(None, [*start, node.module]))
         for alias in node.names:
-            yield alias.asname or alias.name, ("", ".".join(filter(None, [*start, node.module])), alias.name)
-
-
-def _run(node: ast.Import | ast.ImportFrom, inside: str) -> Iterator[str]:
-    """Yield the modules that an import runs, by a name at or below them."""
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    else:
-        yield from (f"{chain[1]}.{chain[2]}" for _, chain in _imported(node, inside))
+            yield alias.asname or alias.name, ("", base, alias.name), f"{base}.{alias.name}"
 
 
 def _bound(nodes: Iterable[ast.AST], inside: str) -> Iterator[tuple[str, Chain | None]]:
     """Yield the names that code binds in its own scope, with what an import binds them to."""
     for node in nodes:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield from _imported(node, inside)
+            yield from ((name, chain) for name, chain, _ in _imported(node, inside))
         elif isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
             yield node.name, None
         elif isinstance(node, _COMPREHENSIONS):
@@ -226,19 +209,23 @@ def _bound(nodes: Iterable[ast.AST], inside: str) -> Iterator[tuple[str, Chain |
 
 
 def _without_errors(value: object) -> list[object]:
-    """The statements of a block but for an error that ends it and what makes its message right above."""
+    """The statements of a block but for an error that ends it and the variables for its message right above."""
     parts = list(value) if isinstance(value, list) else [value]
-    while isinstance(value, list) and parts and isinstance(value[-1], ast.Raise):
-        if not isinstance(parts.pop(), (ast.Raise, ast.Assign)):
-            return value[: len(parts) + 1]
+    if parts and isinstance(parts[-1], ast.Raise):
+        parts.pop()
+        while parts and isinstance(parts[-1], ast.Assign) and isinstance(parts[-1].targets[0], ast.Name):
+            parts.pop()
     return parts
 
 
 class _Reader(ast.NodeVisitor):
-    """Collects the names that code reads and does not bind itself, each with whether it is read by key alone."""
+    """A reader of names that code does not bind itself, each with whether it is read by key alone.
 
-    def __init__(self, inside: str) -> None:
-        self.inside = inside
+    pieces: constant parts of texts that the code puts together, which may become a key.
+    """
+
+    def __init__(self, inside: str, words: frozenset[str]) -> None:
+        self.inside, self.words = inside, words
         self.uses: set[tuple[Chain, bool]] = set()
         self.pieces: set[str] = set()
         self.scopes: list[dict[str, Chain | None]] = []
@@ -249,8 +236,9 @@ class _Reader(ast.NodeVisitor):
         while isinstance(node, ast.Attribute):
             asked.insert(0, node.attr)
             node = node.value
-        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("import_module"):
-            self.uses.add((("", str(getattr(node.args[0], "value", "")), *asked), keyed))
+        called = getattr(node, "func", node)
+        if isinstance(node, ast.Call) and getattr(called, "attr", getattr(called, "id", "")) == "import_module":
+            self.uses.add((("", str(getattr(next(iter(node.args), None), "value", "")), *asked), keyed))
         elif isinstance(node, ast.Name):
             scope = next((scope for scope in reversed(self.scopes) if node.id in scope), {node.id: (node.id,)})
             if (chain := scope[node.id]) and not (isinstance(node.ctx, ast.Store) and not asked):
@@ -266,24 +254,23 @@ class _Reader(ast.NodeVisitor):
             return
         if isinstance(node, ast.Subscript) and self.use(node.value, not isinstance(node.slice, _JOINED)):
             self.visit(node.slice)
-        elif (
-            isinstance(node, ast.Compare)
-            and isinstance(node.ops[-1], (ast.In, ast.NotIn))
-            and self.use(node.comparators[-1], keyed=True)
-        ):
-            for side in (node.left, *node.comparators[:-1]):
-                self.visit(side)
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            self.visit(node.left)
+            for side in node.comparators:
+                if not self.use(side, keyed=side is node.comparators[0]):
+                    self.visit(side)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            self.uses.update((("", name, "*"), False) for name in _run(node, self.inside))
+            self.uses.update((("", run, "*"), False) for _, _, run in _imported(node, self.inside))
         elif isinstance(node, (*_FUNCTIONS, ast.Lambda)):
             names = [part.arg for part in ast.iter_child_nodes(node.args) if isinstance(part, ast.arg)]
             body = [node.body] if isinstance(node, ast.Lambda) else node.body
             free = {name for part in body if isinstance(part, ast.Global) for name in part.names}
-            for outside in (*getattr(node, "decorator_list", []), *node.args.defaults, *node.args.kw_defaults):
-                if outside:
-                    self.visit(outside)
-            scope: dict[str, Chain | None] = dict.fromkeys(names)
-            self.scopes.append(scope | {name: chain for name, chain in _bound(body, self.inside) if name not in free})
+            for outside in filter(
+                None, (*getattr(node, "decorator_list", []), *node.args.defaults, *node.args.kw_defaults)
+            ):
+                self.visit(outside)
+            bound = {name: chain for name, chain in _bound(body, self.inside) if name not in free}
+            self.scopes.append(dict.fromkeys(names) | bound)
             for statement in _without_errors(body):
                 self.visit(statement)  # type: ignore[arg-type]
             self.scopes.pop()
@@ -319,10 +306,8 @@ class _Walk:
     """One way through the package, from a notebook to everything that it reaches."""
 
     def __init__(self, package: Path, texts: Iterable[str]) -> None:
-        self.files = {}
-        for path in package.rglob("*.py"):
-            parts = (PACKAGE, *path.relative_to(package).with_suffix("").parts)
-            self.files[".".join(parts).removesuffix(".__init__")] = path
+        names = {path: path.relative_to(package).with_suffix("").parts for path in package.rglob("*.py")}
+        self.files = {".".join((PACKAGE, *parts)).removesuffix(".__init__"): path for path, parts in names.items()}
         self.modules: dict[str, Module] = {}
         self.counted: dict[str, set[str]] = defaultdict(set)
         self.words, self.pieces = set(_WORD.findall("\n".join(texts))), set[str]()
@@ -337,18 +322,17 @@ class _Walk:
                 for chain, keyed in code.reader.uses:
                     self.resolve(module, chain, keyed)
             for module, entries in self.keyed:
-                self.entries(module, {key: entry for key, entry in entries.items() if self.is_named(key)})
-            if not self.todo:  # of a mapping without an entry that is named, any may be the one
-                for module, entries in self.keyed:
-                    if not any(label in self.counted for label, _ in entries.values()):
-                        self.entries(module, entries)
+                self.count_entries(module, {key: entry for key, entry in entries.items() if self.is_named(key)})
+            for module, entries in () if self.todo else self.keyed:
+                if not any(label in self.counted for label, _ in entries.values()):
+                    self.count_entries(module, entries)  # none is named, so any may be the one
         return self.counted
 
     def is_named(self, key: str) -> bool:
         return self.words.issuperset(_WORD.findall(key)) or any(piece in key for piece in self.pieces)
 
     def follow(self, module: str, code: Code) -> None:
-        self.words |= code.words
+        self.words |= code.reader.words
         self.pieces |= code.reader.pieces
         self.todo.append((module, code))
 
@@ -357,6 +341,10 @@ class _Walk:
             self.seen.add((label, module))
             self.counted[label].add(code.digest)
             self.follow(module, code)
+
+    def count_entries(self, module: str, entries: Entries) -> None:
+        for label, code in entries.values():
+            self.count(label, module, code)
 
     def run(self, name: str, module: Module) -> None:
         """Take up a module that is imported, or the notebook: what its top level does, and what that imports."""
@@ -381,10 +369,10 @@ class _Walk:
 
     def resolve(self, name: str, chain: Chain, keyed: bool) -> None:
         """Count what a dotted name in the code of the module `name` stands for."""
+        module, root, rest = self.modules[name], chain[0], chain[1:]
         if (name, chain, keyed) in self.seen:
             return
         self.seen.add((name, chain, keyed))
-        module, root, rest = self.modules[name], chain[0], chain[1:]
         if root == "":
             self.enter(rest[0])
             if rest[0] in self.modules:
@@ -394,7 +382,7 @@ class _Walk:
         elif root in module.entries and keyed and not rest:
             self.keyed.append((name, module.entries[root]))
         elif root in module.entries:
-            self.entries(name, module.entries[root])
+            self.count_entries(name, module.entries[root])
         elif root in module.imports:
             self.resolve(name, (*module.imports[root], *rest), keyed)
 
@@ -408,11 +396,5 @@ class _Walk:
         elif asked in module.lazy:
             self.follow(name, module.lazy[asked])
         elif asked != "*" and not asked.startswith("__"):
-            for label, code in module.definitions.items():
-                self.count(label, name, code)
-            for entries in module.entries.values():
-                self.entries(name, entries)
-
-    def entries(self, name: str, entries: Entries) -> None:
-        for label, code in entries.values():
-            self.count(label, name, code)
+            for label in (*module.definitions, *module.entries):
+                self.resolve(name, (label,), keyed=False)
