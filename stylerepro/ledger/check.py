@@ -205,11 +205,11 @@ def _check_names(leaf: Rule, also: Sequence[str], where: str, declared: Declared
 
 
 def refusal(rule: Rule) -> str | None:
-    """Why `rule` cannot be a rule, or None: no table could fail it, or none could satisfy it."""
+    """Return why `rule` cannot be a rule: no table could fail it, or none could satisfy it; None where it can."""
     for leaf in leaves(rule):
-        for one in [leaf, *(reading for _, reading in readings(leaf))]:
-            if reason := _leaf_refusal(_shape(one)):
-                return f"{one['name']}: {reason}"
+        for reading in _all_readings(leaf):
+            if reason := _leaf_refusal(_shape(reading)):
+                return f"{reading['name']}: {reason}"
     # Parts that look at different numbers hold and fail on their own; the others could get in each other's way.
     seen = [_looks_at(leaf) for leaf in leaves(rule)]
     if len(set(seen)) < len(seen):
@@ -221,28 +221,28 @@ def refusal(rule: Rule) -> str | None:
 
 
 def satisfying(leaf: Rule) -> list[pd.DataFrame]:
-    """Tables that should satisfy a leaf: just so, and by far."""
+    """Return tables that should satisfy a leaf: just so, and by far."""
     return [_table(leaf, rows) for rows in _rows(leaf, good=True)]
 
 
 def failing(leaf: Rule) -> list[pd.DataFrame]:
-    """Tables that should fail a leaf: no effect, the reverse of the claim, numbers far off."""
+    """Return tables that should fail a leaf: no effect, the reverse of the claim, numbers far off."""
     return [_table(leaf, rows) for rows in _rows(leaf, good=False)]
 
 
 def _shape(leaf: Rule) -> str:
-    """What decides whether a leaf can hold and fail, as JSON: without the names that many leaves differ in alone."""
+    """Return what decides whether a leaf can hold and fail, as JSON, without names that many leaves differ in alone."""
     aside = ("name", "experiment", "over", "floor", "match", "tell", "where", "given", "otherwise", "beside")
     kept = {key: value for key, value in leaf.items() if key not in aside}
     moving = [leaf["column"], leaf.get("x"), leaf.get("between"), *leaf.get("units", UNITS)]
     for key in ("where", "given"):
         kept[key] = {column: wanted for column, wanted in leaf.get(key, {}).items() if column in moving}
-    if kept["where"] or kept["given"] or len(set(moving) - {None}) < len([one for one in moving if one]):
+    if kept["where"] or kept["given"] or len(set(moving) - {None}) < len([name for name in moving if name]):
         return json.dumps(kept)
     kept["column"], kept["units"] = "measured", ["first", "second"][: len(leaf.get("units", UNITS))]
     kept |= {key: "level" for key in ("x", "between") if key in leaf}
     conditions = [leaf.get("a"), leaf.get("b"), *leaf.get("controls", ())]
-    names = [conditions.index(one) for one in conditions]
+    names = [conditions.index(condition) for condition in conditions]
     kept |= {key: name for key, name in zip(("a", "b"), names, strict=False) if key in leaf}
     return json.dumps(kept | ({"controls": names[2:]} if "controls" in leaf else {}), sort_keys=True)
 
@@ -259,7 +259,7 @@ def _leaf_refusal(shape: str) -> str | None:
 
 
 def _reachable(rule: Rule, verdict: str, tables: Any) -> bool:
-    """Whether some made-up tables give `verdict`, the same table for leaves that look at the same numbers."""
+    """Return whether some made-up tables give `verdict`, the same table for leaves that look at the same numbers."""
     for leaf in leaves(rule):
         for table in tables(leaf):
 
@@ -278,8 +278,11 @@ def _looks_at(leaf: Rule) -> str:
 
 
 def _table(leaf: Rule, rows: Sequence[tuple[Any, float]]) -> pd.DataFrame:
-    """The rows (level of x or condition, value) in each of three times three units, and what `where` asks for."""
-    where = {column: _first(wanted) for column, wanted in leaf.get("where", {}).items()}
+    """Return a table of the rows (level of x or condition, value) in each of three times three units."""
+    where = {
+        column: next((value for value in wanted if value is not None), None) if isinstance(wanted, list) else wanted
+        for column, wanted in leaf.get("where", {}).items()
+    }
     given = {column: (low + high) / 2 for column, (low, high) in leaf.get("given", {}).items()}
     fixed = {**dict.fromkeys((*leaf.get("match", ()), *leaf.get("tell", ())), 1), **where, **given}
     for column, value in (("over", 1.0), ("floor", 0.0)):
@@ -293,10 +296,6 @@ def _table(leaf: Rule, rows: Sequence[tuple[Any, float]]) -> pd.DataFrame:
         for step, value in rows
     ]
     return pd.DataFrame(table)
-
-
-def _first(wanted: Any) -> Any:
-    return next((one for one in wanted if one is not None), None) if isinstance(wanted, list) else wanted
 
 
 def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
@@ -313,7 +312,8 @@ def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
         for distance in (1e-6, 10.0):
             yield [(None, bound + (sign if good else -sign) * distance * (1 + abs(bound)))]
     elif kind == "trend":
-        steps = _steps(leaf)
+        levels = leaf.get("where", {}).get(leaf["x"])
+        steps = levels if isinstance(levels, list) else [1, 2, 3, 4]
         slope = sign * (1 + 10 * abs(leaf.get("minimum", 0.0)))
         for factor in [slope] if good else [-slope, 0.0]:
             yield [(step, 1 + factor * place) for place, step in enumerate(steps)]
@@ -328,12 +328,7 @@ def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
             yield [(leaf["a"], 1.0 + change), (leaf["b"], 1.0)]
     elif kind == "order":
         for direction in [sign] if good else [-sign, 0]:
-            yield [(one, 10.0 ** (direction * place)) for place, one in enumerate(leaf["order"])]
-
-
-def _steps(leaf: Rule) -> list[Any]:
-    wanted = leaf.get("where", {}).get(leaf["x"])
-    return wanted if isinstance(wanted, list) else [1, 2, 3, 4]
+            yield [(condition, 10.0 ** (direction * place)) for place, condition in enumerate(leaf["order"])]
 
 
 def _changes(leaf: Rule, good: bool) -> list[float]:

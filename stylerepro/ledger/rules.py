@@ -29,26 +29,13 @@ LEAST_UNITS = 3  # a finding never rests on one picture: with fewer units it is 
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one leaf of a rule came to: its name and kind, its own verdict, and its numbers as in `Outcome`."""
-
-    name: str
-    kind: str
-    verdict: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    effect: float | None = None
-    n: int | None = None
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What a rule made of the tables. measured: in words, with units; value, low, high, effect, n: of the first leaf.
+    """The answer of a rule to the tables.
 
-    effect: d_z, the mean of a paired difference over its standard deviation; of a trend, that of the change from the
-    lowest level to the highest; None for other kinds and where there is one unit only. n: the units, which are pairs
-    of pictures or what the rule has in their place, and rows where it looks at rows. parts: every leaf's own.
+    measured: in words, with units. value, low, high, effect, n: of the first leaf. effect: d_z, the mean of a paired
+    difference over its standard deviation; of a trend, that of the change from the lowest level to the highest; None
+    for other kinds and where there is one unit only. n: the units, which are pairs of pictures or what the rule has in
+    their place, and rows where it looks at rows. parts: every leaf's name, kind, verdict and numbers.
     """
 
     verdict: str
@@ -59,7 +46,7 @@ class Outcome:
     high: float | None = None
     effect: float | None = None
     n: int | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Mapping[str, Any], ...] = ()
 
 
 class Settled(Exception):
@@ -70,7 +57,7 @@ class Settled(Exception):
 
 
 def select(rule: Rule, table: pd.DataFrame | None) -> pd.DataFrame:
-    """The rows that the leaf speaks of, with the measured number as `_value`; those without a number are left out.
+    """Return the rows that the leaf speaks of, with the measured number as `_value`; those without one are left out.
 
     `attrs["lacking"]` of the answer counts those. Raises `Settled` where nothing is left to decide on.
     """
@@ -102,7 +89,7 @@ def select(rule: Rule, table: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def columns(rule: Rule) -> list[str]:
-    """The columns that a leaf needs its experiment to have, those of its units included."""
+    """Return the columns that a leaf needs its experiment to have, those of its units included."""
     named = [rule.get(key) for key in ("column", "over", "x", "between", "floor")]
     listed = [*rule.get("where", {}), *rule.get("given", {}), *rule.get("match", ()), *rule.get("tell", ())]
     units = () if rule["kind"] in UNITLESS else rule.get("units", UNITS)
@@ -110,43 +97,43 @@ def columns(rule: Rule) -> list[str]:
 
 
 def matches(series: Any, wanted: Any) -> pd.Series:
-    """Which entries of a column are `wanted`: a value, null (none), or a list of these; numbers up to rounding."""
-    found = pd.Series(False, index=series.index)
-    for one in wanted if isinstance(wanted, list) else [wanted]:
-        if one is None:
-            found |= series.isna()
-        elif isinstance(one, float | int) and not isinstance(one, bool):
-            found |= pd.Series(np.isclose(pd.to_numeric(series, errors="coerce").astype(float), one), series.index)
+    """Return a mask of the entries that are `wanted`: a value, null (none) or a list; numbers up to rounding."""
+    mask = pd.Series(False, index=series.index)
+    for value in wanted if isinstance(wanted, list) else [wanted]:
+        if value is None:
+            mask |= series.isna()
+        elif isinstance(value, float | int) and not isinstance(value, bool):
+            mask |= pd.Series(np.isclose(pd.to_numeric(series, errors="coerce").astype(float), value), series.index)
         else:
-            found |= (series == one).fillna(False).astype(bool)
-    return found
+            mask |= (series == value).fillna(False).astype(bool)
+    return mask
 
 
 def number_text(number: float) -> str:
-    """A number as people read it: four digits, a real minus sign."""
+    """Return a number as people read it: four digits, a real minus sign."""
     return f"{number:.4g}".replace("-", "−")
 
 
 def short_text(number: float) -> str:
-    """A number as a table of many shows it: three digits, all of those before the point, a real minus sign."""
+    """Return a number as a table of many shows it: three digits, all of those before the point, a real minus sign."""
     if not np.isfinite(number):
         return "" if np.isnan(number) else "∞" if number > 0 else "−∞"
     return f"{number:{'.0f' if abs(number) >= 1000 else '.3g'}}".replace("-", "−")
 
 
 def stated_text(number: float | tuple[float, ...]) -> str:
-    """What a document states, as it prints it: one number, or several of a table."""
-    *others, last = (f"{one:g}".replace("-", "−") for one in (number if isinstance(number, tuple) else (number,)))
+    """Return what a document states, as it prints it: one number, or several of a table."""
+    *others, last = (f"{value:g}".replace("-", "−") for value in (number if isinstance(number, tuple) else (number,)))
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def words(wanted: Any) -> str:
-    """A `where` value in words."""
+    """Return a `where` value in words."""
     return " or ".join(map(words, wanted)) if isinstance(wanted, list) else "none" if wanted is None else str(wanted)
 
 
 def decide(rule: Rule, table: pd.DataFrame | None, resamples: int = 2000) -> Outcome:
-    """What one leaf makes of the table of its experiment (None: it has not run yet).
+    """Return the answer of one leaf to the table of its experiment (None: it has not run yet).
 
     Total: a table that lacks rows, values or columns gives `not tested`, with the reason.
     """
@@ -166,7 +153,7 @@ def _means(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def _interval(rule: Rule, values: pd.DataFrame, resamples: int) -> Interval:
-    """Mean over units (those of `rule`, or all rows as one where it names none) with its crossed-bootstrap interval."""
+    """Return the mean over units (all rows as one where the rule names none) with its crossed-bootstrap interval."""
     units = list(rule.get("units", UNITS))
     if not units:
         estimate = float(getattr(values["_value"], rule.get("statistic", "mean"))())
@@ -185,7 +172,7 @@ def _graded(
     good: str = "within the rule's bounds",
     effect: float | None = None,
 ) -> Outcome:
-    """`reproduced` where the rule holds on enough units, else `trend only` where it holds partly."""
+    """Return `reproduced` where the rule holds on enough units, else `trend only` where it holds partly."""
     few = interval.n < LEAST_UNITS
     verdict = REPRODUCED if holds and not few else TREND_ONLY if holds or partly else NOT_REPRODUCED
     reason = good if verdict == REPRODUCED else f"rests on {interval.n} units only" if holds else why_not
@@ -252,7 +239,7 @@ def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """a − b over units, or with `relative` a/b − 1 (geometric mean); `lacking` pairs had only one of the two."""
+    """The paired difference a − b, or with `relative` a/b − 1 (geometric mean); `lacking` pairs had one of the two."""
 
     interval: Interval
     effect: float
@@ -265,7 +252,7 @@ class _Pairs:
 
 
 def _pairs(rule: Rule, rows: pd.DataFrame, b: Any, resamples: int) -> _Pairs:
-    """Condition a against b, paired by units and `match`, averaged within units."""
+    """Return condition a against b, paired by units and `match`, averaged within units."""
     units, column, relative = list(rule.get("units", UNITS)), rule["between"], rule.get("relative", False)
     by = [*units, *rule.get("match", ())]
     rows = rows[matches(rows[column], [rule["a"], b])].dropna(subset=by)
@@ -318,14 +305,14 @@ def _equivalence(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
 def _order(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     units, column, wanted = list(rule.get("units", UNITS)), rule["between"], list(rule["order"])
     means = rows[matches(rows[column], wanted)].pivot_table(index=units, columns=column, values="_value")
-    if lacking := [one for one in wanted if one not in means]:
+    if lacking := [condition for condition in wanted if condition not in means]:
         raise Settled(NOT_TESTED, f"no rows with {column} {', '.join(map(str, lacking))}")
     means = means[wanted].dropna()
     # Each step up or down by more than the gap, relative to the one before.
     steps = _sign(rule) * (means.to_numpy()[:, 1:] / means.to_numpy()[:, :-1] - 1) > rule.get("gap", 0.0)
     ends = _sign(rule) * (means[wanted[-1]] / means[wanted[0]] - 1) > rule.get("gap", 0.0)
     medians: Mapping[Any, float] = means.median().to_dict()
-    middle = ", ".join(f"{one} {number_text(medians[one])}" for one in wanted)
+    middle = ", ".join(f"{condition} {number_text(medians[condition])}" for condition in wanted)
     share = float(steps.mean()) if steps.size else 0.0
     interval = Interval(share, share, share, len(means))
     partly = share > 0.5 and bool(ends.all())

@@ -8,7 +8,6 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,6 @@ from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE, RUN_COLUMNS
 from stylerepro.runs.record import current_runs
 
-COLUMNS = (
-    "id", "document", "quote", "place", "statement", "number", "unit", "measured", "value", "low", "high",
-    "verdict", "reason", "beside", "networks", "experiment",
-    "measure", "kind", "effect", "n", "runs", "parts", "tolerance", "why",
-)  # fmt: skip
 # Where a reference run could not test a claim (a time on a GPU), a run on the documents' own pictures may.
 FALLBACK = "paper"
 _REASON = 120  # characters; the whole reason is in the table
@@ -34,7 +28,7 @@ _OPENING, _CLOSING = "<!-- standing: ", "<!-- /standing -->"
 
 
 def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int = 2000) -> pd.DataFrame:
-    """One row a claim, with `COLUMNS`. tables: experiment to the tidy table of its runs.
+    """Return a table with a row for each claim. tables: experiment to the tidy table of its runs.
 
     measured: in words and units. value, low, high: of the claim's first measure, with its interval, or the range seen
     for a number. measure, kind: that measure's name and kind of rule. effect, n: see `ledger.rules.Outcome`.
@@ -42,33 +36,26 @@ def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int 
     profile and folder's name of each run behind it, a dict each. parts: what each part of the rule came to on the
     first network that counts, a dict each.
     """
-    rows = [_row(claim, tables, resamples) for claim in ledger]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})
+    return pd.DataFrame([_row(claim, tables, resamples) for claim in ledger]).astype({"n": "Int64"})
 
 
-def tables_from_results(
-    profile: str = "reference",
-    root: Path | None = None,
-    read: Callable[[Path | None, str], Mapping[str, pd.DataFrame]] | None = None,
-) -> dict[str, pd.DataFrame]:
-    """Experiment to its table over the runs of one profile, those of `reference` with the second network's beside them.
+def tables_from_results(profile: str = REFERENCE, root: Path | None = None) -> dict[str, pd.DataFrame]:
+    """Return experiment to its table over the runs of one profile, as `results.tables_of` has them.
 
-    read: takes root and profile; None: `results.tables_of`.
+    Those of `reference` have the second network's beside them.
     """
-    if read is None:
-        from stylerepro.runs.results import tables_of
+    from stylerepro.runs.results import tables_of
 
-        read = tables_of
-    found = dict(read(root, profile))
+    tables = dict(tables_of(root, profile))
     if profile == REFERENCE:
-        for experiment, table in read(root, CROSSCHECK).items():
-            beside = [found[experiment]] if experiment in found else []
-            found[experiment] = pd.concat([*beside, table], ignore_index=True)
-    return found
+        for experiment, table in tables_of(root, CROSSCHECK).items():
+            beside = [tables[experiment]] if experiment in tables else []
+            tables[experiment] = pd.concat([*beside, table], ignore_index=True)
+    return tables
 
 
 def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, resamples: int = 2000) -> pd.DataFrame:
-    """`summary.evaluate` on the runs of a profile, with the column `profile` and the whole record behind each run.
+    """Return `evaluate` on the runs of a profile, with the column `profile` and the whole record behind each run.
 
     root: the folder of the runs; None: the committed ones. Under `reference`, what its runs and those of `crosscheck`
     leave untested is judged on runs of `paper`, where there are any. runs: a dict each, with experiment, profile, run
@@ -78,13 +65,13 @@ def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, r
     if profile not in PROFILES:
         raise ClaimError(unknown(profile, list(PROFILES), "profile", "The ledger"))
     root = reference_root() if root is None else root
-    found = evaluate(ledger, tables_from_results(profile, root), resamples).assign(profile=profile)
+    table = evaluate(ledger, tables_from_results(profile, root), resamples).assign(profile=profile)
     if profile == REFERENCE and (tables := tables_from_results(FALLBACK, root)):
         other = evaluate(ledger, tables, resamples).assign(profile=FALLBACK)
-        found = _replaced(found, other, _untested(found) & ~_untested(other))
+        table = _replaced(table, other, _untested(table) & ~_untested(other))
     records = _records((profile, CROSSCHECK, FALLBACK) if profile == REFERENCE else (profile,), root)
-    behind = [[records[tuple(run.values())] for run in runs] for runs in found["runs"]]
-    return found.assign(runs=pd.Series(behind, dtype=object))
+    behind = [[records[tuple(run.values())] for run in runs] for runs in table["runs"]]
+    return table.assign(runs=pd.Series(behind, dtype=object))
 
 
 def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000) -> pd.DataFrame:
@@ -109,7 +96,7 @@ def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000) -> 
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The table's rows, a dict each; what a claim does not have is None."""
+    """Return the table's rows, a dict each; what a claim does not have is None."""
     return [
         {str(name): None if cell is pd.NA or cell != cell else cell for name, cell in row.items()}
         for row in table.astype(object).to_dict("records")
@@ -117,12 +104,12 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for a CSV file: what is a list or a dict, as JSON."""
+    """Return the table for a CSV file: what is a list or a dict, as JSON."""
     return table.map(lambda cell: json.dumps(_finite(cell), ensure_ascii=False) if _nested(cell) else cell)
 
 
 def missing(table: pd.DataFrame) -> list[str]:
-    """For each reason why claims are not tested: the claims and the reason, cut short where it is long."""
+    """Return for each reason why claims are not tested the claims and the reason, cut short where it is long."""
     groups = table[_untested(table)].groupby("reason", sort=False)
     return [
         f"{', '.join(group['id'])}: {textwrap.shorten(str(why), _REASON, placeholder=' …')}" for why, group in groups
@@ -130,7 +117,7 @@ def missing(table: pd.DataFrame) -> list[str]:
 
 
 def disagreements(table: pd.DataFrame) -> list[str]:
-    """For each claim of which yours and reference lie further apart than its tolerance: both, and the tolerance."""
+    """Return both numbers and the tolerance of each claim of which yours and reference lie further apart than it."""
     return [
         f"{row['id']}: {short_text(row['yours'])} is not within {row['tolerance']} of {short_text(row['reference'])}"
         for row in rows(table)
@@ -139,7 +126,7 @@ def disagreements(table: pd.DataFrame) -> list[str]:
 
 
 def summary(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = str) -> str:
-    """Verdicts counted by document, and what surprises most in each, as Markdown. table: of `judged`.
+    """Return verdicts counted by document, and what surprises most in each, as Markdown. table: of `judged`.
 
     link: what to print for a claim's id, a link to it for instance. Raises `ClaimError` where a finding was written
     for another verdict than the one that its claim has now.
@@ -148,7 +135,7 @@ def summary(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = st
 
 
 def counts(ledger: Ledger, table: pd.DataFrame) -> str:
-    """How many claims of each document have which verdict, as a Markdown table; see `summary`.
+    """Return how many claims of each document have which verdict, as a Markdown table; see `summary`.
 
     The suite's own ablations do not count among those of the documents.
     """
@@ -159,16 +146,16 @@ def counts(ledger: Ledger, table: pd.DataFrame) -> str:
 
 
 def findings(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = str) -> str:
-    """The most surprising finding of each document that has one, as a Markdown list; see `summary`."""
+    """Return the most surprising finding of each document that has one, as a Markdown list; see `summary`."""
     by_id = {row["id"]: row for row in rows(table)}
-    lines = []
-    for one in ledger.findings.values():
-        lines.append(f"- **{link(one.claim)}**, *{one.written_for}*: {one.filled(by_id[one.claim])}")
-    return "\n".join(lines)
+    return "\n".join(
+        f"- **{link(finding.claim)}**, *{finding.written_for}*: {finding.filled(by_id[finding.claim])}"
+        for finding in ledger.findings.values()
+    )
 
 
 def readme(ledger: Ledger, text: str) -> str:
-    """`text`, the README's, with its block on how the claims stand as the committed runs have it.
+    """Return `text`, the README's, with its block on how the claims stand as the committed runs have it.
 
     Raises `ClaimError` where the text has no place for it, and as `summary` does.
     """
@@ -176,7 +163,7 @@ def readme(ledger: Ledger, text: str) -> str:
     if len(block.findall(text)) != 1:
         raise ClaimError(f"README.md needs one place for the summary, between {_OPENING}… --> and {_CLOSING}.")
     content = summary(ledger, judged(ledger))
-    return block.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+    return block.sub(lambda place: f"{place[1]}{content}\n{place[2]}", text)
 
 
 def write_readme(ledger: Ledger) -> Path:
@@ -189,44 +176,35 @@ def write_readme(ledger: Ledger) -> Path:
 
 
 def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:
-    found = verdict(claim.rule, tables, resamples)
-    outcome, judged = found.outcome, list(leaves(claim.rule))
-    missing = {leaf["experiment"] for leaf in judged} - set(tables)
+    judgement = verdict(claim.rule, tables, resamples)
+    outcome, judged_by = judgement.outcome, list(leaves(claim.rule))
+    missing = {leaf["experiment"] for leaf in judged_by} - set(tables)
     # A network that the rule itself names has no verdict apart from the claim's.
-    named = {leaf["where"]["network"]: outcome.verdict for leaf in judged if "network" in leaf.get("where", {})}
+    named = {leaf["where"]["network"]: outcome.verdict for leaf in judged_by if "network" in leaf.get("where", {})}
     reason = outcome.reason
     if outcome.verdict == NOT_TESTED and missing:
         reason = "; ".join(f"{experiment} has not been run" for experiment in sorted(missing))
+    stated = ("id", "document", "quote", "place", "statement", "number", "unit")
     return {
-        "id": claim.id,
-        "document": claim.document,
-        "quote": claim.quote,
-        "place": claim.place,
-        "statement": claim.statement,
-        "number": claim.number,
-        "unit": claim.unit,
-        "measured": outcome.measured,
-        "value": outcome.value,
-        "low": outcome.low,
-        "high": outcome.high,
-        "verdict": outcome.verdict,
+        **{name: getattr(claim, name) for name in stated},
+        **{name: getattr(outcome, name) for name in ("measured", "value", "low", "high", "verdict")},
         "reason": reason,
-        "beside": found.beside,
-        "networks": {network: one.verdict for network, one in found.networks.items()} or named,
+        "beside": judgement.beside,
+        "networks": {network: apart.verdict for network, apart in judgement.networks.items()} or named,
         "experiment": claim.experiment,
-        "measure": judged[0]["name"],
-        "kind": judged[0]["kind"],
+        "measure": judged_by[0]["name"],
+        "kind": judged_by[0]["kind"],
         "effect": outcome.effect,
         "n": outcome.n,
-        "runs": [dict(zip(RUN_COLUMNS, run, strict=True)) for run in found.runs],
-        "parts": [asdict(part) for part in outcome.parts],
+        "runs": [dict(zip(RUN_COLUMNS, run, strict=True)) for run in judgement.runs],
+        "parts": list(outcome.parts),
         "tolerance": str(claim.tolerance),
         "why": claim.why,
     }
 
 
 def _replaced(table: pd.DataFrame, other: pd.DataFrame, where: "pd.Series[bool]") -> pd.DataFrame:
-    """The rows of `table`, but `where` says so those of `other`."""
+    """Return the rows of `table`, but where `where` says so those of `other`."""
     choices = zip(table.to_dict("records"), other.to_dict("records"), where, strict=True)
     taken = [second if replace else first for first, second, replace in choices]
     return pd.DataFrame(taken, columns=table.columns).astype({"n": "Int64"})
@@ -237,13 +215,13 @@ def _untested(table: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _records(profiles: Iterable[str], root: Path) -> dict[tuple[str, ...], dict[str, Any]]:
-    """What is behind each run of the profiles, by experiment, profile and folder's name."""
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for folder, record in (one for profile in profiles for one in current_runs(root, profile)):
+    """Return what is behind each run of the profiles, by experiment, profile and folder's name."""
+    behind: dict[tuple[str, ...], dict[str, Any]] = {}
+    for folder, record in (run for profile in profiles for run in current_runs(root, profile)):
         key = (record["experiment"], record["profile"], folder.name)
         commit = record.get("commit") or {}
         inside = folder.is_relative_to(project_root())
-        found[key] = {
+        behind[key] = {
             **dict(zip(("experiment", "profile", "run"), key, strict=True)),
             "folder": (folder.relative_to(project_root()) if inside else Path(folder.name)).as_posix(),
             "networks": list(record.get("networks") or {}),
@@ -252,7 +230,7 @@ def _records(profiles: Iterable[str], root: Path) -> dict[tuple[str, ...], dict[
             "start": record["start"],
             "seconds": record["seconds"],
         }
-    return found
+    return behind
 
 
 def _counted(table: pd.DataFrame) -> str:
@@ -264,9 +242,9 @@ def _nested(cell: Any) -> bool:
 
 
 def _finite(cell: Any) -> Any:
-    """What JSON can hold: numbers that are none, or without end, become text."""
+    """Return a cell as JSON can hold it: numbers that are none, or without end, become text."""
     if isinstance(cell, Mapping):
-        return {key: _finite(one) for key, one in cell.items()}
+        return {key: _finite(value) for key, value in cell.items()}
     if isinstance(cell, list | tuple):
-        return [_finite(one) for one in cell]
+        return [_finite(value) for value in cell]
     return str(cell) if isinstance(cell, float) and not math.isfinite(cell) else cell

@@ -26,7 +26,6 @@ from stylerepro.ledger.rules import (
     REPRODUCED,
     TREND_ONLY,
     Outcome,
-    Part,
     Rule,
     Settled,
     decide,
@@ -40,6 +39,7 @@ from stylerepro.runs.experiments import RUN_COLUMNS
 DECIDING = ("compact", "vgg19-16x")
 MECHANICS = ("tiny",)  # random weights, for tests; never the ground of a verdict
 COMBINATIONS = ("all", "any", "agree", "main")
+_RANKS = (NOT_REPRODUCED, TREND_ONLY, REPRODUCED)
 
 Tables = Callable[[Rule], pd.DataFrame | None]
 
@@ -58,22 +58,22 @@ class Verdict:
 
 
 def verdict(rule: Rule, tables: Mapping[str, pd.DataFrame], resamples: int = 2000) -> Verdict:
-    """The verdict that a claim's rule gives. tables: experiment to its table; a missing one has not run.
+    """Return the verdict that a claim's rule gives. tables: experiment to its table; a missing one has not run.
 
     Where the tables tell loss networks apart, the rule is judged on each; those of `DECIDING` count, or, where the
     tables have none of them, all that are there. Networks that disagree make `trend only` at best.
     """
     outcomes = {name: judge(rule, partial(_table, tables, name), resamples) for name in _networks(rule, tables)}
-    beside = "; ".join(filter(None, (_shown(one, tables) for one in rule.get("beside", ()))))
+    beside = "; ".join(filter(None, (_shown(number, tables) for number in rule.get("beside", ()))))
     runs = tuple(sorted(set(_runs(rule, tables))))
     if not outcomes:
         return Verdict(judge(rule, partial(_table, tables, None), resamples), {}, beside, runs)
-    counted = {name: one for name, one in outcomes.items() if name in DECIDING} or outcomes
+    counted = {name: outcome for name, outcome in outcomes.items() if name in DECIDING} or outcomes
     return Verdict(_together(counted), outcomes, beside, runs)
 
 
 def judge(rule: Rule, tables: Tables, resamples: int = 2000) -> Outcome:
-    """The outcome of a rule on the tables that `tables` gives for each of its leaves (None: it has not run yet)."""
+    """Return the outcome of a rule on the tables that `tables` gives for each of its leaves (None: not run yet)."""
     if "kind" in rule:
         return _leaf(rule, tables, resamples)
     outcomes = [judge(part, tables, resamples) for part in parts(rule)]
@@ -84,23 +84,20 @@ def judge(rule: Rule, tables: Tables, resamples: int = 2000) -> Outcome:
         name = f"{part['name']}: " if "kind" in part else ""
         seen.append(name + outcome.measured if outcome.measured else "")
         why.append(f"{name}{outcome.verdict}, {outcome.reason}" if name else outcome.reason)
-    failing = [one for one, outcome in zip(why, outcomes, strict=True) if outcome.verdict != REPRODUCED]
+    failing = [words for words, outcome in zip(why, outcomes, strict=True) if outcome.verdict != REPRODUCED]
     reason = "; ".join(failing) or "every part holds"
-    measured, found = "; ".join(filter(None, seen)), tuple(part for outcome in outcomes for part in outcome.parts)
-    return replace(outcomes[0], verdict=decided, measured=measured, reason=reason, parts=found)
+    measured, every = "; ".join(filter(None, seen)), tuple(part for outcome in outcomes for part in outcome.parts)
+    return replace(outcomes[0], verdict=decided, measured=measured, reason=reason, parts=every)
 
 
 def parts(rule: Rule) -> list[Rule]:
-    """The parts that a rule puts together, in order; those of `also` last. A leaf has none."""
-    found: list[Rule] = []
-    for name in (*COMBINATIONS, "also"):
-        part = rule.get(name, ())
-        found += [part] if isinstance(part, Mapping) else part
-    return found
+    """Return the parts that a rule puts together, in order; those of `also` last. A leaf has none."""
+    listed = [rule.get(name, ()) for name in (*COMBINATIONS, "also")]
+    return [part for entry in listed for part in ([entry] if isinstance(entry, Mapping) else entry)]
 
 
 def leaves(rule: Rule) -> Iterator[Rule]:
-    """All leaves of a rule, in order, without their other readings."""
+    """Yield all leaves of a rule, in order, without their other readings."""
     if "kind" in rule:
         yield rule
     for part in parts(rule):
@@ -108,7 +105,7 @@ def leaves(rule: Rule) -> Iterator[Rule]:
 
 
 def readings(rule: Rule, table: pd.DataFrame | None = None) -> Iterator[tuple[str, Rule]]:
-    """The other readings of a leaf, by name; those of `each` need the table whose values they go through."""
+    """Yield the other readings of a leaf, by name; those of `each` need the table whose values they go through."""
     plain = {key: value for key, value in rule.items() if key not in ("otherwise", "beside")}
     for entry in rule.get("otherwise", ()):
         change = {key: value for key, value in entry.items() if key not in ("reading", "each")}
@@ -125,13 +122,13 @@ def readings(rule: Rule, table: pd.DataFrame | None = None) -> Iterator[tuple[st
 
 
 def _leaf(rule: Rule, tables: Tables, resamples: int) -> Outcome:
-    found = _read(rule, tables, resamples)
-    numbers = (found.value, found.low, found.high, found.effect, found.n)
-    return replace(found, parts=(Part(rule["name"], rule["kind"], found.verdict, *numbers),))
+    outcome = _read(rule, tables, resamples)
+    told = {name: getattr(outcome, name) for name in ("verdict", "value", "low", "high", "effect", "n")}
+    return replace(outcome, parts=({"name": rule["name"], "kind": rule["kind"], **told},))
 
 
 def _read(rule: Rule, tables: Tables, resamples: int) -> Outcome:
-    """A leaf as written and, where it does not hold, its other readings."""
+    """Return the outcome of a leaf as written and, where it does not hold, of its other readings."""
     outcome = decide(rule, tables(rule), resamples)
     if outcome.verdict == REPRODUCED:
         return outcome
@@ -149,27 +146,27 @@ def _read(rule: Rule, tables: Tables, resamples: int) -> Outcome:
     return replace(outcome, verdict=TREND_ONLY, reason=reason)
 
 
-def _combined(rule: Rule, found: Sequence[str]) -> str:
-    ranks = [(NOT_REPRODUCED, TREND_ONLY, REPRODUCED).index(one) for one in found if one != NOT_TESTED]
+def _combined(rule: Rule, verdicts: Sequence[str]) -> str:
+    ranks = [_RANKS.index(verdict) for verdict in verdicts if verdict != NOT_TESTED]
     if "main" in rule:
         # What is secondary can only take from a main clause that holds.
-        whole = found[0] != REPRODUCED or set(found) == {REPRODUCED}
-        return found[0] if whole else TREND_ONLY
-    if "any" in rule and REPRODUCED in found:
+        whole = verdicts[0] != REPRODUCED or set(verdicts) == {REPRODUCED}
+        return verdicts[0] if whole else TREND_ONLY
+    if "any" in rule and REPRODUCED in verdicts:
         return REPRODUCED
-    if "all" in rule and NOT_REPRODUCED in found:
+    if "all" in rule and NOT_REPRODUCED in verdicts:
         return NOT_REPRODUCED
-    if NOT_TESTED in found:
+    if NOT_TESTED in verdicts:
         return NOT_TESTED
     if "agree" in rule and 0 in ranks:
         return TREND_ONLY if 2 * ranks.count(0) <= len(ranks) else NOT_REPRODUCED
     rank = max(ranks) if "any" in rule else min(ranks)
-    return (NOT_REPRODUCED, TREND_ONLY, REPRODUCED)[rank]
+    return _RANKS[rank]
 
 
 def _together(outcomes: Mapping[str, Outcome]) -> Outcome:
-    """One outcome of several networks: their common verdict, or `trend only` at best; untested ones do not count."""
-    outcomes = {name: one for name, one in outcomes.items() if one.verdict != NOT_TESTED} or outcomes
+    """Return one outcome of several networks: their common verdict, or `trend only` at best; none untested counts."""
+    outcomes = {name: outcome for name, outcome in outcomes.items() if outcome.verdict != NOT_TESTED} or outcomes
     verdicts = {outcome.verdict for outcome in outcomes.values()}
     first, *others = outcomes.values()
     if not others:
@@ -180,19 +177,19 @@ def _together(outcomes: Mapping[str, Outcome]) -> Outcome:
         decided = TREND_ONLY
     else:
         decided = NOT_REPRODUCED
-    seen = " | ".join(f"{name}: {one.measured}" for name, one in outcomes.items() if one.measured)
-    why = " | ".join(f"{name}: {one.verdict}, {one.reason}" for name, one in outcomes.items())
+    seen = " | ".join(f"{name}: {outcome.measured}" for name, outcome in outcomes.items() if outcome.measured)
+    why = " | ".join(f"{name}: {outcome.verdict}, {outcome.reason}" for name, outcome in outcomes.items())
     return replace(first, verdict=decided, measured=seen, reason=why)
 
 
 def _networks(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """The loss networks to judge on, those that decide first; none where no table tells them apart."""
-    found: set[str] = set()
+    """Return the loss networks to judge on, those that decide first; none where no table tells them apart."""
+    present: set[str] = set()
     for leaf in leaves(rule):
         table = tables.get(leaf["experiment"])
         if table is not None and "network" in table and "network" not in leaf.get("where", {}):
-            found |= set(table["network"].dropna())
-    return [one for one in DECIDING if one in found] + sorted(found - {*DECIDING, *MECHANICS})
+            present |= set(table["network"].dropna())
+    return [name for name in DECIDING if name in present] + sorted(present - {*DECIDING, *MECHANICS})
 
 
 def _table(tables: Mapping[str, pd.DataFrame], network: str | None, leaf: Rule) -> pd.DataFrame | None:
@@ -209,11 +206,11 @@ def _runs(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str,
     looked: list[Rule] = [{"kind": "beside", **shown} for shown in rule.get("beside", ())]
     for leaf in leaves(rule):
         looked += [leaf, *(reading for _, reading in readings(leaf, _table(tables, None, leaf)))]
-    for one in looked:
+    for leaf in looked:
         # A condition on what was measured is met or not by looking.
-        asked = {key: value for key, value in one.items() if key != "given"}
+        asked = {key: value for key, value in leaf.items() if key != "given"}
         try:
-            rows = select(asked, _table(tables, None, one))
+            rows = select(asked, _table(tables, None, leaf))
         except Settled:
             continue
         if set(RUN_COLUMNS) <= set(rows):

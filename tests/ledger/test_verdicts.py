@@ -82,7 +82,7 @@ def test_nested_parts_are_named_once():
 def test_each_part_keeps_its_own_verdict_and_numbers():
     rule = {"agree": [{"main": leaf("a"), "also": [leaf("b")]}, leaf("c")]}
     outcome = judge(rule, lambda leaf: pd.DataFrame({"a": [1.0], "b": [5.0], "c": [1.5]}))
-    found = [(part.name, part.kind, part.verdict, part.value, part.n) for part in outcome.parts]
+    found = [tuple(part[key] for key in ("name", "kind", "verdict", "value", "n")) for part in outcome.parts]
     assert found == [("the a", "number", R, 1.0, 1), ("the b", "number", N, 5.0, 1), ("the c", "number", T, 1.5, 1)]
     assert (outcome.value, outcome.n) == (1.0, 1)
 
