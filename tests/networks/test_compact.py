@@ -60,20 +60,20 @@ def test_it_explains_its_teacher_on_pictures_it_has_not_seen():
     student, teacher = (LossNetwork(name, list(asked)) for name in ("compact", "vgg19-16x"))
     names = ("astronaut", "chelsea", "coffee", "rocket", "grace_hopper", "china", "flower", "motorcycle")
     shown = distillation.squares([as_bytes(images.read(name, 160)) for name in names], 160)
-    found = explained_variance(student, teacher, shown[:5], shown[5:]).set_index("layer")["explained"]
+    explained = explained_variance(student, teacher, shown[:5], shown[5:]).set_index("layer")["explained"]
     # Five photographs are too few to fit 145 × 128 numbers as well as the reference run does.
-    assert all(found[layer] > value - 0.03 for layer, value in asked.items()), found
+    assert all(explained[layer] > value - 0.03 for layer, value in asked.items()), explained
 
 
 @NEEDS_TEACHER
 def test_a_picture_made_with_it_satisfies_its_teacher():
     judge = LossNetwork("vgg19-16x", STYLE)
     content, style = (images.centre_crop(images.read(name, 96), 96, 96) for name in ("chelsea", "stained_glass"))
-    found = distillation.style_removed(
+    row = distillation.style_removed(
         "compact", "vgg19-16x", judge, content, style, optimiser="lbfgs", iterations=60
     )  # fmt: skip
-    assert found["removed"] > 0.93
-    assert found["style_student"] < found["style_content"] / 4
+    assert row["removed"] > 0.93
+    assert row["style_student"] < row["style_content"] / 4
 
 
 def test_a_layer_that_is_missing_is_lent_by_its_block():

@@ -33,7 +33,7 @@ def test_johnson_has_the_parameters_of_the_document():
     bias_of_the_last = 3
     assert count("johnson").parameters == convolutions + norms + bias_of_the_last == 1_677_635
     assert count("johnson-in").parameters == 1_677_635
-    built = sum(one.numel() for one in StyleNetwork("johnson").parameters())
+    built = sum(weights.numel() for weights in StyleNetwork("johnson").parameters())
     assert built == 1_677_635
 
 
@@ -70,8 +70,8 @@ def test_the_open_fields_change_what_they_say():
 
 def test_the_order_of_norm_and_activation_is_a_choice():
     usual, other = small("johnson"), small("johnson", order="activation-norm")
-    assert [type(one) for one in usual.body[0]] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
-    assert [type(one) for one in other.body[0]] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
+    assert [type(layer) for layer in usual.body[0]] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert [type(layer) for layer in other.body[0]] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,20 +80,20 @@ def test_each_architecture_is_made_of_its_kinds_of_layers(name):
     transposed, convolutions = kinds(network, nn.ConvTranspose2d), kinds(network, nn.Conv2d)
     assert len(transposed) == (0 if "-nn" in name else 2)
     assert len(kinds(network, Upsample)) == (2 if "-nn" in name else 0)
-    assert all(one.bilinear == (name == "depsep-nn-bil") for one in kinds(network, Upsample))
+    assert all(layer.bilinear == (name == "depsep-nn-bil") for layer in kinds(network, Upsample))
     assert len(kinds(network, nn.BatchNorm2d)) == (15 if name == "johnson" else 0)
     assert len(kinds(network, InstanceNorm)) == (0 if name == "johnson" else 15)
     assert len(kinds(network, nn.ReLU)) == 10
-    spatial = [one for one in [*convolutions, *transposed] if one.kernel_size != (1, 1)]
+    spatial = [layer for layer in [*convolutions, *transposed] if layer.kernel_size != (1, 1)]
     assert len(spatial) == 16
-    assert sorted(one.kernel_size[0] for one in spatial) == [3] * 14 + [9] * 2
-    assert sum(one.stride == (2, 2) for one in convolutions) == 2
-    assert {one.padding_mode for one in convolutions if one.kernel_size != (1, 1)} == {"reflect"}
+    assert sorted(layer.kernel_size[0] for layer in spatial) == [3] * 14 + [9] * 2
+    assert sum(layer.stride == (2, 2) for layer in convolutions) == 2
+    assert {layer.padding_mode for layer in convolutions if layer.kernel_size != (1, 1)} == {"reflect"}
     if name.startswith("depsep"):
-        assert all(one.groups == one.in_channels and one.out_channels == 4 * one.in_channels for one in spatial)
-        assert len([one for one in convolutions if one.kernel_size == (1, 1)]) == 16
+        assert all(layer.groups == layer.in_channels == layer.out_channels / 4 for layer in spatial)
+        assert len([layer for layer in convolutions if layer.kernel_size == (1, 1)]) == 16
     else:
-        assert {one.groups for one in spatial} == {1}
+        assert {layer.groups for layer in spatial} == {1}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -118,30 +118,30 @@ def test_what_is_cut_off_is_only_what_was_reflected():
 def test_instance_norm_is_pytorchs():
     norm, theirs = InstanceNorm(5), nn.InstanceNorm2d(5, affine=True)
     with torch.no_grad():
-        for one in (norm, theirs):
-            one.weight.copy_(torch.linspace(0.5, 2, 5))
-            one.bias.copy_(torch.linspace(-1, 1, 5))
+        for either in (norm, theirs):
+            either.weight.copy_(torch.linspace(0.5, 2, 5))
+            either.bias.copy_(torch.linspace(-1, 1, 5))
     x = torch.randn(3, 5, 9, 7, generator=torch.Generator().manual_seed(0))
     slope = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
-    found = []
+    results = []
     for layer, memory in [(theirs, "contiguous_format"), (norm, "contiguous_format"), (norm, "channels_last")]:
-        one = x.clone(memory_format=getattr(torch, memory)).requires_grad_()
+        start = x.clone(memory_format=getattr(torch, memory)).requires_grad_()
         layer.zero_grad()
-        made = layer(one)
+        made = layer(start)
         made.backward(slope)
-        found.append((made, one.grad, layer.weight.grad, layer.bias.grad))
-    for ours in found[1:]:
-        torch.testing.assert_close(ours, found[0], rtol=1e-4, atol=1e-5)
+        results.append((made, start.grad, layer.weight.grad, layer.bias.grad))
+    for ours in results[1:]:
+        torch.testing.assert_close(ours, results[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_seed_gives_the_weights_and_leaves_the_global_random_state():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, same, other = (StyleNetwork(architecture("depsep", **SMALL), seed=seed) for seed in (1, 1, 2))
+    first, same, other = (StyleNetwork(architecture("depsep", **SMALL), seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(3), expected)
-    assert torch.equal(one.body[0][0].weight, same.body[0][0].weight)
-    assert not torch.equal(one.body[0][0].weight, other.body[0][0].weight)
+    assert torch.equal(first.body[0][0].weight, same.body[0][0].weight)
+    assert not torch.equal(first.body[0][0].weight, other.body[0][0].weight)
 
 
 @pytest.mark.parametrize(
@@ -192,27 +192,27 @@ def test_saved_networks_come_back_bit_for_bit(name, tmp_path):
     network(pictures(16, 16, 2))  # moves the running statistics of batch norm
     trained = {"style": "swirls:3", "steps": 12, "λ_s": 40.0}
     path = checkpoints.save(network, tmp_path / "deep" / "net.safetensors", trained)
-    found = checkpoints.load(path)
+    loaded = checkpoints.load(path)
     assert checkpoints.describe(path).trained == trained
-    assert found.architecture == network.architecture
-    assert not found.training
-    assert all(one.requires_grad for one in found.parameters())
+    assert loaded.architecture == network.architecture
+    assert not loaded.training
+    assert all(weights.requires_grad for weights in loaded.parameters())
     for key, value in network.state_dict().items():
-        assert torch.equal(found.state_dict()[key], value), key
+        assert torch.equal(loaded.state_dict()[key], value), key
     assert checkpoints.file_size(network, trained) == path.stat().st_size
-    assert [one.name for one in path.parent.iterdir()] == ["net.safetensors"]
+    assert [file.name for file in path.parent.iterdir()] == ["net.safetensors"]
 
 
 def test_float16_halves_the_file_and_changes_little(tmp_path):
     network, picture = small("depsep-nn"), pictures(24, 24)
     path = checkpoints.save(network, tmp_path / "half.safetensors", half=True)
-    found = checkpoints.load(path)
-    assert {one.dtype for one in found.parameters()} == {torch.float32}
+    loaded = checkpoints.load(path)
+    assert {weights.dtype for weights in loaded.parameters()} == {torch.float32}
     assert checkpoints.file_size(network, half=True) == path.stat().st_size
     whole = count(architecture("depsep-nn", **SMALL)).parameters
     assert checkpoints.file_size(network) - path.stat().st_size == pytest.approx(2 * whole, rel=0.05)
     with torch.no_grad():
-        torch.testing.assert_close(found(picture), network(picture), rtol=0, atol=5e-3)
+        torch.testing.assert_close(loaded(picture), network(picture), rtol=0, atol=5e-3)
 
 
 def test_weights_that_are_lost_are_not_saved(tmp_path):
@@ -241,7 +241,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
 
 def test_files_that_are_not_what_they_say_are_refused(tmp_path):
     path, network = tmp_path / "odd.safetensors", small("johnson")
-    tensors = {name: one.contiguous() for name, one in network.state_dict().items()}
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     right = {"format": checkpoints.FORMAT, "trained": "{}"}
 
     def refused(tensors, metadata, named):
@@ -265,7 +265,7 @@ def test_onnx_gives_what_torch_gives_at_any_size(name, tmp_path):
     """Between them these two have every kind of layer; each layer takes the export its time."""
     network = small(name, residual_blocks=0)
     path = checkpoints.export_onnx(network, tmp_path / "net.onnx")
-    assert [one.name for one in tmp_path.iterdir()] == ["net.onnx"]
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
     exported = checkpoints.OnnxNetwork(path, threads=1)
     for shape in [(40, 32, 1), (37, 51, 2), (LEAST_SIZE, 6, 1)]:
         with torch.no_grad():
@@ -284,5 +284,5 @@ def test_one_pass_is_ready_to_be_timed():
 
 def test_no_name_stands_for_two_architectures():
     assert len(set(ARCHITECTURES.values())) == len(ARCHITECTURES)
-    assert all(one.label == name for name, one in ARCHITECTURES.items())
+    assert all(its.label == name for name, its in ARCHITECTURES.items())
     assert replace(ARCHITECTURES["depsep"], multiplier=1).label == "depsep, multiplier=1"

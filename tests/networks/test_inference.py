@@ -19,7 +19,7 @@ def test_the_fast_path_gives_the_same_pictures(name):
     network, picture = StyleNetwork(architecture(name, **SMALL)), pictures(22, 33)
     network(pictures(16, 16, 4))  # statistics that are not the initial ones
     network.eval()
-    before = {key: one.clone() for key, one in network.state_dict().items()}
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     quick, coarse = fast(network), fast(network, bfloat16=True)
     with torch.no_grad():
         expected = network(picture)
@@ -28,7 +28,7 @@ def test_the_fast_path_gives_the_same_pictures(name):
     assert kinds(quick.network, nn.BatchNorm2d) == []
     assert coarse(picture).dtype == torch.float32
     assert (coarse(picture) - expected).norm() / expected.norm() < 3e-2
-    assert all(torch.equal(one, before[key]) for key, one in network.state_dict().items())
+    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
 
 def test_without_a_compiler_the_fast_path_goes_on_and_says_so(monkeypatch):

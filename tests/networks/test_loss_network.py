@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from torch import nn
 from torch.nn import functional
 
 from stylerepro.errors import NetworkError
 from stylerepro.networks import loss_network, weights
-from stylerepro.networks.loss_network import LossNetwork
+from stylerepro.networks.loss_network import LossNetwork, convolve
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.pictures import assets
 from stylerepro.transfer.transfer import transfer
@@ -20,9 +21,9 @@ PICTURES = torch.rand(2, 3, 33, 40, generator=torch.Generator().manual_seed(0))
 
 
 def test_features_by_name_in_the_order_asked_for():
-    found = LossNetwork("tiny", layers=["relu2_1", "conv1_1", "pool1"])(PICTURES)
-    assert list(found) == ["relu2_1", "conv1_1", "pool1"]
-    assert {name: tuple(f.shape) for name, f in found.items()} == {
+    features = LossNetwork("tiny", layers=["relu2_1", "conv1_1", "pool1"])(PICTURES)
+    assert list(features) == ["relu2_1", "conv1_1", "pool1"]
+    assert {name: tuple(f.shape) for name, f in features.items()} == {
         "relu2_1": (2, 8, 16, 20),
         "conv1_1": (2, 8, 33, 40),
         "pool1": (2, 8, 16, 20),
@@ -94,9 +95,9 @@ def test_weights_of_ones_own_that_lack_a_tensor_or_its_shape_are_named(change, w
 
 def test_average_pooling_is_the_average():
     network = LossNetwork("tiny", layers=["relu1_2", "pool1"], pooling="average")
-    found = network(PICTURES)
-    torch.testing.assert_close(found["pool1"], functional.avg_pool2d(found["relu1_2"], 2))
-    assert not torch.allclose(found["pool1"], LossNetwork("tiny", layers=["pool1"])(PICTURES)["pool1"])
+    features = network(PICTURES)
+    torch.testing.assert_close(features["pool1"], functional.avg_pool2d(features["relu1_2"], 2))
+    assert not torch.allclose(features["pool1"], LossNetwork("tiny", layers=["pool1"])(PICTURES)["pool1"])
 
 
 def test_unit_scale_has_unit_mean_square_over_the_embedded_photographs():
@@ -126,14 +127,14 @@ def test_torchvision_weights_give_torchvisions_features(name, monkeypatch, tmp_p
     torch.save({f"features.{key}": value for key, value in reference.state_dict().items()}, path)
     monkeypatch.setattr(assets, "fetch", lambda asset, **_: {name: path}[asset])
     monkeypatch.setattr(assets, "available", lambda asset: True)
-    found = LossNetwork(name, layers=["conv1_1", "relu3_3", "conv5_3"])(PICTURES)
+    features = LossNetwork(name, layers=["conv1_1", "relu3_3", "conv5_3"])(PICTURES)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     x = (PICTURES - mean.reshape(3, 1, 1)) / std.reshape(3, 1, 1)
     positions = {"conv1_1": 0, "relu3_3": NETWORKS[name].layers.index("relu3_3"), "conv5_3": None}
     positions["conv5_3"] = NETWORKS[name].layers.index("conv5_3")
     # torchvision rectifies in place, so each layer is computed by a pass that stops right behind it.
     for layer, position in positions.items():
-        torch.testing.assert_close(found[layer], reference[: position + 1](x), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(features[layer], reference[: position + 1](x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(not assets.available("vgg19_16x"), reason="needs vgg19_16x: set STYLEREPRO_MIRROR or fetch it")
@@ -150,10 +151,10 @@ def test_distilled_network_against_its_definition():
     second = functional.conv2d(
         functional.pad(first.relu(), (1, 1, 1, 1), "reflect"), state["conv12.weight"], state["conv12.bias"]
     )
-    found = LossNetwork("vgg19-16x", layers=["conv1_1", "conv1_2", "relu5_1"])(PICTURES)
-    torch.testing.assert_close(found["conv1_1"], first, rtol=1e-4, atol=1e-2)
-    torch.testing.assert_close(found["conv1_2"], second, rtol=1e-4, atol=1e-2)
-    assert found["relu5_1"].shape == (2, 128, 2, 2)
+    features = LossNetwork("vgg19-16x", layers=["conv1_1", "conv1_2", "relu5_1"])(PICTURES)
+    torch.testing.assert_close(features["conv1_1"], first, rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(features["conv1_2"], second, rtol=1e-4, atol=1e-2)
+    assert features["relu5_1"].shape == (2, 128, 2, 2)
 
 
 @pytest.mark.parametrize(("padding", "least"), [("zeros", 4), ("reflect", 8)])
@@ -228,7 +229,61 @@ def test_layer_names_read_the_documents_both_ways():
 
 
 def test_tiny_weights_are_the_same_on_every_machine():
-    found = LossNetwork("tiny", layers=["conv1_1"])(torch.zeros(1, 3, 8, 8))["conv1_1"][0, :, 4, 4]
+    first = LossNetwork("tiny", layers=["conv1_1"])(torch.zeros(1, 3, 8, 8))["conv1_1"][0, :, 4, 4]
     again = LossNetwork("tiny", layers=["conv1_1"])(torch.zeros(1, 3, 8, 8))["conv1_1"][0, :, 4, 4]
-    np.testing.assert_array_equal(found, again)
-    assert len(set(found.tolist())) == 8
+    np.testing.assert_array_equal(first, again)
+    assert len(set(first.tolist())) == 8
+
+
+# ---- frozen convolutions: the same numbers, the same gradient, less kept
+
+
+def layer(padding, frozen=True):
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(3, 5, 3, padding=1, padding_mode=padding, dtype=torch.float64)
+    return convolution.requires_grad_(not frozen)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_features_and_gradient_are_the_convolutions_own(padding, memory_format):
+    convolution = layer(padding).to(memory_format=memory_format)
+    pictures = torch.rand(2, 3, 7, 9, dtype=torch.float64).to(memory_format=memory_format)
+    first, other = (pictures.clone().requires_grad_() for _ in range(2))
+    ours, wanted = convolve(convolution, first), convolution(other)
+    torch.testing.assert_close(ours, wanted)
+    weights = torch.rand(wanted.shape, dtype=torch.float64)
+    (ours * weights).sum().backward()
+    (wanted * weights).sum().backward()
+    torch.testing.assert_close(first.grad, other.grad)
+    assert torch.autograd.gradcheck(lambda x: convolve(convolution, x), pictures.requires_grad_())
+
+
+def kept(function, picture):
+    """Sizes of the tensors that autograd keeps for the way back."""
+    sizes = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: (sizes.append(x.shape), x)[1], lambda x: x):
+        function(picture)
+    return sizes
+
+
+def test_only_the_weights_are_kept():
+    convolution = layer("reflect")
+    picture = torch.rand(1, 3, 20, 20, dtype=torch.float64, requires_grad=True)
+    own = kept(lambda x: convolve(convolution, x), picture)
+    assert torch.Size([1, 3, 22, 22]) in kept(convolution, picture)  # what torch keeps: the padded copy
+    assert torch.Size([1, 3, 22, 22]) not in own
+    assert convolution.weight.shape in own
+
+
+def test_weights_that_learn_get_their_gradient():
+    convolution = layer("reflect", frozen=False)
+    convolve(convolution, torch.rand(1, 3, 5, 5, dtype=torch.float64)).sum().backward()
+    assert convolution.weight.grad.abs().sum() > 0
+
+
+def test_second_derivatives_are_refused_not_wrong():
+    picture = torch.rand(1, 3, 5, 5, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(convolve(layer("zeros"), picture).square().sum(), picture, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

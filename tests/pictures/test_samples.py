@@ -49,11 +49,11 @@ def test_load_gives_a_copy() -> None:
 def test_face_box_is_where_a_detector_sees_the_face(name: str) -> None:
     box = images.face_box(name)
     assert box == samples.CONTENTS[name].face
-    found = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
+    faces = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
         img=samples.CONTENTS[name].load(), scale_factor=1.2, step_ratio=1, min_size=(60, 60), max_size=(300, 300)
     )
-    assert len(found) == 1
-    seen = Box(found[0]["c"], found[0]["r"], found[0]["c"] + found[0]["width"], found[0]["r"] + found[0]["height"])
+    assert len(faces) == 1
+    seen = Box(faces[0]["c"], faces[0]["r"], faces[0]["c"] + faces[0]["width"], faces[0]["r"] + faces[0]["height"])
     shared = (min(box.x1, seen.x1) - max(box.x0, seen.x0)) * (min(box.y1, seen.y1) - max(box.y0, seen.y0))
     areas = [(b.x1 - b.x0) * (b.y1 - b.y0) for b in (box, seen)]
     assert shared / (sum(areas) - shared) > 0.65  # intersection over union

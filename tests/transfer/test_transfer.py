@@ -63,9 +63,10 @@ def test_a_batch_of_settings_gives_what_separate_runs_give(optimiser, chunk):
         {"content_weight": 0.5, "style_weight": 1.0, "tv_weight": 1e-3},
         {"content_weight": 2.0, "style_weight": 0.0, "tv_weight": 1e-2},
     ]
-    batch = run(CONTENTS, STYLES, chunk=chunk, **shared, **{key: [one[key] for one in settings] for key in settings[0]})
-    for index, one in enumerate(settings):
-        alone = run(CONTENTS[index : index + 1], STYLES[index : index + 1], **shared, **one)
+    weights = {key: [setting[key] for setting in settings] for key in settings[0]}
+    batch = run(CONTENTS, STYLES, chunk=chunk, **shared, **weights)
+    for index, setting in enumerate(settings):
+        alone = run(CONTENTS[index : index + 1], STYLES[index : index + 1], **shared, **setting)
         torch.testing.assert_close(batch.image[index : index + 1], alone.image, rtol=0, atol=1e-8)
         rows = batch.history.query("setting == @index").reset_index(drop=True)
         columns = ["content", "style", "tv", "total", "share_content", "share_style", "share_tv"]
@@ -105,12 +106,12 @@ def test_gradient_shares_are_norms_of_the_weighted_gradients():
     np.testing.assert_allclose(shares.dropna().sum(axis=1), 1.0)
     noise = torch.rand(1, 3, 24, 28, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
     network = LossNetwork("tiny", ["relu2_2", "relu1_1", "relu2_1", "relu3_1"], dtype=torch.float64)
-    found, style = network(noise), network(STYLES[:1].double())
+    features, style = network(noise), network(STYLES[:1].double())
     terms = [
-        losses.content_loss(found["relu2_2"], network(CONTENTS[:1].double())["relu2_2"], "mean"),
+        losses.content_loss(features["relu2_2"], network(CONTENTS[:1].double())["relu2_2"], "mean"),
         5.0
         * sum(
-            losses.style_loss(losses.gram(found[n], "all"), losses.gram(style[n], "all")) / 3
+            losses.style_loss(losses.gram(features[n], "all"), losses.gram(style[n], "all")) / 3
             for n in ("relu1_1", "relu2_1", "relu3_1")
         ),
         0.01 * losses.total_variation(noise),
@@ -161,9 +162,9 @@ def test_starts(start, expected):
 
 
 def test_noise_start_is_seeded():
-    one, same, other = (run(start="noise", seed=s, iterations=1).image for s in (1, 1, 2))
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
+    first, same, other = (run(start="noise", seed=s, iterations=1).image for s in (1, 1, 2))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
 
 
 def test_content_target_style_compares_with_the_style_image():
