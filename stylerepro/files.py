@@ -142,8 +142,8 @@ def reference_root() -> Path:
 
 
 @contextmanager
-def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold `path` as a lock; yield False at once if another process has it, or `wait` until it is free.
+def lock(path: Path, *, wait: float = 0.0) -> Iterator[bool]:
+    """Hold `path` as a lock; yield False if another process has it for longer than the seconds to `wait`.
 
     A killed process holds nothing any more. The (empty) file stays.
     """
@@ -153,7 +153,7 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
     held = FileLock(path)
     try:
         with full_disk_named(path):
-            held.acquire(blocking=wait, poll_interval=0.5)
+            held.acquire(timeout=wait, poll_interval=0.5)
     except Timeout:
         yield False
         return

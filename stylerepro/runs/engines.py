@@ -49,19 +49,16 @@ if TYPE_CHECKING:
     from distributed import Client
     from distributed import Future as Distant
 
-LOCAL, DASK, SLURM = "local", "dask", "slurm"
-ENGINES = (LOCAL, DASK, SLURM)
+LOCAL, DASK, SLURM = ENGINES = ("local", "dask", "slurm")
 _TOPIC = "stylerepro-started"
 _INSTALL = "pip install -e '.[cluster]' in the project's folder."
 # Dask's workers have one thread for each library, unless this says otherwise before they are started.
 _THREADS = "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS"
 _START = "dask worker {address} --nthreads 1"
-_ENDING = ("closing", "closed", "failed")
 _LOOK = 5.0  # seconds
 _POLL = 0.5  # seconds
 _CONNECT = "15s"
-# A lost worker's lock may outlive it on a network's file system, and a shared folder shows what is new only after a
-# while.
+# A lost worker's lock may outlive it on a network's file system; a shared folder shows what is new after a while.
 _PATIENCE = 120.0  # seconds
 
 
@@ -111,6 +108,8 @@ def opened(
         return
     at_once = max(1, min(jobs, runs))
     connected = _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch)
+    # A lost scheduler is told as the end of its runs, not by tracebacks of Dask's logs as well.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with connected as client, _token() as token:
         if engine == DASK:
             at_once = _at_once(client, gpus)
@@ -125,18 +124,6 @@ def opened(
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep Dask's logs silent: a lost scheduler is told as the end of its runs, not by tracebacks as well."""
-    logger = logging.getLogger("distributed.client")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-@contextmanager
 def _connected(address: str) -> "Iterator[Client]":
     try:
         from distributed import Client
@@ -148,7 +135,7 @@ def _connected(address: str) -> "Iterator[Client]":
         raise RunError(
             f"no Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, or correct --address."
         ) from None
-    with _quietly(), client:
+    with client:
         yield client
 
 
@@ -181,18 +168,15 @@ def _on_slurm(jobs: int, gpus: int, sbatch: str) -> "Iterator[Client]":
         job_name="stylerepro",
         scheduler_options={"dashboard_address": ":0"},
     )
-    with _quietly(), cluster:
-        _ask_slurm(cluster.job_script())
+    with cluster:
+        # Slurm's own refusal; else nobody would be told that there are no workers.
+        script = cluster.job_script()
+        done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RunError(f"Slurm refuses such a job: {done.stderr.strip()}; correct --sbatch.")
         cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
         with Client(cluster, set_as_default=False) as client:
             yield client
-
-
-def _ask_slurm(script: str) -> None:
-    """Raise `RunError` where Slurm would refuse this job; else nobody would be told that there are no workers."""
-    done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RunError(f"Slurm refuses such a job: {done.stderr.strip()}; correct --sbatch.")
 
 
 def _watch(client: "Client", executor: "DaskExecutor", over: threading.Event) -> None:
@@ -314,7 +298,7 @@ def on_worker(errand: bytes) -> bytes:
     def given_up() -> bool:
         """Return True if it was interrupted, or the scheduler is gone: a closing worker waits for what it runs."""
         task = worker.state.tasks.get(key)
-        return task is None or task.state == "cancelled" or worker.status.name in _ENDING
+        return task is None or task.state == "cancelled" or worker.status.name in ("closing", "closed", "failed")
 
     task, token = pickle.loads(errand)
     return pickle.dumps(carry_out(task, token, given_up, worker.address))
@@ -351,7 +335,8 @@ def _parcel(task: Task, token: str) -> Parcel:
         if print_.digest != task.digest:
             return Parcel(task.failed("its code differs"), components=dict(print_.components))
         threads = os.environ.get("OMP_NUM_THREADS", "")
-        outcome = _patiently(replace(task, threads=task.threads or (int(threads) if threads.isdigit() else None)))
+        task = replace(task, threads=task.threads or (int(threads) if threads.isdigit() else None))
+        outcome = perform(task, patience=_PATIENCE)
     except StyleReproError as error:
         return Parcel(task.failed(str(error)))
     if _sees(project_root(), token) or outcome.status == BUSY:
@@ -361,13 +346,6 @@ def _parcel(task: Task, token: str) -> Parcel:
 
 def _sees(root: Path, name: str) -> bool:
     return (root / "results" / "runs" / ".staging" / name).is_file()
-
-
-def _patiently(task: Task) -> Outcome:
-    limit = time.monotonic() + _PATIENCE
-    while (outcome := perform(task)).status == BUSY and time.monotonic() < limit:
-        time.sleep(_POLL)
-    return outcome
 
 
 def pack(folder: Path) -> bytes:

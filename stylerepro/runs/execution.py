@@ -86,11 +86,14 @@ class Outcome:
     log: str = ""
 
 
-def perform(task: Task) -> Outcome:
-    """Do one run. Raises nothing but what is wrong with the project itself (`StyleReproError`)."""
+def perform(task: Task, patience: float = 0.0) -> Outcome:
+    """Do one run. Raises nothing but what is wrong with the project itself (`StyleReproError`).
+
+    patience: seconds to wait for another process that is running it.
+    """
     os.environ.setdefault("STYLEREPRO_ROOT", task.root)
     experiment, parameters, fingerprint = resolved(task)
-    with lock(task.lock_path) as mine:
+    with lock(task.lock_path, wait=patience) as mine:
         if not mine:
             return Outcome(task.experiment, task.label, BUSY, error="another process is running it")
         if not task.force and done_record(task.folder, fingerprint.digest):

@@ -1,4 +1,4 @@
-"""Copies finished runs to `results/reference/`, the committed results. No other way leads there."""
+"""Copy finished runs to `results/reference/`, the committed results. No other way leads there."""
 
 import base64
 import io
@@ -32,7 +32,10 @@ _WHOLE = (*_TABLES, "notebook.ipynb", "figures", "gallery", "gallery.csv")
 
 @dataclass(frozen=True)
 class Published:
-    """experiment to bytes; total: of all committed results then; warnings: what to mend before committing."""
+    """The published results: experiment to bytes.
+
+    total: of all committed results then. warnings: what to mend before committing.
+    """
 
     sizes: dict[str, int]
     total: int
@@ -53,10 +56,10 @@ def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
             f"There is no finished run of profile {profile}. Make one: stylerepro run --profile {profile}."
         )
     root = make_folder(reference_root())
-    with tempfile.TemporaryDirectory(prefix=".publishing-", dir=root) as aside:
-        made = {name: _copy(folder, Path(aside) / name, profile) for name, folder in sources.items()}
+    with tempfile.TemporaryDirectory(prefix=".publishing-", dir=root) as prepared:
+        made = {name: _copy(folder, Path(prepared) / name, profile) for name, folder in sources.items()}
         targets = {name: root / (name if profile == REFERENCE else f"{name}-{profile}") for name in sources}
-        stay = [one for one in root.iterdir() if one not in targets.values() and not one.name.startswith(".")]
+        stay = [path for path in root.iterdir() if path not in targets.values() and not path.name.startswith(".")]
         sizes = {name: size(folder) for name, folder in made.items()}
         total = sum(sizes.values()) + sum(map(size, stay))
         if total > LIMIT:
@@ -73,9 +76,9 @@ def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
 
 
 def _runnable(profile: str) -> list[str]:
-    """The experiments that have a finished run of the profile."""
+    """Return the experiments that have a finished run of the profile."""
     finished = {record["experiment"] for _, record in records.finished_runs(runs_root()) if _by(record, profile)}
-    return [one.name for one in discover() if one.name in finished and profile in one.profiles]
+    return [each.name for each in discover() if each.name in finished and profile in each.profiles]
 
 
 def _by(record: dict[str, Any], profile: str) -> bool:
@@ -118,8 +121,8 @@ def _lighten(notebook: Path) -> None:
         if notebook.stat().st_size <= NOTEBOOK_LIMIT:
             return
         content = json.loads(notebook.read_text(encoding="utf-8"))
-        outputs = [one for cell in content["cells"] for one in cell.get("outputs", ())]
-        for data in [one["data"] for one in outputs if "image/jpeg" in one.get("data", {})]:
+        outputs = [output for cell in content["cells"] for output in cell.get("outputs", ())]
+        for data in [output["data"] for output in outputs if "image/jpeg" in output.get("data", {})]:
             again = io.BytesIO()
             Image.open(io.BytesIO(base64.b64decode("".join(data["image/jpeg"])))).save(again, "JPEG", quality=quality)
             data["image/jpeg"] = base64.b64encode(again.getvalue()).decode("ascii")
@@ -127,5 +130,5 @@ def _lighten(notebook: Path) -> None:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    return sum(one.stat().st_size for one in [path, *path.rglob("*")] if one.is_file())
+    """Return the bytes of a file, or of all files below a folder."""
+    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())

@@ -1,4 +1,4 @@
-"""Which runs are wanted, which of them are stale and why, and their execution on any executor."""
+"""Plan runs: which are wanted, which of them are stale and why; and execute them on any executor."""
 
 import os
 import re
@@ -55,7 +55,7 @@ Report = Callable[[Job, Outcome | None], None]
 
 
 def parse_overrides(texts: Sequence[str]) -> dict[str, str]:
-    """`["gamma=0,10", "size=64"]` as name to text. Raises `ParameterError` for one without "="."""
+    """Return `["gamma=0,10", "size=64"]` as name to text. Raises `ParameterError` for one without "="."""
     for text in texts:
         if "=" not in text or not text.partition("=")[0].strip():
             raise ParameterError(f"-p {text!r}: write it as name=value, for example -p size=64.")
@@ -69,7 +69,7 @@ def plan(
     *,
     force: bool = False,
 ) -> list[Job]:
-    """The runs of the named experiments, or of all that have the profile; `force` makes fresh ones stale.
+    """Return the runs of the named experiments, or of all that have the profile; `force` makes fresh ones stale.
 
     Raises, before anything runs, `RunError` for an unknown experiment or profile, `ParameterError` for an override that
     one of them does not have or that has the wrong type.
@@ -80,12 +80,13 @@ def plan(
             "There are no experiments here: no notebooks/NAME.yaml. Run this inside the project's folder, or set "
             "STYLEREPRO_ROOT to it."
         )
-    having = [one for one in experiments if profile in one.profiles]
+    having = [experiment for experiment in experiments if profile in experiment.profiles]
     for experiment in experiments:
         if experiment not in having and (names or not having):
             raise RunError(unknown(profile, list(experiment.profiles), "profile", f"Experiment {experiment.name}"))
-    chosen = [(one, resolve_parameters(one, profile, overrides)) for one in having]
-    return [_job(one, _label(one, profile, values), values, force) for one, values in chosen]
+    # All values are checked before the first fingerprint, which takes longer, is computed.
+    chosen = [(experiment, resolve_parameters(experiment, profile, overrides)) for experiment in having]
+    return [_job(experiment, _label(experiment, profile, values), values, force) for experiment, values in chosen]
 
 
 def _label(experiment: Experiment, profile: str, parameters: Mapping[str, Any]) -> str:
@@ -116,7 +117,7 @@ def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], forc
 
 
 def _last_run(folder: Path, experiment: str, label: str) -> tuple[Path, dict[str, Any]] | None:
-    """The run in `folder`, else the newest one of the same profile, which had other parameters."""
+    """Return the run in `folder`, else the newest one of the same profile, which had other parameters."""
     try:
         return folder, records.read_record(folder)
     except ResultsError:
@@ -125,11 +126,11 @@ def _last_run(folder: Path, experiment: str, label: str) -> tuple[Path, dict[str
             for path, record in records.finished_runs(folder.parent, f"{label}-")
             if record["profile"] == label in folder.name and not record.get("manual")
         ]
-        return max(same, key=lambda one: str(one[1]["start"]), default=None)
+        return max(same, key=lambda run: str(run[1]["start"]), default=None)
 
 
 def failure(experiment: str, name: str, digest: str) -> str | None:
-    """Why the run of this name and fingerprint failed last time, in words; None if it did not."""
+    """Return why the run of this name and fingerprint failed last time, in words; None if it did not."""
     try:
         record = records.read_record(records.failed_folder(experiment, name))
     except ResultsError:
@@ -171,12 +172,12 @@ def duration(seconds: float) -> str:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_each(jobs: int) -> int | None:
-    """Threads for each of `jobs` runs at once, so that together they do not exceed the machine.
+    """Return the threads for each of `jobs` runs at once, so that together they do not exceed the machine.
 
     None for one alone: its libraries choose, as under plain papermill, so that both give the same bits. Raises
     `RunError` for more jobs than cores.
@@ -221,7 +222,7 @@ def _execute(
     waiting, running = list(enumerate(jobs)), {}  # type: ignore[var-annotated]
     if window > 1:
         # One of unknown length may be the longest.
-        waiting.sort(key=lambda one: float("-inf") if one[1].seconds is None else -one[1].seconds)
+        waiting.sort(key=lambda place: float("-inf") if place[1].seconds is None else -place[1].seconds)
     outcomes: dict[int, Outcome] = {}
     begun = time.perf_counter()
     while waiting or running:
@@ -251,13 +252,13 @@ def _outcome(future: "Future[Outcome]", job: Job, seconds: float) -> Outcome:
 
 
 def succeeded(outcomes: Sequence[Outcome]) -> bool:
-    """Whether every run is there now."""
+    """Return True if every run is there now."""
     return all(outcome.status in (COMPLETED, FRESH) for outcome in outcomes)
 
 
 @dataclass(frozen=True)
 class State:
-    """How one run stands. where: "own" or "committed"; reasons: why it is stale, none if it is fresh."""
+    """The state of one run. where: "own" or "committed"; reasons: why it is stale, none if it is fresh."""
 
     experiment: str
     profile: str
@@ -267,7 +268,7 @@ class State:
 
 
 def status(profile: str | None = None) -> list[State]:
-    """How the runs of all experiments stand: of one profile, or of the default one and all that have been run.
+    """Return the states of all runs: of one profile, or of the default one and all that have been run.
 
     Own runs and committed reference runs each have their row.
     """

@@ -49,36 +49,36 @@ class Sweep:
 
     @property
     def waiting(self) -> list[runner.Job]:
-        """The points that are to be run."""
+        """Return the points that are to be run."""
         return [job for place, job in enumerate(self.jobs) if place not in self.finished | self.failed]
 
 
 def grid(experiment: Experiment, texts: Mapping[str, str], seeds: int | None = None) -> dict[str, list[Any]]:
-    """Parameter to its values, from text as typed: "0,1,10" is three of them, for a list parameter three lists of one.
+    """Return parameter to its values, from text as typed: "0,1,10" is three, for a list parameter three lists of one.
 
     Lists of several are written in brackets: "[0,1],[0,10]". seeds: so many values of the parameter `seed` (or `seeds`,
     one at a time), from its default on. Raises `ParameterError` for an unknown parameter, a value of the wrong type, a
     parameter without values, and for seeds where the notebook has none or they are given twice.
     """
     where, known = f"Experiment {experiment.name}", experiment.parameters
-    found: dict[str, list[Any]] = {}
+    chosen: dict[str, list[Any]] = {}
     for name, text in texts.items():
         if name not in known:
             raise ParameterError(unknown(name, list(known), "parameter", where))
-        values = [_value(known[name], one, where) for one in _split(text, name)]
-        found[name] = [value for place, value in enumerate(values) if value not in values[:place]]
+        values = [_value(known[name], piece, where) for piece in _split(text, name)]
+        chosen[name] = [value for place, value in enumerate(values) if value not in values[:place]]
     if seeds is not None:
-        name = next((one for one in _SEEDS if one in known), "")
+        name = next((seed for seed in _SEEDS if seed in known), "")
         if not name:
             raise ParameterError(f"{where} has no parameter 'seed', so --seeds has nothing to vary.")
-        if name in found or seeds < 1:
+        if name in chosen or seeds < 1:
             raise ParameterError(f"{where}: give either -p {name}=... or --seeds with a number of at least 1.")
         default = known[name].default
         first = (default[0] if default else 0) if isinstance(default, list) else default or 0
-        found[name] = [_value(known[name], first + step, where) for step in range(seeds)]
-    if not found:
+        chosen[name] = [_value(known[name], first + step, where) for step in range(seeds)]
+    if not chosen:
         raise ParameterError(f"{where}: a sweep needs parameters to vary, for example -p size=64,96 or --seeds 3.")
-    return found
+    return chosen
 
 
 def _split(text: str, name: str) -> list[Any]:
@@ -90,7 +90,7 @@ def _split(text: str, name: str) -> list[Any]:
         except yaml.YAMLError:
             raise ParameterError(f"-p {name}={text}: its brackets or commas are not as YAML wants them.") from None
     else:
-        values = [one.strip() for one in text.split(",") if one.strip()]
+        values = [piece.strip() for piece in text.split(",") if piece.strip()]
     if not values:
         raise ParameterError(f"-p {name}={text}: give at least one value, such as {name}=1,2,3.")
     return list(values)
@@ -104,9 +104,10 @@ def _value(parameter: Parameter, value: Any, where: str) -> Any:
 
 
 def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None = None, retry: bool = False) -> Sweep:
-    """The sweep over a grid on top of a profile; nothing is run. retry: points that failed last time are run again.
+    """Return the sweep over a grid on top of a profile; nothing is run.
 
-    Raises `RunError` for an unknown experiment or profile, else as `grid`.
+    retry: points that failed last time are run again. Raises `RunError` for an unknown experiment or
+    profile, else as `grid`.
     """
     experiment = load(name)
     if profile not in experiment.profiles:
@@ -118,7 +119,7 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
     prints = compute_each(experiment, parameters)
     usual = runner.plan([name], profile)[0]
     # A point that has exactly a profile's values is that profile's run; the asked one's, where two are alike.
-    profiles = {_identity(resolve_parameters(experiment, one)): one for one in (*experiment.profiles, profile)}
+    profiles = {_identity(resolve_parameters(experiment, name)): name for name in (*experiment.profiles, profile)}
     jobs, finished, failed, seconds = [], set(), set(), []
     for place, (point, chosen, print_) in enumerate(zip(points, parameters, prints, strict=True)):
         label = profiles.get(_identity(chosen), CUSTOM)
@@ -145,12 +146,12 @@ def _identity(parameters: Mapping[str, Any]) -> str:
 
 
 def shown(point: Mapping[str, Any]) -> str:
-    """A point in words: "size=64, gammas=10.0"."""
+    """Return a point in words: "size=64, gammas=10.0"."""
     return ", ".join(f"{name}={_plain(value)}" for name, value in point.items())
 
 
 def _plain(value: Any) -> Any:
-    """A value that fits a cell: a list of one as what it holds, others as JSON; no folder of this machine."""
+    """Return a value that fits a cell: a list of one as what it holds, others as JSON; no folder of this machine."""
     value = portable(value)
     if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list):
         return value[0]
@@ -158,7 +159,7 @@ def _plain(value: Any) -> Any:
 
 
 def collect(sweep: Sweep) -> pd.DataFrame:
-    """The metrics of all finished points, one under another: run, the grid's parameters, then the declared columns.
+    """Return the metrics of all finished points: run, the grid's parameters, then the declared columns.
 
     A parameter that has a column's name is called "NAME (parameter)". A damaged point is named in a `ResultsWarning`
     and left out.
@@ -185,6 +186,6 @@ def collect(sweep: Sweep) -> pd.DataFrame:
 
 
 def table_path(sweep: Sweep) -> Path:
-    """Where the sweep's table is kept: `results/runs/EXPERIMENT/sweep-PROFILE-HASH.csv`, by the grid."""
+    """Return where the sweep's table is kept: `results/runs/EXPERIMENT/sweep-PROFILE-HASH.csv`, by the grid."""
     digest = hash_of({name: portable(list(values)) for name, values in sweep.grid.items()})[:8]
     return runs_root() / sweep.experiment.name / f"sweep-{sweep.profile}-{digest}.csv"

@@ -110,7 +110,7 @@ def obtain(
             return Trained(checkpoints.load(network.path), recipe, curve.astype({"step": int}), {}, True)
     path = own_folder() / f"{label(style, recipe)}-{_key(settings, recipe)[:8]}{_SUFFIX}"
     make_folder(path.parent)
-    with lock(path.with_suffix(".lock"), wait=True):  # until no other process trains this network
+    with lock(path.with_suffix(".lock"), wait=float("inf")):  # until no other process trains this network
         if path.is_file():
             return Trained(checkpoints.load(path), recipe, _history(path), {}, True)
         checkpoint = path.with_suffix(".checkpoint")

@@ -223,7 +223,7 @@ def test_a_killed_process_holds_no_lock_and_one_that_waits_gets_it(tmp_path):
         with lock(path) as mine:
             assert not mine
         threading.Timer(0.5, holder.kill).start()
-        with lock(path, wait=True) as mine:
+        with lock(path, wait=60) as mine:
             assert mine
             assert holder.wait(10)
 
