@@ -78,14 +78,8 @@ def main() -> None:
     for name, default in (("size", 128), ("batch", 4), ("steps", 8), ("rounds", 3)):
         options.add_argument(f"--{name}", type=int, default=default)
     given = options.parse_args()
-    recipe = Recipe(
-        given.architecture,
-        photographs=given.photographs,
-        size=given.size,
-        batch=given.batch,
-        steps=given.steps,
-        **WEIGHTS,
-    )
+    settings = {name: getattr(given, name) for name in ("photographs", "size", "batch", "steps")}
+    recipe = Recipe(given.architecture, **settings, **WEIGHTS)
     style = images.read("swirls", 160)
     print(f"{given.architecture}, {given.size} px, batches of {given.batch}, {torch.get_num_threads()} threads")
     for _ in range(given.rounds):

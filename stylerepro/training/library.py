@@ -5,7 +5,6 @@ trains. Two notebooks that want the same one train it once; one that was interru
 """
 
 import ast
-import json
 import re
 import time
 import warnings
@@ -103,12 +102,14 @@ def obtain(
     callback, progress, save_every: of a training that takes place. Raises what `images.read` and `train` raise.
     """
     picture = images.read(style, style_size)
-    settings = _settings(recipe, picture_digest(picture))
+    settings = recipe.described() | {"style picture": picture_digest(picture)}
+    del settings["accumulation"]  # how a batch is divided is no part of what a network is
     for network in _in(committed_folder(), True) if committed else ():
         if network.is_of(settings, style, style_size):
             curve = pd.DataFrame(network.description.trained.get("curve") or {}, columns=COLUMNS, dtype=float)
             return Trained(checkpoints.load(network.path), recipe, curve.astype({"step": int}), {}, True)
-    path = own_folder() / f"{label(style, recipe)}-{_key(settings, recipe)[:8]}{_SUFFIX}"
+    key = hash_of([settings, recipe.pictures().identity, _code()])
+    path = own_folder() / f"{label(style, recipe)}-{key[:8]}{_SUFFIX}"
     make_folder(path.parent)
     with lock(path.with_suffix(".lock"), wait=float("inf")):  # until no other process trains this network
         if path.is_file():
@@ -265,17 +266,6 @@ def _in(folder: Path, committed: bool) -> Iterator[Kept]:
             yield Kept(path.stem, path, committed, checkpoints.describe(path))
         except NetworkError as error:
             warnings.warn(f"{error} It was passed over.", ResultsWarning, stacklevel=2)
-
-
-def _settings(recipe: Recipe, style: str) -> dict[str, Any]:
-    """Settings that decide the weights, but for code and photographs' names, in plain values."""
-    plain = {name: value for name, value in recipe.described().items() if name != "accumulation"}
-    settings: dict[str, Any] = json.loads(json.dumps(plain | {"style picture": style}))
-    return settings
-
-
-def _key(settings: dict[str, Any], recipe: Recipe) -> str:
-    return hash_of([settings, recipe.pictures().identity, _code()])
 
 
 def _code() -> list[str]:
