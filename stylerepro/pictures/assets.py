@@ -191,13 +191,15 @@ def fetch(name: str, *, progress: bool = True) -> Path:
     for address in addresses:
         try:
             path = _download(address, asset.path, progress, asset)
-            return _unpack(asset, path, progress=progress) if asset.kind == "archive" else path
-        except _Unreachable as error:
+            break
+        except AssetError as error:
             failures.append(f"{address}: {error}")
-    raise AssetError(
-        f"{Path(asset.path).name} ({asset.name!r}) could not be had. {'; '.join(failures)}. Connect to the network, or "
-        f"put the file into a folder as {asset.path} and set {MIRROR_VARIABLE} to that folder."
-    )
+    else:
+        raise AssetError(
+            f"{Path(asset.path).name} ({name!r}) could not be had. {'; '.join(failures)}. Connect to the network, or "
+            f"put the file into a folder as {asset.path} and set {MIRROR_VARIABLE} to that folder."
+        )
+    return _unpack(asset, path, progress=progress) if asset.kind == "archive" else path
 
 
 def download(address: str, *, progress: bool = True) -> Path:
@@ -207,7 +209,7 @@ def download(address: str, *, progress: bool = True) -> Path:
     path = f"addresses/{sha256_of(address.encode()).hexdigest()[:16]}-{name[-80:]}"
     try:
         return _download(address, path, progress)
-    except _Unreachable as error:
+    except AssetError as error:
         raise AssetError(
             f"{address} could not be had: {error}. Check the address and the connection, or download it by other means "
             "and give its path."
@@ -297,10 +299,6 @@ def _digest(path: Path, size: int, modified: int) -> str:
     return sha256(path)
 
 
-class _Unreachable(Exception):
-    """An address that gave no whole file, and why."""
-
-
 # requests says these in a paragraph of class names and addresses.
 _REASONS = {
     "ChunkedEncodingError": "the connection broke off",
@@ -325,24 +323,17 @@ def _download(address: str, path: str, progress: bool, asset: Asset | None = Non
         Path(temporary).chmod(0o644)  # pooch's temporary files are private
         wrong = _mismatch(asset, Path(temporary)) if asset else None
         if asset and wrong:
-            raise AssetError(
-                f"What {address} gave is not the file that {asset.name!r} should be: {wrong}. Nothing was kept. "
-                f"Try again; if it stays so, put the right file into a folder as {asset.path} and set "
-                f"{MIRROR_VARIABLE} to that folder."
-            )
+            raise AssetError(f"what it gave is not the file that {asset.name!r} should be: {wrong}; it was not kept")
 
     try:
         files = pooch.create(path=cache_root(), base_url="", registry={path: None}, urls={path: address})
         return Path(files.fetch(path, downloader=get))
-    except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else "an error"
-        raise _Unreachable(f"the server answered {status}") from error
     except requests.RequestException as error:
-        raise _Unreachable(_REASONS.get(type(error).__name__, type(error).__name__)) from error
+        answered = f"the server answered {error.response.status_code}" if error.response is not None else None
+        raise AssetError(answered or _REASONS.get(type(error).__name__, type(error).__name__)) from error
     except OSError as error:
         raise AssetError(
-            f"{cache_root() / path} cannot be written ({error}). Free some space, or set {CACHE_VARIABLE} to another "
-            "folder."
+            f"{cache_root() / path} cannot be written ({error}): free some space, or set {CACHE_VARIABLE} elsewhere"
         ) from error
     finally:
         bar.close()
