@@ -31,7 +31,7 @@ _LEDGER = (
 )  # fmt: skip
 _FOLDED = {"document": 12, "interval": 12, "network": 9, "verdict": 10}  # to leave room for the claim
 _STATEMENT = 42  # characters shown of what a claim says
-_UNITS = ((86400, "days"), (3600, "h"), (60, "min"))
+_REASONS = 4  # named of why a run is stale
 _WORDS = {COMPLETED: "done", FAILED: "FAILED", FRESH: "done by another process", BUSY: "skipped"}
 _START = 1e-9  # seconds; gives rich's reckoning of the speed its first sample, from which it counts
 
@@ -74,7 +74,7 @@ class RunReport:
             expected = f"expected {job.expected}" if job.expected else "no estimate yet"
             self._lines[key] = self._progress.add_task(f"{key}: running, {expected}", total=None, loop=None)
             if not self._console.is_terminal:
-                self._print(f"{key}: running, {expected}")
+                say(self._console, f"{key}: running, {expected}")
         if outcome is None:
             self._move(job)
         else:
@@ -97,9 +97,8 @@ class RunReport:
             self._progress.remove_task(self._lines.pop(key))
         style = "green" if outcome.status in (COMPLETED, FRESH) else "bold red"
         took = f" in {duration(outcome.seconds)}" if outcome.status in (COMPLETED, FAILED) else ""
-        self._print(f"{key}: {_WORDS[outcome.status]}{took}", style)
-        for text in failure_lines(outcome):
-            self._print(f"    {text}")
+        say(self._console, f"{key}: {_WORDS[outcome.status]}{took}", style=style)
+        say(self._console, *_failure_lines(outcome), indent="    ")
         self._done += 1
         self._failed += outcome.status == FAILED
         whole = next(task for task in self._progress.tasks if task.id == self._whole)
@@ -111,7 +110,7 @@ class RunReport:
         said = self._describe()
         if not self._console.is_terminal and len(self._weights) > 1:
             left = whole.time_remaining if self._done < len(self._weights) else None
-            self._print(said if left is None else f"{said}, {_roughly(left)} left")
+            say(self._console, said if left is None else f"{said}, {_roughly(left)} left")
 
     def _describe(self) -> str:
         failed = f", {self._failed} of them failed" if self._failed else ""
@@ -119,16 +118,13 @@ class RunReport:
         self._progress.update(self._whole, description=said)
         return said
 
-    def _print(self, line: str, style: str = "") -> None:
-        self._console.print(Text(line, style), soft_wrap=True)
-
 
 def _title(job: Job) -> str:
     return f"{job.task.experiment} ({job.point or job.task.label})"
 
 
-def failure_lines(outcome: Outcome) -> list[str]:
-    """What went wrong, where, and where to read more."""
+def _failure_lines(outcome: Outcome) -> list[str]:
+    """Return what went wrong, where, and where to read more."""
     lines = [outcome.error] if outcome.error else []
     if outcome.cell:
         lines.append(f"in code cell {outcome.cell['number']}: {outcome.cell['first_line']}")
@@ -138,10 +134,13 @@ def failure_lines(outcome: Outcome) -> list[str]:
 
 
 def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:
-    """What will run and why, what is fresh; how many runs that is and how long they take, so many at once."""
+    """Return what will run and why, what is fresh, and how long it takes, so many at once."""
     fresh = [_title(job) for job in jobs if not job.stale]
     stale = [job for job in jobs if job.stale]
-    lines = [f"{_title(job)}: stale: {_reasons(job.reasons)}" for job in stale]
+    lines = []
+    for job in stale:
+        more = [f"and {len(job.reasons) - _REASONS} more"] if len(job.reasons) > _REASONS else []
+        lines.append(f"{_title(job)}: stale: {'; '.join([*job.reasons[:_REASONS], *more])}")
     lines += [f"fresh, nothing to do: {', '.join(fresh)}"] if fresh else []
     if stale:
         lines.append(f"{len(stale)} {'run' if len(stale) == 1 else 'runs'} to do{_takes(stale, workers)}")
@@ -149,8 +148,8 @@ def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:
 
 
 def sweep_lines(sweep: "Sweep", workers: int) -> list[str]:
-    """The grid, how many points that is, how they stand, and how long the rest takes, so many at once."""
-    lines = [f"{name}: {', '.join(str(one) for one in values)}" for name, values in sweep.grid.items()]
+    """Return the grid, how its points stand, and how long the rest takes, so many at once."""
+    lines = [f"{name}: {', '.join(map(str, values))}" for name, values in sweep.grid.items()]
     sizes = " × ".join(str(len(values)) for values in sweep.grid.values())
     lines.append(f"{sizes} = {len(sweep.jobs)} points, {len(sweep.finished)} of them finished")
     if sweep.failed:
@@ -174,10 +173,6 @@ def _takes(jobs: Sequence[Job], workers: int) -> str:
 
 def _roughly(seconds: float) -> str:
     return "less than a minute" if seconds < 30 else f"about {duration(60 * max(1, round(seconds / 60)))}"
-
-
-def _reasons(reasons: Sequence[str]) -> str:
-    return "; ".join(reasons[:4]) + (f"; and {len(reasons) - 4} more" if len(reasons) > 4 else "")
 
 
 def show(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], *, head: int, wide: int = 0) -> None:
@@ -208,10 +203,17 @@ def show(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]
     console.print(table, crop=False)
 
 
+def say(console: Console, *lines: str, style: str = "", indent: str = "") -> None:
+    """Print lines of text: on a terminal folded between words, in a pipe as they are."""
+    for line in lines:
+        folded = _folded(line, console.width, indent, indent) if console.is_terminal else f"{indent}{line}"
+        console.print(Text(folded, style), soft_wrap=True)
+
+
 def _block(console: Console, head: Sequence[str], lines: Sequence[str]) -> None:
     gap = " " * _GAP
     console.print(Text(_folded(gap.join(filter(None, head)), console.width, "", gap), "bold"), soft_wrap=True)
-    for line in lines:
+    for line in filter(None, lines):
         console.print(Text(_folded(line, console.width, gap, gap)), soft_wrap=True)
 
 
@@ -233,18 +235,10 @@ def show_experiments(console: Console, experiments: Iterable[Experiment]) -> Non
     """Print name, document, claims, title, and the profiles with the times to expect."""
     rows = []
     for experiment in experiments:
-        times = [f"{name} {_short_time(profile.expected)}" for name, profile in experiment.profiles.items()]
-        claims = " ".join(experiment.claims)
-        rows.append((experiment.name, experiment.document, claims, experiment.title, ", ".join(times)))
+        expected = {name: seconds_in(profile.expected or "") for name, profile in experiment.profiles.items()}
+        times = ", ".join(f"{name} {duration(seconds) if seconds else '?'}" for name, seconds in expected.items())
+        rows.append((experiment.name, experiment.document, " ".join(experiment.claims), experiment.title, times))
     show(console, ("experiment", "document", "claims", "title", "profiles"), rows, head=4)
-
-
-def _short_time(words: str | None) -> str:
-    seconds = seconds_in(words or "")
-    if seconds is None:
-        return "?"
-    unit, name = next(((unit, name) for unit, name in _UNITS if seconds >= 2 * unit), (1, "s"))
-    return f"{seconds / unit:.0f} {name}"
 
 
 def show_states(console: Console, states: Iterable[State]) -> None:
@@ -301,11 +295,7 @@ def show_verdicts(
         lines = [row["statement"], f"measured: {row['measured']}" if long and row["measured"] else "", row["reason"]]
         if not long:
             lines = [textwrap.shorten(line, console.width - _GAP, placeholder=" …") for line in lines]
-        _block(
-            console,
-            (row["id"], ": ".join(filter(None, (row["verdict"], _numbers(row))))),
-            [line for line in lines if line],
-        )
+        _block(console, (row["id"], ": ".join(filter(None, (row["verdict"], _numbers(row))))), lines)
 
 
 def _numbers(row: Mapping[str, Any]) -> str:

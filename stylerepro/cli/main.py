@@ -4,9 +4,10 @@ import platform
 import shutil
 import sys
 import warnings
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,8 +19,7 @@ from stylerepro.files import project_root, runs_root
 from stylerepro.runs.experiments import DEFAULT_PROFILE, OWN, PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Callable, Sequence
 
     from stylerepro.runs.execution import Outcome
     from stylerepro.runs.runner import Job
@@ -36,6 +36,8 @@ app = typer.Typer(
 
 Names = Annotated[list[str] | None, typer.Argument(help="Experiments; all of them if none is named.")]
 Profile = Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")]
+Jobs = Annotated[int, typer.Option(help="Runs at once, or jobs of Slurm; here they share the cores.")]
+Timeout = Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)]
 Engine = Annotated[str, typer.Option(help="Where runs are done: local, dask or slurm.")]
 Address = Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Of Dask's scheduler.")]
 Gpus = Annotated[int, typer.Option("--gpus-per-run", help="GPUs that a run takes from its worker's.", min=0)]
@@ -73,9 +75,9 @@ def run(
     names: Names = None,
     profile: Profile = DEFAULT_PROFILE,
     parameters: Values = None,
-    jobs: Annotated[int, typer.Option(help="Notebooks at once, or jobs of Slurm; here they share the cores.")] = 1,
+    jobs: Jobs = 1,
     force: Annotated[bool, typer.Option("--force", help="Run fresh ones too, from the start.")] = False,
-    timeout: Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)] = None,
+    timeout: Timeout = None,
     engine: Engine = "local",
     address: Address = "",
     gpus: Gpus = 0,
@@ -83,34 +85,31 @@ def run(
 ) -> None:
     """Run what is stale. What is finished stays; an interrupted run goes on where it stopped."""
     from stylerepro.cli import display
-    from stylerepro.runs import engines, runner
+    from stylerepro.runs import runner
 
-    console = Console()
-    overrides = runner.parse_overrides(parameters or [])
-    planned = runner.plan(names or [], profile, overrides, force=force)
-    runs = sum(job.stale for job in planned)
-    opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
-    with opened as (executor, at_once):
-        for line in display.plan_lines(planned, at_once):
-            console.print(Text(line), soft_wrap=True)
-        outcomes = _execute(console, planned, executor, at_once, timeout)
-    if not runner.succeeded(outcomes):
+    planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
+    lines, where = partial(display.plan_lines, planned), {"address": address, "gpus": gpus, "sbatch": sbatch}
+    if not runner.succeeded(_execute(planned, lines, timeout, engine, jobs=jobs, **where)):
         raise typer.Exit(1)
 
 
 def _execute(
-    console: Console, planned: "Sequence[Job]", executor: "Executor | None", at_once: int, timeout: int | None
+    planned: "Sequence[Job]", lines: "Callable[[int], list[str]]", timeout: int | None, engine: str, **where: Any
 ) -> "list[Outcome]":
+    """Say what is planned, in `lines` for so many at once, and do it."""
     from stylerepro.cli import display
-    from stylerepro.runs import runner
+    from stylerepro.runs import engines, runner
 
-    try:
-        with display.RunReport(console, planned) as report:
-            workers = 1 if executor else at_once
-            return runner.execute(planned, executor=executor, workers=workers, timeout=timeout, report=report)
-    except KeyboardInterrupt:
-        complain("interrupted; what is finished is kept, and the same command goes on from there")
-        raise typer.Exit(130) from None
+    console = Console()
+    with engines.opened(engine, sum(job.stale for job in planned), **where) as (executor, at_once):
+        display.say(console, *lines(at_once))
+        try:
+            with display.RunReport(console, planned) as report:
+                workers = 1 if executor else at_once
+                return runner.execute(planned, executor=executor, workers=workers, timeout=timeout, report=report)
+        except KeyboardInterrupt:
+            complain("interrupted; what is finished is kept, and the same command goes on from there")
+            raise typer.Exit(130) from None
 
 
 @app.command()
@@ -121,9 +120,9 @@ def sweep(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="So many values of the parameter seed.", min=1)] = None,
     profile: Profile = DEFAULT_PROFILE,
-    jobs: Annotated[int, typer.Option(help="Points at once, or jobs of Slurm; here they share the cores.")] = 1,
+    jobs: Jobs = 1,
     retry: Annotated[bool, typer.Option("--retry", help="Run points again that failed last time.")] = False,
-    timeout: Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)] = None,
+    timeout: Timeout = None,
     only_plan: Annotated[bool, typer.Option("--plan", help="Show the grid, its size and time, and end.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file for the table over all points.")] = None,
     engine: Engine = "local",
@@ -133,19 +132,15 @@ def sweep(
 ) -> None:
     """Run an experiment at every point of a grid; what is finished is never run again. Gives one table."""
     from stylerepro.cli import display
-    from stylerepro.runs import engines, runner, sweeps, tables
+    from stylerepro.runs import runner, sweeps, tables
 
     console = Console()
-    given = runner.parse_overrides(parameters or [])
-    planned = sweeps.plan(name, profile, given, seeds=seeds, retry=retry)
-    runs = 0 if only_plan else len(planned.waiting)
-    opened = engines.opened(engine, runs, jobs=jobs, address=address, gpus=gpus, sbatch=sbatch)
-    with opened as (executor, at_once):
-        for line in display.sweep_lines(planned, at_once):
-            console.print(Text(line), soft_wrap=True)
-        if only_plan:
-            return
-        outcomes = _execute(console, planned.waiting, executor, at_once, timeout)
+    planned = sweeps.plan(name, profile, runner.parse_overrides(parameters or []), seeds=seeds, retry=retry)
+    lines, where = partial(display.sweep_lines, planned), {"address": address, "gpus": gpus, "sbatch": sbatch}
+    if only_plan:
+        display.say(console, *lines(jobs))
+        return
+    outcomes = _execute(planned.waiting, lines, timeout, engine, jobs=jobs, **where)
     table = sweeps.collect(planned)
     if len(table):
         target = out or sweeps.table_path(planned)
@@ -308,7 +303,10 @@ def _disk() -> tuple[str, str]:
     from stylerepro.pictures import assets
 
     places = {"the project": project_root(), f"the cache ({assets.CACHE_VARIABLE})": assets.cache_root()}
-    free = {what: shutil.disk_usage(_existing(place)).free / 1e9 for what, place in places.items()}
+    free = {}
+    for what, place in places.items():
+        existing = next(folder for folder in (place, *place.parents) if folder.exists())
+        free[what] = shutil.disk_usage(existing).free / 1e9
     state = WRONG if min(free.values()) < 1 else NOTE if min(free.values()) < 6 else OK  # a run, a new environment
     return state, ", ".join(f"{size:.1f} GB free for {what}" for what, size in free.items())
 
@@ -327,10 +325,6 @@ def _cache_and_mirror() -> tuple[str, str]:
 def _browser() -> tuple[str, str]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     return (OK, path) if path else (NOTE, "none; only the tests of the book use one (apt-get install chromium)")
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 _CHECKS = {

@@ -61,45 +61,43 @@ def _typed(hint: Any) -> str:
     return ""
 
 
-def given(function: Callable[..., Any], texts: Sequence[str], where: str) -> dict[str, Any]:
-    """Return what `-p NAME=VALUE` says for `function`, as values of the right types.
+def given(command: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return what `-p NAME=VALUE` says for the function behind `command`, as values of the right types.
 
     Raises `ParameterError` for a setting that does not exist, with the nearest that does, or has the wrong type.
     """
     from stylerepro.runs.runner import parse_overrides
 
-    known, values = settings(function), {}
+    known, values = settings(_behind(command)), {}
     for name, text in parse_overrides(texts).items():
         if name not in known:
-            raise ParameterError(unknown(name, list(known), "setting", where))
-        values[name] = convert(known[name], text, where)
+            raise ParameterError(unknown(name, list(known), "setting", command))
+        values[name] = convert(known[name], text, command)
     return values
 
 
-def _show_settings(function: Callable[..., Any]) -> None:
-    from stylerepro.cli import display
-
-    rows = [(setting.name, setting.type, str(setting.default)) for setting in settings(function).values()]
-    display.show(Console(), ("setting", "type", "default"), rows, head=2)
-    raise typer.Exit
-
-
-def _transfer_settings(wanted: bool) -> None:
-    if wanted:
-        from stylerepro.transfer.transfer import transfer
-
-        _show_settings(transfer)
-
-
-def _training_settings(wanted: bool) -> None:
-    if wanted:
+def _behind(command: str | None) -> Callable[..., Any]:
+    if command == "train":
         from stylerepro.training.recipe import Recipe
 
-        _show_settings(Recipe)
+        return Recipe
+    from stylerepro.transfer.transfer import transfer
+
+    return transfer
 
 
-def _settings_option(callback: Callable[[bool], None]) -> Any:
-    return typer.Option("--settings", help="List what -p takes, and end.", callback=callback, is_eager=True)
+def _list_settings(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        from stylerepro.cli import display
+
+        rows = [(name, known.type, str(known.default)) for name, known in settings(_behind(context.info_name)).items()]
+        display.show(Console(), ("setting", "type", "default"), rows, head=2)
+        raise typer.Exit
+
+
+Listed = Annotated[
+    bool, typer.Option("--settings", help="List what -p takes, and end.", callback=_list_settings, is_eager=True)
+]
 
 
 def fetch(names: Annotated[list[str] | None, typer.Argument(help="Assets; none lists them.")] = None) -> None:
@@ -120,13 +118,13 @@ def transfer_(
     out: Annotated[Path, typer.Option("-o", help="Picture to write: .png, .jpg or .webp.")],
     size: Pixels = PICTURE_SIZE,
     parameters: Values = None,
-    settings: Annotated[bool, _settings_option(_transfer_settings)] = False,
+    settings: Listed = False,
 ) -> None:
     """Give one picture the style of another."""
     from stylerepro.pictures import images
     from stylerepro.transfer.transfer import transfer
 
-    values = given(transfer, parameters or [], "transfer")
+    values = given("transfer", parameters or [])
     if out.suffix.lower() not in images.SUFFIXES:
         raise ImageError(f"{out}: give a name that ends in {', '.join(images.SUFFIXES)}.")
     pictures = [images.read(name, size or None) for name in (content, style)]
@@ -141,7 +139,7 @@ def train_(
     out: Annotated[Path, typer.Option("-o", help="File for the network: .safetensors.")],
     style_size: Annotated[int, typer.Option(help="Pixels of the style picture's short side.", min=1)] = STYLE_SIZE,
     parameters: Values = None,
-    settings: Annotated[bool, _settings_option(_training_settings)] = False,
+    settings: Listed = False,
 ) -> None:
     """Train a feed-forward network on a style; interrupted, the same command goes on.
 
@@ -153,7 +151,7 @@ def train_(
     from stylerepro.training.recipe import Recipe
     from stylerepro.training.train import train
 
-    recipe = Recipe(**given(Recipe, parameters or [], "train"))
+    recipe = Recipe(**given("train", parameters or []))
     if out.suffix != ".safetensors":
         raise NetworkError(f"{out}: give a name that ends in .safetensors.")
     checkpoint = out.with_suffix(".checkpoint")
