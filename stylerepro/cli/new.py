@@ -10,7 +10,7 @@ import yaml
 
 from stylerepro.errors import RunError
 from stylerepro.files import project_root, write_text
-from stylerepro.ledger.claims import load_ledger
+from stylerepro.ledger.claims import ledger_folder, load_ledger
 from stylerepro.ledger.rules import UNITS
 from stylerepro.runs.experiments import OWN, Experiment, load, names
 
@@ -47,7 +47,7 @@ def begin(name: str, source: str, title: str = "", document: str = OWN) -> Exper
         raise RunError(f"{document!r} cannot name a document: take three digits, as in --document 005.")
     folder = project_root() / "notebooks"
     notebook, sidecar = folder / f"{name}.ipynb", folder / f"{name}.yaml"
-    ledger = project_root() / "stylerepro" / "ledger" / f"{document}.yaml"
+    ledger = ledger_folder() / f"{document}.yaml"
     if name in names() or notebook.exists():
         raise RunError(f"There is an experiment {name} already, in notebooks/. Take another name.")
     original = load(source)
