@@ -22,7 +22,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_ex
 extensions += ["docstrings", "mathml", "tables", "explorer"]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
 external_toc_path = "_toc.yml"
-bibtex_bibfiles = ["references.bib"]
+bibtex_bibfiles = ["documents.bib", "references.bib"]  # the first is generated from the ledger
 bibtex_default_style = "unsrt"
 
 # The notebooks were run by `stylerepro run`; the book shows what they gave.

@@ -1,4 +1,4 @@
-"""stylerepro: five documents on image style transfer, every claim put to the test.
+"""stylerepro: documents on image style transfer, every claim put to the test.
 
 For scripts outside the project, loaded when first used so that the command stays quick:
 

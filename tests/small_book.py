@@ -37,31 +37,52 @@ claims:
     rule: {<<: *rule, experiment: waiting}
 """
 
+SIXTH = """
+document:
+  id: "005"
+  title: "A sixth document & its doubts"
+  authors: [A. Body, C. Else]
+  institution: null
+  year: 2026
+  link: null
+  about: Slides on what comes after five.
+  question: Does a sixth document need more than three files?
+  method: "With $x_i$ as before, $\\\\sum_i x_i^2$."
+  silences: [{silence: "How large is `n`?", parameter: "`n` of *sixth*", readings: One and two.}]
+  slips: [The sum has no end.]
+claims:
+  - id: "005.1"
+    quote: The error is $0.5$.
+    place: page 1
+    statement: The error is a half.
+    number: 0.5
+    unit: px
+    tolerance: {absolute: 0.1}
+    experiment: sixth
+    why: A half, give or take 0.1 px.
+    rule: {kind: number, name: error, column: error, where: {n: 1}, statistic: closest, within: [0.4, 0.6]}
+"""
+
 
 def build(root: Path, out: Path) -> Path:
-    """The book of the project in `root`, with its own ledger where it has one; the first page."""
-    from stylerepro import book
-    from stylerepro.ledger import claims  # not before conftest.py has said how many threads PyTorch may take
+    """Build the book of the project in `root` and return its first page."""
+    from stylerepro.book import building  # not before conftest.py has said how many threads PyTorch may take
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLEREPRO_ROOT", str(root))
-        if (root / "ledger").is_dir():
-            patch.setattr(claims, "ledger_folder", lambda: root / "ledger")
-        return book.build(out)
+        return building.build(out)
 
 
 @pytest.fixture(scope="session")
 def small_project(tmp_path_factory) -> Path:
     """The root of a project of two experiments, of which one has a committed run, and the real book's texts."""
     root = tmp_path_factory.mktemp("project")
-    for folder in ("stylerepro", "notebooks", "results/reference/ran"):
+    for folder in ("stylerepro/ledger", "notebooks", "results/reference/ran"):
         (root / folder).mkdir(parents=True)
     copy_book(root)
     for name, numbers in (("ran", ["000.1", "000.2"]), ("waiting", ["000.3"])):
         write_notebook(root / f"notebooks/{name}.ipynb", TITLES[name])
-        sidecar = {"title": TITLES[name], "document": "000", "claims": numbers, "expected": {"reference": "1 min"}}
-        sidecar |= {"columns": {"n": {"type": "int"}, "error": {"type": "float"}}, "profiles": {"reference": {}}}
-        (root / f"notebooks/{name}.yaml").write_text(yaml.safe_dump(sidecar))
+        write_sidecar(root / f"notebooks/{name}.yaml", TITLES[name], "000", numbers)
     run = root / "results/reference/ran"
     write_notebook(run / "notebook.ipynb", TITLES["ran"], outputs=True)
     (run / "metrics.csv").write_text("n,error\n1,0.5\n2,0.9\n")
@@ -70,8 +91,7 @@ def small_project(tmp_path_factory) -> Path:
     record |= {"seconds": 12.0, "columns": columns, "fingerprint": {"digest": "c0ffee" * 10, "components": {}}}
     record |= {"networks": {}, "hardware": {"cpu": "Abacus", "cores": 2}, "parameters": {}, "commit": None}
     (run / "run.json").write_text(json.dumps(record))
-    (root / "ledger").mkdir()
-    (root / "ledger/000.yaml").write_text(LEDGER)
+    (root / "stylerepro/ledger/000.yaml").write_text(LEDGER)
     return root
 
 
@@ -83,13 +103,21 @@ def small_book(small_project, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_book(tmp_path_factory) -> Path:
-    """The first page of the book as it stands: the project's notebooks, its committed runs, its own ledger."""
+    """The first page of the project's book, with its notebooks, committed runs and ledger, and a sixth document that
+    somebody has added: three files.
+    """
     root = tmp_path_factory.mktemp("real")
+    for folder in ("notebooks", "stylerepro/ledger"):
+        (root / folder).mkdir(parents=True)
+        for path in (ROOT / folder).iterdir():
+            (root / folder / path.name).symlink_to(path)
     (root / "results").mkdir()
-    for folder in ("notebooks", "stylerepro", "results/reference", "results/networks"):
-        if (ROOT / folder).is_dir():
-            (root / folder).symlink_to(ROOT / folder)
+    for folder in ("reference", "networks", "performance"):
+        (root / "results" / folder).symlink_to(ROOT / "results" / folder)
     copy_book(root)
+    (root / "stylerepro/ledger/005.yaml").write_text(SIXTH)
+    write_notebook(root / "notebooks/sixth.ipynb", "An experiment of the sixth document")
+    write_sidecar(root / "notebooks/sixth.yaml", "An experiment of the sixth document", "005", ["005.1"])
     return build(root, root / "html")
 
 
@@ -113,6 +141,13 @@ def write_notebook(path: Path, title: str, outputs: bool = False) -> None:
     path.write_text(
         json.dumps({"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
     )
+
+
+def write_sidecar(path: Path, title: str, document: str, claims: list[str]) -> None:
+    """A sidecar of two columns, whose experiment takes a minute."""
+    sidecar = {"title": title, "document": document, "claims": claims, "expected": {"reference": "1 min"}}
+    sidecar |= {"columns": {"n": {"type": "int"}, "error": {"type": "float"}}, "profiles": {"reference": {}}}
+    path.write_text(yaml.safe_dump(sidecar))
 
 
 def _outputs() -> list[dict]:

@@ -9,13 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
-from stylerepro.book import pages
-from stylerepro.ledger import summary
+from stylerepro.book import ledger_page
 from stylerepro.ledger.claims import load_ledger
 from stylerepro.runs import experiments
-from stylerepro.runs.experiments import OWN
 from stylerepro.training import library
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,8 +20,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PACKAGE = ROOT / "stylerepro"
 REEXPORTED = {
     "transfer": ["from stylerepro.transfer.transfer import transfer as transfer"],
-    # Until the book's room is made anew.
-    "book": ["from stylerepro.book.building import build, write_sources", "__all__ = ['build', 'write_sources']"],
 }
 REFERENCE_LIMIT = 25_000_000
 FILE_LIMIT = 1_500_000
@@ -211,16 +206,12 @@ def test_linters_and_types_are_checked_by_make_test_and_not_by_pytest(texts):
     assert "--mypy" not in options
 
 
-def test_readme_lists_the_experiments_as_their_sidecars_do(texts):
-    wanted = pages.readme_table(pages.in_order(experiments.discover()))
-    shown = re.search(r"<!-- experiments: [^>]*-->\n(.*?)<!-- /experiments -->", texts["README.md"], re.DOTALL)
-    assert shown
-    assert shown[1].strip() == wanted, f"put this between the two comments of README.md:\n{wanted}"
-
-
-def test_readme_says_how_the_claims_stand_as_the_committed_results_do(texts):
-    written = summary.readme(load_ledger(), texts["README.md"])
-    assert texts["README.md"] == written, "call `stylerepro claims --readme`"
+def test_readme_and_citation_say_what_ledger_sidecars_and_committed_results_do(texts):
+    ledger = load_ledger()
+    assert texts["README.md"] == ledger_page.readme(ledger, texts["README.md"]), "call `stylerepro claims --readme`"
+    assert texts["CITATION.cff"] == ledger_page.citation_file(ledger, texts["CITATION.cff"]), "the same"
+    assert "thirty-two claims" in texts["README.md"]
+    assert "| 003.1, 003.2 | 3 min |" in texts["README.md"]
 
 
 def test_readme_names_only_commands_and_options_that_exist(texts):
@@ -245,27 +236,3 @@ def test_readme_names_only_files_and_make_targets_that_exist(texts):
         assert (ROOT / link).exists(), link
     targets = set(re.findall(r"^([a-z-]+):", texts["Makefile"], re.MULTILINE))
     assert set(re.findall(r"^make ([a-z-]+)", texts["README.md"], re.MULTILINE)) <= targets
-
-
-def test_the_number_of_claims_is_told_alike_everywhere(texts):
-    """The drawing, the README and the book's first page each say how many there are."""
-    count = sum(claim.document != OWN for claim in load_ledger())
-    words = {32: "thirty-two"}
-    assert f">{count} claims<" in texts["book/_static/spine.svg"]
-    assert f"make {words[count]} claims" in texts["README.md"]
-    assert f"make {words[count]} claims" in texts["book/index.md"]
-
-
-def test_the_documents_are_cited_alike_everywhere(texts):
-    """Titles and authors in the ledger, in the book's references and in CITATION.cff."""
-    citations = yaml.safe_load(texts["CITATION.cff"])["references"]
-    for document, citation in zip(load_ledger().documents.values(), citations, strict=True):
-        entry = texts["book/references.bib"].split(f"{{doc{document.id},")[1].split("\n}")[0]
-        plain = re.sub(r"[{}]", "", entry)
-        assert document.title in plain
-        assert citation["title"] == document.title
-        assert f"Document {document.id}." in citation["notes"]
-        for author in document.authors:
-            last = author.split(" (")[0].split()[-1]
-            assert last in plain
-            assert last in str(citation)

@@ -1,4 +1,4 @@
-"""The book: reads results and notebooks, computes verdicts from tables, and has Sphinx lay it all out, offline.
+"""Building the book: what Sphinx reads is written to one folder, and Sphinx lays it out, offline.
 
 `book/` holds what is written by hand. A build copies it to `book/_generated/`, adds a page an experiment and the
 ledger's tables, and turns that into HTML. A warning ends the build: no broken link gets as far as a reader.
@@ -10,15 +10,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
 import stylerepro
-from stylerepro.book import chapters, explorer, ledger_page, pages, panels, performance, runs, scaling, values
-from stylerepro.book.contents import contents, myst
+from stylerepro.book import explorer, ledger_page, pages, text
 from stylerepro.errors import RunError, unknown
 from stylerepro.files import atomic_path, make_folder, project_root, write_text
 from stylerepro.ledger import claims, summary
@@ -26,6 +26,7 @@ from stylerepro.networks.specs import CARD, NETWORKS
 from stylerepro.runs.experiments import PROFILES, REFERENCE, Experiment, discover
 
 _NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_external_toc", "sphinxcontrib.bibtex")
+_CHAPTER = re.compile(r"documents/\d+\.md")
 _BY_HAND = (".md", ".py", ".bib", ".css", ".js", ".svg", ".yml")
 
 
@@ -64,31 +65,34 @@ def write_sources(target: Path, profile: str) -> Path:
     A page that has not changed is not written again, so that Sphinx reads only what is new; one that is no longer
     wanted is removed. Raises `RunError` for a text that asks for what cannot be generated.
     """
-    entries = pages.in_order(discover())
-    shown = runs.shown(profile)
-    ledger = claims.load_ledger()
-    tables = runs.tables(profile)
-    rows = runs.judged(ledger, profile)
-    interface = _interface(Path(stylerepro.__file__).parent)
-    written = _by_hand()
-    explored, missing = panels.panels(entries, {name: (one.folder, one.record) for name, one in shown.items()})
-    filling = _Filling(ledger, rows, tables, shown, entries, profile)
-    filling.pieces["explorer"] = lambda _: explorer.page(explored, missing, profile)
-    files = {path: filling.filled(path, text) for path, text in written.items()} | interface
-    generated = {"api": [path.removesuffix(".rst") for path in interface]}
-    toc = contents(written["_toc.yml"], entries, generated)
-    for entry in entries:
-        files[f"notebooks/{entry.name}.ipynb"] = _page(entry, shown.get(entry.name), rows, profile)
-    files |= runs.files(shown, rows)
+    entries, runs, ledger = pages.in_order(discover()), pages.shown(profile), claims.load_ledger()
+    judged = summary.judged(ledger) if profile == REFERENCE else summary.compare(ledger, profile, stand_in=True)
+    rows = summary.rows(judged)
+    explored, missing = explorer.panels(entries, {name: (run.folder, run.record) for name, run in runs.items()})
+    interface, written = _interface(Path(stylerepro.__file__).parent), _by_hand()
+    # Chapters are those of the ledger's documents, whatever else has been written.
+    listed = {f"documents/{id}.md" for id in ledger.documents}
+    written = {path: content for path, content in written.items() if path in listed or not _CHAPTER.match(path)}
+    for id, document in ledger.documents.items():
+        written.setdefault(f"documents/{id}.md", ledger_page.chapter(document))
+    toc = contents(
+        written["_toc.yml"], entries, list(ledger.documents), [path.removesuffix(".rst") for path in interface]
+    )
+    pieces = _pieces(ledger, rows, runs, entries, profile)
+    pieces["explorer"] = lambda _: explorer.page(explored, missing, profile)
+    files = {path: filled(path, content, pieces) for path, content in written.items()} | interface
+    files |= {f"notebooks/{entry.name}.ipynb": _page(entry, runs.get(entry.name), rows, profile) for entry in entries}
+    files |= pages.files(runs, rows)
     files[ledger_page.CSV] = summary.plain(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n")
+    files["documents.bib"] = ledger_page.bibliography(ledger.documents)
     if explored:
         files[explorer.DATA] = explorer.script(explored)
     files["_toc.yml"] = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
     files["myst.yml"] = yaml.safe_dump(myst(toc, files), sort_keys=False, allow_unicode=True)
     copies = explorer.files(explored)
-    for name, text in files.items():
-        if not (target / name).is_file() or (target / name).read_text(encoding="utf-8") != text:
-            write_text(target / name, text)
+    for name, content in files.items():
+        if not (target / name).is_file() or (target / name).read_text(encoding="utf-8") != content:
+            write_text(target / name, content)
     for name, source in copies.items():
         if not (target / name).is_file() or not filecmp.cmp(source, target / name, shallow=False):
             with atomic_path(target / name) as temporary:
@@ -99,56 +103,105 @@ def write_sources(target: Path, profile: str) -> Path:
     return target
 
 
-class _Filling:
-    """Puts generated pieces where a text by hand says `{{ name }}` or `{{ name words }}`."""
+def _pieces(
+    ledger: claims.Ledger,
+    rows: Sequence[ledger_page.Row],
+    runs: Mapping[str, pages.Shown],
+    entries: Sequence[Experiment],
+    profile: str,
+) -> dict[str, Callable[[str], str]]:
+    """Return what a text by hand may ask for: name to what makes the piece from the words behind the name."""
+    titles, tables = {entry.name: entry.title for entry in entries}, pages.tables(profile)
 
-    def __init__(
-        self,
-        ledger: claims.Ledger,
-        rows: Sequence[ledger_page.Row],
-        tables: Mapping[str, pd.DataFrame],
-        shown: Mapping[str, runs.Shown],
-        entries: Sequence[Experiment],
-        profile: str,
-    ) -> None:
-        titles = {entry.name: entry.title for entry in entries}
+    def of(document: str) -> list[ledger_page.Row]:
+        return [row for row in rows if row["document"] == document]
 
-        def of(document: str) -> list[ledger_page.Row]:
-            return [row for row in rows if row["document"] == document]
-
-        self.pieces: dict[str, Callable[[str], str]] = {
-            "summary": lambda _: ledger_page.summary(rows, profile),
-            "documents": lambda _: chapters.overview(ledger.documents, rows),
-            "findings": lambda _: chapters.findings(ledger, rows, ""),
-            "finding": lambda document: chapters.findings(ledger, of(document), "../"),
-            "experiments": lambda _: pages.experiments(entries, shown),
-            "ledger": lambda _: ledger_page.table(rows, titles),
-            "networks": lambda _: pages.networks_table(NETWORKS.values()),
-            "compact_card": lambda _: pages.model_card(CARD),
-            "verdicts": lambda document: ledger_page.told(of(document)),
-            "answer": lambda document: ledger_page.answer(of(document)),
-            "claims": lambda document: ledger_page.cards(of(document), titles),
-            "citation": lambda document: chapters.citation(ledger.documents, document),
-            "notebooks": lambda document: chapters.notebooks([one for one in entries if one.document == document]),
-            "value": lambda words: values.value(tables, words),
-            "performance": lambda name: performance.performance(shown, name),
-            "scaling": scaling.scaling,
-        }
-
-    def filled(self, path: str, text: str) -> str:
-        """`text`, the file `path` in `book/`, with its pieces; only Markdown has any."""
-        if not path.endswith(".md"):
-            return text
-
-        def piece(found: re.Match[str]) -> str:
-            if found[1] not in self.pieces:
-                raise RunError(unknown(found[1], list(self.pieces), "piece", f"book/{path}: the book"))
-            return self.pieces[found[1]]((found[2] or "").strip())
-
-        return re.sub(r"\{\{ (\w+)( [^{}]+)? \}\}", piece, text)
+    return {
+        "count": lambda what: ledger_page.count(ledger, what),
+        "summary": lambda _: ledger_page.standing(rows, profile),
+        "documents": lambda _: ledger_page.overview(ledger.documents, rows),
+        "abouts": lambda _: ledger_page.abouts(ledger.documents),
+        "findings": lambda _: ledger_page.findings(ledger, rows, ""),
+        "finding": lambda document: ledger_page.findings(ledger, of(document), "../"),
+        "experiments": lambda _: pages.experiments(entries, runs),
+        "ledger": lambda _: ledger_page.table(rows, titles),
+        "networks": lambda _: pages.networks_table(NETWORKS.values()),
+        "compact_card": lambda _: pages.model_card(CARD),
+        "verdicts": lambda document: ledger_page.told(of(document)),
+        "answer": lambda document: ledger_page.answer(of(document)),
+        "claims": lambda document: ledger_page.cards(of(document), titles),
+        "citation": lambda document: ledger_page.citation(ledger.documents, document),
+        "notebooks": lambda id: ledger_page.notebooks([entry for entry in entries if entry.document == id]),
+        "value": lambda words: text.value(tables, words),
+        "table": lambda words: pages.run_table(runs, words),
+        "machine": lambda name: pages.machine(runs, name),
+    }
 
 
-def _page(entry: Experiment, run: runs.Shown | None, rows: Sequence[ledger_page.Row], profile: str) -> str:
+def filled(path: str, content: str, pieces: Mapping[str, Callable[[str], str]]) -> str:
+    """Return the file `path` in `book/` with a piece wherever it says `{{ name }}` or `{{ name words }}`.
+
+    Only Markdown has any. Raises `RunError` for a piece that there is not.
+    """
+    if not path.endswith(".md"):
+        return content
+
+    def piece(found: re.Match[str]) -> str:
+        if found[1] not in pieces:
+            raise RunError(unknown(found[1], list(pieces), "piece", f"book/{path}: the book"))
+        return pieces[found[1]]((found[2] or "").strip())
+
+    return re.sub(r"\{\{ (\w+)(\s[^{}]+)?\s\}\}", piece, content)
+
+
+def contents(
+    toc: str, entries: Sequence[Experiment], documents: Sequence[str], interface: Sequence[str]
+) -> dict[str, Any]:
+    """Return `_toc.yml` as sphinx-external-toc reads it, the generated pages in their places.
+
+    Among a part's chapters `documents` stands for the chapters of the ledger's documents; `sections: experiments of X`
+    for a page for each experiment of X, `sections: api` for the pages of `interface`, and `chapters: experiments` for
+    one for each experiment that has no place yet. A part that is left without chapters goes.
+    """
+    content: dict[str, Any] = yaml.safe_load(toc)
+    sections: dict[str, list[str]] = {"api": list(interface)}
+    for entry in entries:
+        sections.setdefault(f"experiments of {entry.document}", []).append(f"notebooks/{entry.name}")
+    placed: set[str] = set()
+    for part in content["parts"]:
+        chapters: list[dict[str, Any]] = []
+        for page in part["chapters"] if isinstance(part["chapters"], list) else ():
+            each = [{"file": f"documents/{id}", "sections": f"experiments of {id}"} for id in documents]
+            chapters += each if page == "documents" else [page]
+        for page in chapters:
+            files = sections.get(page.pop("sections", ""), [])
+            placed |= set(files)
+            page |= {"sections": [{"file": file} for file in files]} if files else {}
+        part["chapters"] = chapters or part["chapters"]
+    left = [{"file": file} for files in sections.values() for file in files if file not in placed]
+    parts = [part if isinstance(part["chapters"], list) else {**part, "chapters": left} for part in content["parts"]]
+    return {**content, "parts": [part for part in parts if part["chapters"]]}
+
+
+def myst(toc: Mapping[str, Any], files: Collection[str]) -> dict[str, Any]:
+    """Return the same contents for Jupyter Book 2, which reads no reStructuredText. files: paths of all sources."""
+
+    def page(entry: Mapping[str, Any]) -> dict[str, Any]:
+        name = entry["file"]
+        listed: dict[str, Any] = {"file": f"{name}.md" if f"{name}.md" in files else f"{name}.ipynb"}
+        below = [section for section in entry.get("sections", ()) if f"{section['file']}.rst" not in files]
+        return listed | ({"children": [page(section) for section in below]} if below else {})
+
+    parts = [{"title": part["caption"], "children": [page(one) for one in part["chapters"]]} for part in toc["parts"]]
+    project = {
+        "title": "stylerepro",
+        "bibliography": [name for name in files if name.endswith(".bib")],
+        "toc": [page({"file": toc["root"]}), *parts],
+    }
+    return {"version": 1, "project": project, "site": {"template": "book-theme"}}
+
+
+def _page(entry: Experiment, run: pages.Shown | None, rows: Sequence[ledger_page.Row], profile: str) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
     end = f"## Verdicts\n\n{ledger_page.verdicts(mine)}" if mine else ""
     if run is None:
@@ -159,16 +212,16 @@ def _page(entry: Experiment, run: runs.Shown | None, rows: Sequence[ledger_page.
 
 
 def _by_hand() -> dict[str, str]:
-    """What is written by hand: path in `book/` to text."""
+    """Return what is written by hand: path in `book/` to text."""
     folder = project_root() / "book"
-    found = {}
+    written = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_file() and path.suffix in _BY_HAND and name.parts[0] not in ("_generated", "_build"):
-            found[name.as_posix()] = path.read_text(encoding="utf-8")
-    if "conf.py" not in found or "_toc.yml" not in found:
+            written[name.as_posix()] = path.read_text(encoding="utf-8")
+    if "conf.py" not in written or "_toc.yml" not in written:
         raise RunError(f"The book's sources are not in {folder}: conf.py and _toc.yml are needed there.")
-    return found
+    return written
 
 
 def _interface(package: Path) -> dict[str, str]:

@@ -1,75 +1,297 @@
-"""The book's explorer: a page to look through the settings of the runs that have a gallery.
+"""The explorer: a page to look through the settings of the runs that have a gallery.
 
-Its data are in the page and its pictures beside it: from a folder on disk it works as from a server.
+A run with a gallery gives a panel: each picture is a setting, placed by the columns that the sidecar names as sliders
+and choices, with the numbers of its row exactly as the table has them. The data are in the page and the pictures beside
+it: from a folder on disk it works as from a server.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from stylerepro.book.panels import FOLDER, Panel
+import numpy as np
+import pandas as pd
+
+from stylerepro.book.text import figures, pipe_table
+from stylerepro.errors import ResultsError
 from stylerepro.runs import gallery
-from stylerepro.runs.experiments import Experiment
+from stylerepro.runs.experiments import Column, Experiment, Explore
 from stylerepro.runs.record import RECORD
 
+FOLDER = "_static/explorer"
 DATA = f"{FOLDER}/data.js"
+POINTS = 60  # of a curve at most: it is for looking at, not for reading off
+_PLAIN = ("", "1", "-")  # units that are none
+_STEP = "step"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One experiment in the explorer. data: what the script gets, plain JSON; folder: its run."""
+
+    data: Mapping[str, Any]
+    folder: Path
+
+
+def panels(
+    entries: Iterable[Experiment], runs: Mapping[str, tuple[Path, Mapping[str, Any]]]
+) -> tuple[list[Panel], list[Experiment]]:
+    """Return the panels of the experiments that can be explored, and those that could be but have no gallery yet.
+
+    runs: experiment to the folder and the record of the run that the book shows.
+    Raises `ResultsError` for a damaged gallery, and for one whose table lacks a column that the sidecar names.
+    """
+    shown, missing = [], []
+    for entry in entries:
+        if entry.explore is None:
+            continue
+        made = panel(entry, *runs[entry.name]) if entry.name in runs else None
+        if made is None:
+            missing.append(entry)
+        else:
+            shown.append(made)
+    return shown, missing
+
+
+def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel | None:
+    """Return one experiment's panel; None where it asks for none or its run has no gallery. Raises as `panels`."""
+    explore, pictures = entry.explore, gallery.read(folder)
+    if explore is None or pictures is None:
+        return None
+    columns = entry.history_columns if explore.table == "history" else entry.columns
+    where = f"{entry.name}: {explore.table}.csv of {folder.name}"
+    table = _texts(folder / f"{explore.table}.csv", where)
+    named = (*explore.sliders, *explore.choices, *explore.shown)
+    _complete(table, named, where)
+    if pictures["row"].max() >= len(table):
+        raise ResultsError(f"{where} has {len(table)} rows, fewer than its gallery names. Run the experiment again.")
+    rows = table.iloc[pictures["row"]].reset_index(drop=True)
+    axes = [_axis(name, columns[name], rows[name], name in explore.sliders) for name in _axes(explore)]
+    places = list(
+        zip(*(_places(rows[axis["name"]], columns[axis["name"]], axis["values"]) for axis in axes), strict=True)
+    )
+    if len(set(places)) < len(places):
+        raise ResultsError(f"{where}: {', '.join(_axes(explore))} do not tell its pictures apart; explore needs more.")
+    curves, matched = _curves(entry, folder, rows) if explore.table == "metrics" else (None, [None] * len(rows))
+    settings = [
+        {
+            "row": row,
+            "at": list(place),
+            "files": list(names),
+            "profile": _profile(profile, where),
+            "values": values,
+            "texts": [rounded(value, columns[name]) for name, value in zip(explore.shown, values, strict=True)],
+            "curve": curve,
+        }
+        for row, names, profile, place, values, curve in zip(
+            pictures["row"].tolist(),
+            pictures[["picture", "spectrum", "before"]].values.tolist(),
+            pictures["profile"].tolist(),
+            places,
+            rows[list(explore.shown)].values.tolist(),
+            matched,
+            strict=True,
+        )
+    ]
+    data = {
+        "name": entry.name,
+        "title": entry.title,
+        "chapter": f"notebooks/{entry.name}.html",
+        "pictures": f"{FOLDER}/{entry.name}/",
+        "table": f"{explore.table}.csv",
+        "command": f"stylerepro run {entry.name} --profile {record['profile']}",
+        "record": _record(record),
+        "axes": axes,
+        "numbers": [_column(name, columns[name]) for name in explore.shown],
+        "fixed": _fixed(entry, rows, columns),
+        "settings": settings,
+        "curves": curves,
+    }
+    return Panel(data, folder)
+
+
+def _axes(explore: Explore) -> list[str]:
+    return [*explore.sliders, *explore.choices]
+
+
+def _texts(path: Path, where: str) -> pd.DataFrame:
+    """Read a table as it is written: a page that shows its numbers must not round them on the way."""
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{where} cannot be read ({error}). Run the experiment again.") from error
+
+
+def _complete(table: pd.DataFrame, names: Sequence[str], where: str) -> None:
+    if lacking := [name for name in names if name not in table]:
+        raise ResultsError(f"{where} has no column {', '.join(lacking)}. Run the experiment again.")
+
+
+def _axis(name: str, column: Column, values: pd.Series, slider: bool) -> dict[str, Any]:
+    """Return a column to choose by, its values in order: numbers by size, words as they appear; a gap comes first."""
+    number = column.type in ("int", "float")
+    order = list(dict.fromkeys(_value(text, column) for text in values))
+    if number:
+        order.sort(key=lambda text: float(text or "-inf"))
+    return _column(name, column) | {"slider": slider, "number": number, "values": order}
+
+
+def _places(values: pd.Series, column: Column, among: Sequence[str]) -> list[int]:
+    return [among.index(_value(text, column)) for text in values]
+
+
+def _value(text: str, column: Column) -> str:
+    """Return a value as one writes it: 10.0 as 10; what cannot be shortened without loss stays."""
+    if column.type not in ("int", "float") or text == "":
+        return text
+    short = f"{float(text):g}"
+    return short if float(short) == float(text) else text
+
+
+def _column(name: str, column: Column) -> dict[str, str]:
+    return {"name": name, "doc": column.doc, "unit": "" if column.unit in _PLAIN else column.unit}
+
+
+def rounded(text: str, column: Column) -> str:
+    """Return a number to four significant digits; whole numbers and words as they are; a gap as a dash."""
+    return (figures(float(text), 4) if text and column.type == "float" else text) or "–"
+
+
+def _profile(text: str, where: str) -> list[float]:
+    try:
+        values = [float(number) for number in text.split()]
+    except ValueError:
+        values = []
+    if len(values) != len(gallery.FREQUENCIES):
+        raise ResultsError(f"{where} has a gallery with a spectrum that is damaged. Run the experiment again.")
+    return values
+
+
+def _fixed(entry: Experiment, rows: pd.DataFrame, columns: Mapping[str, Column]) -> list[dict[str, str]]:
+    """Return what all settings have in common: columns of one value that are no result, as far as can be known."""
+    assert entry.explore is not None
+    set_by_hand = (*_axes(entry.explore), *entry.parameters)
+    return [
+        _column(name, column) | {"text": _value(rows[name][0], column)}
+        for name, column in columns.items()
+        if name in rows and name not in entry.explore.shown and rows[name].nunique() == 1 and rows[name][0] != ""
+        # A float is a result, unless it is chosen by or a parameter, maybe in the plural, gives it.
+        if column.type != "float" or any(chosen.startswith(name) for chosen in set_by_hand)
+    ]
+
+
+def _curves(entry: Experiment, folder: Path, rows: pd.DataFrame) -> tuple[dict[str, Any] | None, list[int | None]]:
+    """Return the losses over the steps, and which curve is each setting's.
+
+    A curve belongs to a setting when all columns that both tables have are equal; of several the longest. A history
+    that does not know every slider cannot say whose curves it holds, so none is shown.
+    """
+    none: list[int | None] = [None] * len(rows)
+    path, known = folder / "history.csv", entry.history_columns
+    losses = [name for name in known if name.endswith("_loss")]
+    sliders = entry.explore.sliders if entry.explore else ()
+    if not path.is_file() or _STEP not in known or not losses or not set(sliders) <= set(known):
+        return None, none
+    table = _texts(path, f"{entry.name}: history.csv of {folder.name}")
+    _complete(table, list(known), f"{entry.name}: history.csv of {folder.name}")
+    keyed = [name for name in known if name != _STEP and (known[name].type != "float" or name in sliders)]
+    shared = [name for name in keyed if name in rows]
+    lines: dict[tuple[str, ...], dict[str, Any]] = {}
+    for _, group in table.groupby(keyed, sort=False):
+        line = _line(group, losses)
+        mine = tuple(_key(text) for text in group[shared].iloc[0])
+        if mine not in lines or len(line["steps"]) > len(lines[mine]["steps"]):
+            lines[mine] = line
+    keys = [tuple(_key(text) for text in row) for row in rows[shared].values.tolist()]
+    wanted = [key for key in dict.fromkeys(keys) if key in lines]
+    if not wanted:
+        return None, none
+    content = {"columns": [_column(name, known[name]) for name in losses], "lines": [lines[key] for key in wanted]}
+    return content, [wanted.index(key) if key in lines else None for key in keys]
+
+
+def _key(text: str) -> str:
+    """Return a value for comparing tables, of which one keeps six digits."""
+    try:
+        return f"{float(text):.6g}"
+    except ValueError:
+        return text
+
+
+def _line(group: pd.DataFrame, losses: Sequence[str]) -> dict[str, Any]:
+    places = np.unique(np.linspace(0, len(group) - 1, min(POINTS, len(group))).round().astype(int))
+    kept = group.iloc[places]
+    values = [[_finite(text) for text in kept[name]] for name in losses]
+    return {"steps": [int(float(text)) for text in kept[_STEP]], "values": values}
+
+
+def _finite(text: str) -> float | None:
+    value = float(text) if text else float("nan")
+    return float(f"{value:.4g}") if np.isfinite(value) else None
+
+
+def _record(record: Mapping[str, Any]) -> str:
+    commit = record.get("commit") or {}
+    networks = ", ".join(record.get("networks") or {}) or "none"
+    made = f"commit {commit['sha'][:10]}" if commit else "outside version control"
+    return f"profile {record['profile']} · loss network {networks} · {record['start'][:10]} · {made}"
 
 
 def files(shown: Iterable[Panel]) -> dict[str, Path]:
-    """What the page needs beside it: path in the book's sources to the file that is copied there."""
-    found: dict[str, Path] = {}
-    for one in shown:
-        place = one.data["pictures"]
-        found |= {place + name: one.folder / name for name in (one.data["table"], RECORD)}
-        names = sorted({name for setting in one.data["settings"] for name in setting["files"] if name})
-        found |= {place + name: one.folder / gallery.NAME / name for name in names}
-    return found
+    """Return what the page needs beside it: path in the book's sources to the file that is copied there."""
+    copies: dict[str, Path] = {}
+    for made in shown:
+        place = made.data["pictures"]
+        copies |= {place + name: made.folder / name for name in (made.data["table"], RECORD)}
+        names = sorted({name for setting in made.data["settings"] for name in setting["files"] if name})
+        copies |= {place + name: made.folder / gallery.NAME / name for name in names}
+    return copies
 
 
 def address(experiment: str, **setting: Any) -> str:
-    """Where the explorer shows a setting, from the book's first page: `explorer.html#tv_sweep&gamma=10`."""
-    return f"explorer.html#{'&'.join([experiment, *(f'{name}={quote(str(one))}' for name, one in setting.items())])}"
+    """Return where the explorer shows a setting, from the book's first page: `explorer.html#tv_sweep&gamma=10`."""
+    return "&".join([f"explorer.html#{experiment}", *(f"{name}={quote(str(at))}" for name, at in setting.items())])
 
 
 def script(shown: Sequence[Panel]) -> str:
-    """The data of all panels as a script: a page read from disk may run one, but may not load a file of data."""
-    content = {"frequencies": gallery.FREQUENCIES, "panels": [one.data for one in shown]}
+    """Return the data of all panels as a script: a page on disk may run one, but may not load a file of data."""
+    content = {"frequencies": gallery.FREQUENCIES, "panels": [made.data for made in shown]}
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return f"window.stylereproExplorer = {text};\n"
 
 
 def page(shown: Sequence[Panel], missing: Sequence[Experiment], profile: str) -> str:
-    """The explorer as MyST Markdown: the first setting, in whose place the script puts all, and what is missing yet."""
+    """Return the page in MyST: the first setting, in whose place the script puts all, and what is missing yet."""
     blocks = ["## Settings", _first(shown[0].data)] if shown else []
     if missing:
         blocks.append("## Not here yet" if shown else "## Nothing here yet")
         blocks.append("These experiments can be looked through once there is a run with pictures of their settings:")
-        blocks.append("\n".join(f"- {one.title}: `stylerepro run {one.name} --profile {profile}`" for one in missing))
+        blocks.append(
+            "\n".join(f"- {entry.title}: `stylerepro run {entry.name} --profile {profile}`" for entry in missing)
+        )
     return "\n\n".join(blocks)
 
 
 def _first(data: Mapping[str, Any]) -> str:
-    """The first setting, for where no script runs."""
+    """Return the first setting, for where no script runs."""
     setting = data["settings"][0]
     parts = zip(data["axes"], setting["at"], strict=True)
     told = ", ".join(f"{axis['name']} {axis['values'][place]}" for axis, place in parts)
     picture, spectrum, _ = (f"{data['pictures']}{name}" for name in setting["files"])
-    numbers = zip(data["numbers"], setting["texts"], strict=True)
-    lines = [
+    numbers = [
+        (f"`{column['name']}`: {column['doc']}", f"{text} {column['unit']}")
+        for column, text in zip(data["numbers"], setting["texts"], strict=True)
+    ]
+    return "\n\n".join([
         "Without JavaScript, and in Jupyter Book 2, this page shows one setting of one experiment: "
         f"[{data['title']}]({data['chapter'].removesuffix('.html')}.ipynb), {told}.",
         _image(picture, f"{data['title']}: {told}", 320),
         _image(spectrum, f"Its amplitude spectrum: {told}", 160),
-        "\n".join(["| number | value |", "|---|---|", *(_row(column, text) for column, text in numbers)]),
-    ]
-    return "\n\n".join(lines)
-
-
-def _row(column: Mapping[str, str], text: str) -> str:
-    unit = f" {column['unit']}" if column["unit"] else ""
-    return f"| `{column['name']}`: {column['doc'].replace('|', '&#124;')} | {text}{unit} |"
+        pipe_table([("number", "value"), *numbers]),
+    ])  # fmt: skip
 
 
 def _image(path: str, alt: str, width: int) -> str:

@@ -1,4 +1,4 @@
-"""The ledger in the book: one table over all claims, its CSV, and a card for each claim with everything about it."""
+"""The documents and their claims in the book: chapters, the ledger's table, its CSV, and a card for each claim."""
 
 import html
 import re
@@ -6,10 +6,27 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from stylerepro.book.runs import place
-from stylerepro.book.text import anchor, badge, claim_link, fold, list_table, one_line, small
-from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, short_text
-from stylerepro.runs.experiments import OWN
+import yaml
+
+from stylerepro.book.pages import in_order, place, readme_table
+from stylerepro.book.text import (
+    anchor,
+    badge,
+    claim_link,
+    figures,
+    fold,
+    in_words,
+    list_table,
+    one_line,
+    pipe_table,
+    small,
+)
+from stylerepro.errors import ClaimError
+from stylerepro.files import project_root, write_text
+from stylerepro.ledger import summary
+from stylerepro.ledger.claims import Document, Ledger
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, stated_text
+from stylerepro.runs.experiments import OWN, Experiment, discover
 from stylerepro.runs.record import RECORD
 
 # One claim as `summary.rows` gives it: a row by column name.
@@ -19,6 +36,7 @@ _HEAD = ("Claim", "Verdict", "Stated", "Measured", "Interval", "Effect", "n / ru
 _WIDTHS = (19, 14, 9, 11, 10, 9, 8, 11, 11)
 _NONE = "The ledger has no claim for this page."
 _ANSWERS = {REPRODUCED: "Holds", TREND_ONLY: "Holds in part", NOT_REPRODUCED: "Does not hold", NOT_TESTED: "Not tested"}
+_ESCAPED = r"\\\1"  # signs that BibTeX reads as markup
 _GROUND = {
     "smoke": "From runs of profile `smoke`, which only show that everything works: these verdicts mean nothing.",
     "laptop": "From own runs of profile `laptop`, on a fixed subset of the pictures, and where there is none from the "
@@ -29,22 +47,136 @@ _GROUND = {
 }
 
 
-def summary(rows: Sequence[Row], profile: str) -> str:
-    """How many claims of the documents have which verdict, and of the suite's own ablations, and from what runs."""
+def standing(rows: Sequence[Row], profile: str) -> str:
+    """Return how many claims of the documents have which verdict, and of the suite's own ablations, from what runs."""
     own = [row for row in rows if row["document"] == OWN]
-    told = [counts([row for row in rows if row["document"] != OWN])]
-    told += [f"Beside them, of the suite's own ablations: {counts(own)}"] if own else []
+    told = [_counts([row for row in rows if row["document"] != OWN])]
+    told += [f"Beside them, of the suite's own ablations: {_counts(own)}"] if own else []
     return "\n\n".join([*told, _GROUND[profile]])
 
 
-def counts(rows: Sequence[Row]) -> str:
-    """How many claims have which verdict, as badges in one line."""
-    found = Counter(row["verdict"] for row in rows)
-    return " · ".join(f"{found[verdict]} {badge(verdict)}" for verdict in VERDICTS if found[verdict])
+def overview(documents: Mapping[str, Document], rows: Sequence[Row]) -> str:
+    """Return the documents as a table: a link to each chapter, and how many of its claims have which verdict."""
+    lines = [["document", *VERDICTS]]
+    for id, document in documents.items():
+        counted = Counter(row["verdict"] for row in rows if row["document"] == id)
+        lines.append([f"[{id}: {document.title}](documents/{id}.md)", *(str(counted[one]) for one in VERDICTS)])
+    return pipe_table(lines)
+
+
+def abouts(documents: Mapping[str, Document]) -> str:
+    """Return what each document is and proposes, as a list of definitions."""
+    return "\n\n".join(f"{id}\n: {one_line(document.about or document.title)}" for id, document in documents.items())
+
+
+def findings(ledger: Ledger, rows: Sequence[Row], up: str) -> str:
+    """Return what surprises most in each document that `rows` has claims of; up: from the page to the book's root.
+
+    A finding whose claim has another verdict here than the one that it was written for is left out.
+    """
+    by_id = {row["id"]: row for row in rows}
+    return "\n".join(
+        f"- {claim_link(finding.claim, up)} *{finding.written_for}*: {finding.filled(by_id[finding.claim])}"
+        for finding in ledger.findings.values()
+        if finding.claim in by_id and by_id[finding.claim]["verdict"] == finding.written_for
+    )
+
+
+def citation(documents: Mapping[str, Document], id: str) -> str:
+    """Return title, authors, place and year as the document prints them; "" for one that the ledger does not have."""
+    if id not in documents:
+        return ""
+    document = documents[id]
+    authors = ", ".join(document.authors) or "No authors given"
+    year = str(document.year) if document.year else "No date given"
+    told = ". ".join(part for part in (f"*{document.title}*", authors, document.institution, year) if part)
+    return f"{told}. {{cite:p}}`doc{id}`"
+
+
+def notebooks(entries: Sequence[Experiment]) -> str:
+    """Return the experiments of a document, each with its claims, as links to their pages."""
+    lines = [
+        f"- [{entry.title}](../notebooks/{entry.name}.ipynb)" + (f": {', '.join(entry.claims)}" if entry.claims else "")
+        for entry in entries
+    ]
+    return "\n".join(lines) or "There is no notebook for this document yet."
+
+
+def chapter(document: Document) -> str:
+    """Return the chapter of a document that has none written by hand in `book/documents/`, with its placeholders."""
+    silences = [(silence.silence, silence.parameter, silence.readings) for silence in document.silences]
+    slips = "\n".join(f"{number}. {one_line(slip)}" for number, slip in enumerate(document.slips, start=1))
+    parts = {
+        "The answer": f"{{{{ answer {document.id} }}}}\n\n{{{{ finding {document.id} }}}}",
+        "The method": document.method.strip(),
+        "What it leaves open": pipe_table([("silence", "parameter", "readings"), *silences]) if silences else "",
+        "Slips": slips,
+        "Its claims": f"{{{{ claims {document.id} }}}}",
+        "Its notebooks": f"{{{{ notebooks {document.id} }}}}",
+    }
+    about = [f"# {document.id}: {document.title}", f"{{{{ citation {document.id} }}}}", one_line(document.about)]
+    about += [f"**The question.** {one_line(document.question)}"] if document.question else []
+    return "\n\n".join([*about, *(f"## {heading}\n\n{text}" for heading, text in parts.items() if text)]) + "\n"
+
+
+def bibliography(documents: Mapping[str, Document]) -> str:
+    """Return the documents as BibTeX, with the keys doc000, doc001, …"""
+    entries = []
+    for id, document in documents.items():
+        authors = document.citation.get("authors") or [{"name": name} for name in document.authors]
+        names = (one.get("name") or f"{one['family-names']}}}, {{{one['given-names']}" for one in authors)
+        fields = {
+            "author": " and ".join(f"{{{name}}}" for name in names),
+            "title": f"{{{document.title}}}",
+            "howpublished": document.institution,
+            "note": str(document.citation.get("notes", "")).rstrip("."),
+            "year": document.year,
+        }
+        lines = [f"  {name} = {{{re.sub('([&%#])', _ESCAPED, str(text))}}}," for name, text in fields.items() if text]
+        entries.append("\n".join([f"@misc{{doc{id},", *lines, "}"]))
+    return "\n".join(entries) + "\n"
+
+
+def count(ledger: Ledger, what: str) -> str:
+    """Return how many documents or claims there are, in words; with a capital where `what` has one."""
+    number = len(ledger.documents) if what.lower() == "documents" else sum(one.document != OWN for one in ledger)
+    return in_words(number).capitalize() if what[0].isupper() else in_words(number)
+
+
+def write_readme(ledger: Ledger) -> None:
+    """Bring README.md and CITATION.cff up to date with the ledger, the sidecars and the committed runs.
+
+    Raises `ClaimError` where one of them is not there or has no place for what is generated.
+    """
+    for name, made in (("README.md", readme), ("CITATION.cff", citation_file)):
+        path = project_root() / name
+        if not path.is_file():
+            raise ClaimError(f"There is no {name} in {project_root()}: call this in the project's folder.")
+        write_text(path, made(ledger, path.read_text(encoding="utf-8")))
+
+
+def readme(ledger: Ledger, text: str) -> str:
+    """Return README.md's text with its counts, its standing and its table of experiments as they are now."""
+    counted = f"{count(ledger, 'Documents')} documents on image style transfer make {count(ledger, 'claims')} claims."
+    text = re.sub(r"(?m)^[\w-]+ documents on image style transfer make [\w-]+ claims\.", counted, text)
+    table = readme_table(in_order(discover()))
+    block = r"(?s)(<!-- experiments: [^>]*-->\n).*?(\n<!-- /experiments -->)"
+    return summary.readme(ledger, re.sub(block, lambda found: f"{found[1]}{table}{found[2]}", text))
+
+
+def citation_file(ledger: Ledger, text: str) -> str:
+    """Return CITATION.cff's text with the documents as its references."""
+    references = []
+    for id, document in ledger.documents.items():
+        authors = [{"name": name} for name in document.authors] or [{"name": "no authors named"}]
+        entry = {"type": "unpublished", "title": document.title, "authors": authors} | document.citation
+        references.append({**entry, "notes": f"Document {id}. {document.citation.get('notes', '')}".strip()})
+    written = yaml.safe_dump({"references": references}, sort_keys=False, allow_unicode=True, width=110)
+    return re.sub(r"(?ms)^references:\n.*", lambda _: written, text)
 
 
 def answer(rows: Sequence[Row]) -> str:
-    """What became of a document's claims, a line for each verdict that there is."""
+    """Return what became of a document's claims, a line for each verdict that there is."""
     lines = []
     for verdict in VERDICTS:
         mine = [row for row in rows if row["verdict"] == verdict]
@@ -54,7 +186,7 @@ def answer(rows: Sequence[Row]) -> str:
 
 
 def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
-    """The ledger's one table. titles: of the experiments that have a page, to which their claims link.
+    """Return the ledger's one table. titles: of the experiments that have a page, to which their claims link.
 
     With a reference beside own values a column more says what it is, and marks where they disagree.
     """
@@ -68,22 +200,22 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
             f'<span id="{anchor(id)}"></span>{claim_link(id)}\n\n{one_line(row["statement"])}',
             badge(row["verdict"]),
             stated(row),
-            number(row["value"]),
+            figures(row["value"]),
             interval(row),
-            number(row["effect"]),
-            f"{number(row['n'])} / {len(row['runs'])}" if row["runs"] else "",
+            figures(row["effect"]),
+            f"{row['n'] or ''} / {len(row['runs'])}" if row["runs"] else "",
             ", ".join(row["networks"]),
             f"[{titles[name]}](notebooks/{name}.ipynb)" if name in titles else name,
         ]
         if own:
             mark = " (differs)" if row.get("agrees") is False else ""
-            cells.insert(4, f"{number(row['reference'])}{mark}")
+            cells.insert(4, f"{figures(row['reference'])}{mark}")
         lines.append(cells)
     return list_table("ledger ledger-table", widths, lines)
 
 
 def cards(rows: Sequence[Row], pages: Collection[str]) -> str:
-    """Everything about each claim of a document, with its anchor. pages: experiments that have a page."""
+    """Return everything about each claim of a document, with its anchor. pages: experiments that have a page."""
     if not rows:
         return _NONE
 
@@ -96,32 +228,24 @@ def cards(rows: Sequence[Row], pages: Collection[str]) -> str:
 
 
 def verdicts(rows: Sequence[Row]) -> str:
-    """The claims of one experiment, for the end of its page; they link to their cards."""
+    """Return the claims of one experiment, for the end of its page; they link to their cards."""
     return _cards(rows, lambda row: f"{claim_link(row['id'], '../')}\n\n{badge(row['verdict'])}", False)
 
 
 def told(rows: Sequence[Row]) -> str:
-    """The claims with their verdicts in a line of text, for a page at the book's root."""
+    """Return the claims with their verdicts in a line of text, for a page at the book's root."""
     return ", ".join(f"{claim_link(row['id'])} *{row['verdict']}*" for row in rows) or _NONE
 
 
 def stated(row: Row) -> str:
-    """The number that the document states, with its unit; "" where it states none."""
-    if row["number"] is None:
-        return ""
-    numbers = row["number"] if isinstance(row["number"], tuple | list) else (row["number"],)
-    return " / ".join(f"{one:g}" for one in numbers) + f" {row['unit']}"
-
-
-def number(value: Any) -> str:
-    """A number of the ledger in a few digits; "" for none."""
-    return "" if value is None or value != value else short_text(float(value))
+    """Return the number that the document states, with its unit; "" where it states none."""
+    return "" if row["number"] is None else f"{stated_text(row['number'])} {row['unit']}"
 
 
 def interval(row: Row) -> str:
-    """The interval of a claim's first measure; "" where it has none or it is a point."""
+    """Return the interval of a claim's first measure; "" where it has none or it is a point."""
     low, high = row["low"], row["high"]
-    return "" if low is None or high is None or low == high else f"{number(low)} to {number(high)}"
+    return "" if low is None or high is None or low == high else f"{figures(low)} to {figures(high)}"
 
 
 def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
@@ -135,7 +259,7 @@ def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
             measured.append(small(f"Beside it: {row['beside']}"))
         why = _apart(row["reason"])
         if len(row["networks"]) > 1:
-            why.append(small("; ".join(f"{network}: {one}" for network, one in row["networks"].items())))
+            why.append(small("; ".join(f"{network}: {verdict}" for network, verdict in row["networks"].items())))
         if whole:
             measured += [small(f"From {_runs(row)}.")] * bool(row["runs"])
             why.append(fold("The rule", html.escape(one_line(row["why"]))))
@@ -144,13 +268,13 @@ def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
 
 
 def _apart(text: str, mark: str = "") -> list[str]:
-    """What several measures or networks came to, as a list; a single one as a paragraph in `mark`; none as nothing."""
-    found = [one for one in re.split(r"; | \| ", one_line(text)) if one]
-    return ["\n".join(f"- {one}" for one in found)] if found[1:] else [f"{mark}{one}{mark}" for one in found]
+    """Return what several measures or networks came to, as a list; a single one as a paragraph in `mark`."""
+    parts = [part for part in re.split(r"; | \| ", one_line(text)) if part]
+    return ["\n".join(f"- {part}" for part in parts)] if parts[1:] else [f"{mark}{part}{mark}" for part in parts]
 
 
 def _runs(row: Row) -> str:
-    """The runs behind a verdict, each with a link to its record."""
+    """Return the runs behind a verdict, each with a link to its record."""
     told = []
     for run in row["runs"]:
         commit = f", commit {run['commit'][:10]}" if run.get("commit") else ""
@@ -160,3 +284,9 @@ def _runs(row: Row) -> str:
 
 def _link(row: Row) -> str:
     return f"[{row['id']}](#{anchor(row['id'])})"
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    """Return how many claims have which verdict, as badges in one line."""
+    counted = Counter(row["verdict"] for row in rows)
+    return " · ".join(f"{counted[verdict]} {badge(verdict)}" for verdict in VERDICTS if counted[verdict])

@@ -1,27 +1,158 @@
-"""What the book's generated pages say, as MyST Markdown: records of runs, notebooks, lists of experiments."""
+"""Pages of experiments: which run the book shows of each, its record, its notebook, its tables."""
 
 import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stylerepro.book import runs
-from stylerepro.book.text import definition, fold
-from stylerepro.errors import ResultsError
-from stylerepro.networks.specs import NetworkSpec
-from stylerepro.runs.experiments import CROSSCHECK, OWN, Experiment
-from stylerepro.runs.record import RECORD
+import pandas as pd
 
+from stylerepro.book.text import fold, kept, parsed, pipe_table, table_lines
+from stylerepro.errors import ResultsError
+from stylerepro.files import project_root, reference_root, results_root
+from stylerepro.ledger import summary
+from stylerepro.networks.specs import NetworkSpec
+from stylerepro.runs.experiments import CROSSCHECK, OWN, REFERENCE, Experiment
+from stylerepro.runs.record import RECORD, current_runs
+from stylerepro.runs.tables import read
+
+TABLES = ("metrics.csv", "history.csv")
+_BESIDE = (CROSSCHECK, "paper")
 # Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
 _SHOWN_LINES = 6
 _SHOWN = {"parameters", "injected-parameters", "show-input"}
 _INJECTED = "# what this run put in their place"
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The runs behind one page. `folder`, `record`: the run whose notebook stands there.
+
+    wanted: the profile that the book was asked for; the run is of another one where there was none. others: folder and
+    record of the committed runs beside a reference run, of which there are tables alone: `crosscheck` and `paper`.
+    """
+
+    folder: Path
+    record: Record
+    wanted: str
+    others: tuple[tuple[Path, Record], ...] = ()
+
+    @property
+    def stands_in(self) -> bool:
+        """Return whether the run is of another profile than the one asked for."""
+        return bool(self.record["profile"] != self.wanted)
+
+
+def shown(profile: str) -> dict[str, Shown]:
+    """Return experiment to the run that the book shows: of this profile where there is one, else of the reference.
+
+    A run without its notebook (of `crosscheck`, or `paper` as it is committed) has nothing to show.
+    """
+    wanted = _runs(profile)
+    reference = wanted if profile == REFERENCE else _runs(REFERENCE)
+    beside = [run for other in _BESIDE for run in current_runs(reference_root(), other)]
+    runs = {}
+    for name, (folder, record) in (reference | wanted).items():
+        others = [run for run in beside if run[1]["experiment"] == name] if record["profile"] == REFERENCE else []
+        runs[name] = Shown(folder, record, profile, tuple(others))
+    return runs
+
+
+def tables(profile: str) -> dict[str, pd.DataFrame]:
+    """Return the tables that numbers in texts come from: an experiment's by its name, those of a file of
+    `results/performance/` by the file's name and the list's (`engines_scaling`).
+
+    An experiment's table is that on which verdicts rest: of this profile's runs, else of the committed reference.
+    """
+    found = summary.tables_from_results(REFERENCE, reference_root())
+    if profile != REFERENCE:
+        found |= summary.tables_from_results(profile, None)
+    for path in sorted((results_root() / "performance").glob("*.json")):
+        for name, rows in json.loads(path.read_text(encoding="utf-8")).items():
+            if isinstance(rows, list):
+                found[f"{path.stem}_{name}"] = pd.DataFrame(rows)
+    return found
+
+
+def run_table(runs: Mapping[str, Shown], words: str) -> str:
+    """Return a table that a text asks for, once for each run that has its numbers, with the run's machine and files.
+
+    words: on the first line EXPERIMENT or EXPERIMENT.history, conditions, sort=COLUMN,…; on each other line a column as
+    "heading | COLUMN options" (see `text.value` and `text.table_lines`). Raises `RunError` for an experiment or a
+    column that there is not.
+    """
+    first, *others = [line.strip() for line in words.strip().splitlines()]
+    target, conditions, options = parsed(first)
+    experiment, _, file = target.partition(".")
+    columns = [(heading.strip(), *parsed(rest)[::2]) for heading, _, rest in (line.partition("|") for line in others)]
+    if experiment not in runs:
+        return f"*There is no run of `{experiment}` yet.*"
+    blocks = []
+    for folder, record in [(runs[experiment].folder, runs[experiment].record), *runs[experiment].others]:
+        types = record["columns"].get(file or "metrics")
+        path = folder / f"{file or 'metrics'}.csv"
+        if not types or not path.is_file():
+            continue
+        where = f"The book's table of {experiment}: {path.name} of {folder.name}"
+        sort = [name for name in options.get("sort", "").split(",") if name]
+        table = kept(read(path, types), conditions, where, [*sort, *(column for _, column, _ in columns)])
+        lines = table_lines(table.sort_values(sort) if sort else table, columns)
+        if len(lines) > 1:
+            blocks.append(f"{pipe_table(lines)}\n\n{_made(folder, record, path.name)}")
+    return "\n\n".join(blocks) or f"*The run of `{experiment}` has no such numbers.*"
+
+
+def machine(runs: Mapping[str, Shown], name: str) -> str:
+    """Return the machine of an experiment's run, with its date and files, or of a file in `results/performance/`."""
+    if name in runs:
+        return _made(runs[name].folder, runs[name].record, "metrics.csv")
+    path = results_root() / "performance" / f"{name}.json"
+    if not path.is_file():
+        return "*Not measured here.*"
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    return f"{hardware(measured)} · {measured['date']}"
+
+
+def files(runs: Mapping[str, Shown], rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return records and tables of the shown runs and of those behind the claims' `rows`, by path in the book."""
+    folders = {place(run): project_root() / run["folder"] for row in rows for run in row["runs"]}
+    for run in runs.values():
+        folders |= {place(record): folder for folder, record in [(run.folder, run.record), *run.others]}
+    return {
+        f"{where}/{name}": (folder / name).read_text(encoding="utf-8")
+        for where, folder in folders.items()
+        for name in (RECORD, *TABLES)
+        if (folder / name).is_file()
+    }
+
+
+def place(record: Record) -> str:
+    """Return the folder in the book where the files of a run lie."""
+    return f"runs/{record['experiment']}-{record['profile']}"
+
+
+def links(folder: Path, record: Record, up: str, names: Sequence[str] = (RECORD, *TABLES)) -> str:
+    """Return links to the files of a run, from a page that is below the book's root by `up` ("../" or "")."""
+    there = [name for name in names if (folder / name).is_file()]
+    return " · ".join(f"[{name}]({up}{place(record)}/{name})" for name in there)
+
+
+def hardware(record: Record) -> str:
+    """Return the machine of a run in words: the GPU where one was used, else threads and processor."""
+    about, used = record.get("hardware") or {}, (record.get("device") or {}).get("used", "cpu")
+    if used != "cpu":
+        named = re.search(r"\((.+)\)", used)
+        return str(about.get("gpu") or (named and named[1]) or used)
+    cpu, cores, threads = about.get("cpu", "an unnamed processor"), about.get("cores", "unknown"), about.get("threads")
+    return f"{cores} cores of {cpu}" + (f", {threads} {'thread' if threads == 1 else 'threads'}" if threads else "")
 
 
 def in_order(entries: Iterable[Experiment]) -> list[Experiment]:
-    """By document, then by first claim; experiments without a claim come last in their document."""
+    """Return experiments by document, then by first claim; those without a claim come last in their document."""
 
     def key(entry: Experiment) -> tuple[str, int, str]:
         numbers = [int(claim.split(".")[1]) for claim in entry.claims]
@@ -30,99 +161,80 @@ def in_order(entries: Iterable[Experiment]) -> list[Experiment]:
     return sorted(entries, key=key)
 
 
-def experiments(entries: Sequence[Experiment], run: Mapping[str, runs.Shown]) -> str:
-    """The experiments as a table that links to their pages. run: experiment to the run that the book shows of it."""
-    lines = ["| experiment | document | claims | shown here |", "|---|---|---|---|"]
-    for one in entries:
-        shown = f"run of `{run[one.name].record['profile']}`" if one.name in run else "not run yet"
-        lines.append(
-            f"| [{one.title}](notebooks/{one.name}.ipynb) | {one.document} | {', '.join(one.claims)} | {shown} |"
-        )
-    return "\n".join(lines)
+def experiments(entries: Sequence[Experiment], runs: Mapping[str, Shown]) -> str:
+    """Return the experiments as a table that links to their pages. runs: of `shown`."""
+    lines = [("experiment", "document", "claims", "shown here")]
+    for entry in entries:
+        run = f"run of `{runs[entry.name].record['profile']}`" if entry.name in runs else "not run yet"
+        link = f"[{entry.title}](notebooks/{entry.name}.ipynb)"
+        lines.append((link, entry.document, ", ".join(entry.claims), run))
+    return pipe_table(lines)
 
 
 def networks_table(specs: Iterable[NetworkSpec]) -> str:
-    """The loss networks as a table: where each ends, how wide it is, how large its features are, whose it is."""
-    lines = ["| network | ends at | channels of its blocks | features | from |", "|---|---|---|---|---|"]
-    for one in specs:
-        deepest = next(layer for layer in reversed(one.layers) if layer.startswith("conv"))
-        widths = ", ".join(map(str, one.widths))
-        lines.append(f"| `{one.name}` | {deepest} | {widths} | {one.scale} | {one.source} |")
-    return "\n".join(lines)
+    """Return the loss networks as a table: where each ends, how wide it is, how large its features are, whose it is."""
+    lines = [("network", "ends at", "channels of its blocks", "features", "from")]
+    for spec in specs:
+        deepest = next(layer for layer in reversed(spec.layers) if layer.startswith("conv"))
+        lines.append((f"`{spec.name}`", deepest, ", ".join(map(str, spec.widths)), spec.scale, spec.source))
+    return pipe_table(lines)
 
 
 def model_card(path: Path) -> str:
-    """A model card as a section of a page: its headings one level lower."""
+    """Return a model card as a section of a page: its headings one level lower."""
     return re.sub(r"(?m)^#", "##", path.read_text(encoding="utf-8")).strip()
 
 
 def readme_table(entries: Sequence[Experiment]) -> str:
-    """The experiments as the README lists them: own ablations, which come and go, stand in the book alone."""
-    lines = ["| notebook | document | claims | `laptop` takes |", "|---|---|---|---|"]
-    for one in (entry for entry in entries if entry.document != OWN):
-        profile = one.profiles.get("laptop")
+    """Return the experiments as the README lists them: own ablations, which come and go, stand in the book alone."""
+    lines = [("notebook", "document", "claims", "`laptop` takes")]
+    for entry in (entry for entry in entries if entry.document != OWN):
+        profile = entry.profiles.get("laptop")
+        link = f"[{entry.name}](notebooks/{entry.name}.ipynb): {entry.title}"
         takes = (profile and profile.expected) or "not measured"
-        claims = ", ".join(one.claims) or "none"
-        lines.append(f"| [{one.name}](notebooks/{one.name}.ipynb): {one.title} | {one.document} | {claims} | {takes} |")
-    return "\n".join(lines)
+        lines.append((link, entry.document, ", ".join(entry.claims) or "none", takes))
+    return pipe_table(lines)
 
 
-def record(one: runs.Shown) -> str:
-    """On top of an experiment's page: how the run was made, how to make it again, and the files behind it."""
-    run = one.record
-    networks = ", ".join(run.get("networks") or {}) or "none"
-    lines = []
-    if one.stands_in:
+def record(run: Shown) -> str:
+    """Return the top of an experiment's page: how the run was made, how to make it again, and the files behind it."""
+    made, lines = run.record, []
+    if run.stands_in:
         lines.append(
-            f"**No own run of profile `{one.wanted}` yet**: this is the committed one of `{run['profile']}`. "
-            f"To make it: `stylerepro run {run['experiment']} --profile {one.wanted}`"
+            f"**No own run of profile `{run.wanted}` yet**: this is the committed one of `{made['profile']}`. "
+            f"To make it: `stylerepro run {made['experiment']} --profile {run.wanted}`"
         )
+    networks = ", ".join(made.get("networks") or {}) or "none"
     lines += [
-        f"Profile **{run['profile']}** · loss network **{networks}** · {runs.hardware(run)}",
-        f"{run['start'][:10]} · {runs.duration(run['seconds'])} · {runs.commit(run)} · "
-        f"fingerprint `{run['fingerprint']['digest'][:12]}`",
-        f"Every table and figure below comes from `{command(run)}`: {runs.links(one.folder, run, '../')}",
+        f"Profile **{made['profile']}** · loss network **{networks}** · {hardware(made)}",
+        f"{made['start'][:10]} · {_duration(made['seconds'])} · {_commit(made)} · "
+        f"fingerprint `{made['fingerprint']['digest'][:12]}`",
+        f"Every table and figure below comes from `{command(made)}`: {links(run.folder, made, '../')}",
     ]
-    for folder, other in one.others:
+    for folder, other in run.others:
         counted = "; the verdicts rest on both" if other["profile"] == CROSSCHECK else ""
         lines.append(
             f"Profile **{other['profile']}** too, on **{', '.join(other.get('networks') or {}) or 'no network'}**, "
-            f"{runs.hardware(other)} ({other['start'][:10]}, {runs.duration(other['seconds'])}, {runs.commit(other)})"
-            f"{counted}: {runs.links(folder, other, '../')}"
+            f"{hardware(other)} ({other['start'][:10]}, {_duration(other['seconds'])}, {_commit(other)})"
+            f"{counted}: {links(folder, other, '../')}"
         )
-    lines.append(_details(run))
+    lines.append(_details(made))
     return ":::{admonition} How this page was made\n:class: note run-record\n" + "\n\n".join(lines) + "\n:::"
 
 
-def caption(one: runs.Shown) -> str:
-    """Below every figure: the command that makes it, and the record of the run behind it."""
-    link = f"[record of the run](../{runs.place(one.record)}/{RECORD})"
-    return f'<span class="small figure-source">Made by `{command(one.record)}` · {link}</span>'
+def caption(run: Shown) -> str:
+    """Return what stands below every figure: the command that makes it, and the record of the run behind it."""
+    link = f"[record of the run](../{place(run.record)}/{RECORD})"
+    return f'<span class="small figure-source">Made by `{command(run.record)}` · {link}</span>'
 
 
-def command(run: runs.Record) -> str:
-    """The command that makes a run, as it is typed."""
+def command(run: Record) -> str:
+    """Return the command that makes a run, as it is typed."""
     return f"stylerepro run {run['experiment']} --profile {run['profile']}"
 
 
-def _details(run: runs.Record) -> str:
-    """Parameters, seeds and versions, folded away."""
-    told = {
-        "parameters": run.get("parameters"), "seeds": run.get("seeds"), "files, by SHA-256": run.get("assets"),
-        "versions": run.get("versions"),
-    }  # fmt: skip
-    found = {
-        html.escape(name): html.escape(
-            "; ".join(f"{key} = {json.dumps(one, ensure_ascii=False)}" for key, one in value.items())
-        )
-        for name, value in told.items()
-        if value
-    }
-    return fold("Parameters, seeds, versions", definition(found)) if found else ""
-
-
 def not_run(experiment: Experiment, profile: str) -> str:
-    """The same place on the page of an experiment without a run."""
+    """Return the top of the page of an experiment without a run: how to make one, and how long it takes."""
     expected = experiment.profiles[profile].expected if profile in experiment.profiles else None
     takes = f", about {expected} on {experiment.hardware or 'the machine it was measured on'}" if expected else ""
     return (
@@ -199,3 +311,46 @@ def _static(output: dict[str, Any]) -> dict[str, Any]:
     if "data" in output:
         output["data"] = {kind: data for kind, data in output["data"].items() if "widget" not in kind}
     return output
+
+
+def _details(run: Record) -> str:
+    """Return parameters, seeds and versions, folded away."""
+    told = {
+        "parameters": run.get("parameters"), "seeds": run.get("seeds"), "files, by SHA-256": run.get("assets"),
+        "versions": run.get("versions"),
+    }  # fmt: skip
+    rows = {
+        name: "; ".join(f"{key} = {json.dumps(part, ensure_ascii=False)}" for key, part in values.items())
+        for name, values in told.items()
+        if values
+    }
+    cells = "".join(f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items())
+    return fold("Parameters, seeds, versions", f'<table class="values">{cells}</table>') if rows else ""
+
+
+def _made(folder: Path, record: Record, table: str) -> str:
+    made = f"{hardware(record)} · `{record['profile']}` · {record['start'][:10]}"
+    return f"{made} · {links(folder, record, '', (RECORD, table))}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "time not kept"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _commit(run: Record) -> str:
+    made = run.get("commit")
+    if not made:
+        return "outside version control"
+    return f"commit `{made['sha'][:10]}`{' with changes not committed' if made['dirty'] else ''}"
+
+
+def _runs(profile: str) -> dict[str, tuple[Path, Record]]:
+    """Return the runs of a profile: for `reference` the committed ones, for another own ones and else the committed."""
+    root = reference_root() if profile == REFERENCE else None
+    return {
+        made["experiment"]: (folder, made)
+        for folder, made in current_runs(root, profile)
+        if (folder / "notebook.ipynb").is_file()
+    }

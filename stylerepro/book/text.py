@@ -1,46 +1,74 @@
-"""Pieces of MyST that several generated pages are made of."""
+"""Pieces of MyST that several generated pages are made of, and the numbers and tables that texts ask for by name."""
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from stylerepro.errors import RunError, unknown
+from stylerepro.ledger.rules import matches
 from stylerepro.runs.experiments import OWN
+
+_STATISTICS = ("median", "mean", "min", "max", "range", "count")
+_OPTIONS = ("stat", "as", "digits", "over", "to", "by", "scale", "across", "share", "sort")
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+Columns = Sequence[tuple[str, str, Mapping[str, str]]]
 
 
 def badge(verdict: str) -> str:
-    """The verdict as a coloured label."""
+    """Return the verdict as a coloured label."""
     return f'<span class="verdict verdict-{verdict.replace(" ", "-")}">{verdict}</span>'
 
 
 def anchor(claim: str) -> str:
-    """The claim's address on its document's page."""
+    """Return the claim's address on its document's page."""
     return f"claim-{re.sub(r'[._]', '-', claim)}"
 
 
 def claim_link(claim: str, up: str = "") -> str:
-    """A link to the claim's card. up: from the page to the book's root ("" or "../")."""
+    """Return a link to the claim's card. up: from the page to the book's root ("" or "../")."""
     document = claim.split(".")[0]
     return f"[{claim}]({up}documents/{document if document.isdecimal() else OWN}.md#{anchor(claim)})"
 
 
 def small(text: str) -> str:
-    """Text in small print."""
+    """Return text in small print."""
     return f'<span class="small">{one_line(text)}</span>'
 
 
 def one_line(text: str) -> str:
-    """Text without its line breaks, which could end a cell."""
+    """Return text without its line breaks, which could end a cell."""
     return " ".join(str(text).split())
 
 
-def list_table(classes: str, widths: Sequence[int] | None, rows: Sequence[Sequence[str]]) -> str:
-    """A table whose cells may hold paragraphs; the first row is its head."""
-    lines = [":::{list-table}", f":class: {classes}", ":header-rows: 1"]
-    lines += [f":widths: {' '.join(map(str, widths))}"] if widths else []
-    lines.append("")
+def list_table(classes: str, widths: Sequence[int], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose cells may hold paragraphs; the first row is its head."""
+    lines = [":::{list-table}", f":class: {classes}", ":header-rows: 1", f":widths: {' '.join(map(str, widths))}", ""]
     for row in rows:
         for position, cell in enumerate(row):
             first, *others = cell.split("\n")
@@ -50,27 +78,150 @@ def list_table(classes: str, widths: Sequence[int] | None, rows: Sequence[Sequen
 
 
 def pipe_table(rows: Sequence[Sequence[str]]) -> str:
-    """A table of one-line cells; the first row is its head."""
+    """Return a table of one-line cells; the first row is its head."""
     lines = ["| " + " | ".join(one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
+def fold(summary: str, inside: str) -> str:
+    """Return HTML that is folded away behind a click; `inside` is HTML too."""
+    return f'<details class="small"><summary>{summary}</summary>{inside}</details>'
+
+
 def figures(number: Any, digits: int = 3) -> str:
-    """A measured number as a text or a table shows it: rounded to some digits, a real minus sign; "" for none."""
+    """Return a measured number as texts and tables show it: so many digits, a real minus sign; "" for none."""
     if number is None or number is pd.NA or not math.isfinite(number):
         return ""
-    size = abs(float(number))
-    if size >= 10 ** (digits - 1):
+    if abs(float(number)) >= 10 ** (digits - 1):
         return f"{float(f'{number:.{digits}g}'):.0f}".replace("-", "−")
     return f"{number:.{digits}g}".replace("-", "−")
 
 
-def fold(summary: str, inside: str) -> str:
-    """HTML that is folded away behind a click; `inside` is HTML too."""
-    return f'<details class="small"><summary>{summary}</summary>{inside}</details>'
+def in_words(number: int) -> str:
+    """Return a whole number below a hundred in words; a larger one stays in figures."""
+    if not 20 <= number < 100:
+        return _ONES[number] if 0 <= number < 20 else str(number)
+    tens, ones = divmod(number, 10)
+    return _TENS[tens - 2] + (f"-{_ONES[ones]}" if ones else "")
 
 
-def definition(pairs: Mapping[str, str]) -> str:
-    """Names and values as an HTML table of two columns; both are HTML."""
-    rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in pairs.items())
-    return f'<table class="values">{rows}</table>'
+def value(tables: Mapping[str, pd.DataFrame], words: str) -> str:
+    """Return a number of a table, in words: `EXPERIMENT.COLUMN`, conditions `column=value`, options.
+
+    A condition keeps the rows of a value, of one of several (`a|b`) or of none (`column=`); words with spaces stand in
+    quotes. Options: stat=median (the default), mean, min, max, range (lowest to highest) or count; as=percent, change
+    (in per cent, signed); digits=3; scale=1e6, by which it is divided; over=COLUMN, divided by it row by row;
+    to='column=value …' by=COLUMN, divided by the number in the rows of these conditions that has the same value in that
+    column. "(not measured)" where no row is left. Raises `RunError` for words that are none of these and for a column
+    that the table does not have.
+    """
+    target, conditions, options = parsed(words)
+    experiment, _, column = target.partition(".")
+    if experiment not in tables:
+        return "(not run)"
+    where = f"The book's value {words!r}: {experiment}"
+    table = kept(
+        tables[experiment], conditions, where, [column, *filter(None, [options.get("over"), options.get("by")])]
+    )
+    numbers = _numbers(table, column, options)
+    if "to" in options:
+        other = kept(tables[experiment], parsed(f"- {options['to']}")[1], where)
+        numbers = numbers.set_axis(table[options["by"]]) / _numbers(other, column, options).set_axis(
+            other[options["by"]]
+        )
+    return _told(numbers, options, "(not measured)")
+
+
+def table_lines(table: pd.DataFrame, columns: Columns) -> list[tuple[str, ...]]:
+    """Return the lines of a table that a text asks for, its head first. columns: heading, column, options; see `value`.
+
+    Columns without stat, across or share are keys: there is a line for each combination of their values, in the order
+    in which these appear. The others have a statistic of the line's rows: with across=COLUMN once for each value of
+    that column, which stands for * in the heading; with share=KEY:VALUE as a share of the line where that key has that
+    value. Lines without any number are left out. as=code sets a key as code.
+    """
+    keys = [column for _, column, options in columns if not {"stat", "across", "share"} & options.keys()]
+    groups = dict(list(table.groupby(keys, sort=False, dropna=False)))
+    wide: list[tuple[str, str, Mapping[str, str], Any]] = []
+    for heading, column, options in columns:
+        across = options.get("across")
+        values = table.dropna(subset=[column, across])[across].unique() if across else [None]
+        wide += [(heading.replace("*", str(value)), column, options, value) for value in values]
+    lines = [tuple(heading for heading, *_ in wide)]
+    for key, group in groups.items():
+        cells = []
+        for _, column, options, across in wide:
+            if column in keys:
+                cells.append(_key(key[keys.index(column)], options))
+                continue
+            rows = group if across is None else group[group[options["across"]] == across]
+            numbers = _numbers(rows, column, options)
+            if "share" in options:
+                name, _, whole = options["share"].partition(":")
+                place = keys.index(name)
+                base = groups.get((*key[:place], whole, *key[place + 1 :]))
+                numbers = numbers / (float("nan") if base is None else _numbers(base, column, options).median())
+            cells.append(_told(numbers, options, ""))
+        if any(cell for cell, (_, column, *_) in zip(cells, wide, strict=True) if column not in keys):
+            lines.append(tuple(cells))
+    return lines
+
+
+def parsed(words: str) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Return the first word of a placeholder, its conditions and its options. Raises `RunError` for a statistic."""
+    target, *given = shlex.split(words)
+    conditions = dict(condition.partition("=")[::2] for condition in given)
+    options = {name: conditions.pop(name) for name in _OPTIONS if name in conditions}
+    if (statistic := options.get("stat", "median")) not in _STATISTICS:
+        raise RunError(unknown(statistic, list(_STATISTICS), "statistic", f"The book's value {words!r}"))
+    return target, conditions, options
+
+
+def kept(table: pd.DataFrame, conditions: Mapping[str, str], where: str, needed: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the rows that meet the conditions. needed: other columns. Raises `RunError` where one is not there."""
+    for name in [*conditions, *needed]:
+        if name not in table:
+            raise RunError(unknown(name, list(table.columns), "column", where))
+    for name, wanted in conditions.items():
+        table = table[matches(table[name], [_typed(text) for text in wanted.split("|")])]
+    return table
+
+
+def _numbers(table: pd.DataFrame, column: str, options: Mapping[str, str]) -> "pd.Series[float]":
+    numbers = pd.to_numeric(table[column]).astype(float)
+    if "over" in options:
+        numbers = numbers / pd.to_numeric(table[options["over"]]).astype(float)
+    return numbers / float(options.get("scale", 1))
+
+
+def _told(numbers: "pd.Series[float]", options: Mapping[str, str], nothing: str) -> str:
+    """Return the statistic that the options ask for, in words; `nothing` where there is no number."""
+    numbers, statistic = numbers.dropna(), options.get("stat", "median")
+    if statistic == "count":
+        return str(len(numbers))
+    if numbers.empty:
+        return nothing
+    ends = [numbers.min(), numbers.max()] if statistic == "range" else [getattr(numbers, statistic)()]
+    return " to ".join(dict.fromkeys(_written(float(end), options) for end in ends))
+
+
+def _written(number: float, options: Mapping[str, str]) -> str:
+    if not math.isfinite(number):
+        return "not finite"
+    if (how := options.get("as")) not in ("percent", "change"):
+        return figures(number, int(options.get("digits", 3)))
+    return f"{'+' * (how == 'change' and number > 0)}{figures(100 * number, int(options.get('digits', 3)))} %"
+
+
+def _key(value: Any, options: Mapping[str, str]) -> str:
+    text = "" if pd.isna(value) else figures(value) if isinstance(value, float) else str(value)
+    return f"`{text}`" if options.get("as") == "code" and text else text
+
+
+def _typed(text: str) -> Any:
+    if text in ("", "true", "false"):
+        return None if text == "" else text == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text

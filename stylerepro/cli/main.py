@@ -28,7 +28,7 @@ OK, NOTE, WRONG = "ok", "note", "wrong"  # with a note, everything that is on by
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 app = typer.Typer(
-    help="Five documents on image style transfer, every claim put to the test.",
+    help="Documents on image style transfer, every claim put to the test.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -195,7 +195,9 @@ def claims(
 
     ledger, console = load_ledger(), Console()
     if readme:
-        print(summary.write_readme(ledger))
+        from stylerepro.book import ledger_page
+
+        ledger_page.write_readme(ledger)
         return
     found = summary.compare(ledger, profile)
     display.show_verdicts(console, summary.rows(found), long=long, wide=wide)

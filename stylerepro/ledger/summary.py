@@ -74,18 +74,21 @@ def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, r
     return table.assign(runs=pd.Series(behind, dtype=object))
 
 
-def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000) -> pd.DataFrame:
+def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000, *, stand_in: bool = False) -> pd.DataFrame:
     """The ledger as the command shows it: `judged`, with the columns reference, yours, agrees, reference_verdict.
 
     reference: the value of the committed reference runs. yours: that of own runs of `profile`. A row is that of own
     runs where these test the claim, else that of committed runs of the profile. agrees: whether yours lies within the
-    claim's tolerance of reference; None where either is missing.
+    claim's tolerance of reference; None where either is missing. stand_in: where no run of the profile tests a claim,
+    its row is that of the committed reference runs, as the book has it.
     """
     reference = judged(ledger, resamples=resamples)
     own = judged(ledger, profile, runs_root(), resamples)
     committed = reference if profile == REFERENCE else judged(ledger, profile, resamples=resamples)
     # Where neither tests a claim, committed runs give the better reason, if there are any of the profile.
     shown = _replaced(own, committed, _untested(own) & bool(committed["runs"].map(bool).any()))
+    if stand_in:
+        shown = _replaced(shown, reference, _untested(shown))
     yours = own["value"].astype(float)
     agrees = [
         None if math.isnan(here) or math.isnan(there) else claim.tolerance.agree(there, here)

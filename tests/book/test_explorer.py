@@ -13,10 +13,9 @@ import small_book
 import torch
 import yaml
 
-from stylerepro import book
-from stylerepro.book import explorer, panels
+from stylerepro.book import building, explorer
+from stylerepro.book.text import figures
 from stylerepro.errors import ResultsError
-from stylerepro.ledger import claims
 from stylerepro.runs import experiments
 from stylerepro.runs.gallery import FREQUENCIES, Gallery, Shown
 
@@ -86,7 +85,7 @@ def write_experiment(root, name, **changes):
 def project(tmp_path_factory):
     """A project of two experiments with a gallery, and one whose run has none."""
     root = tmp_path_factory.mktemp("explored")
-    (root / "stylerepro").mkdir()
+    (root / "stylerepro/ledger").mkdir(parents=True)  # and nothing in it: the explorer shows pictures, not verdicts
     (root / "notebooks").mkdir()
     for name in ("sweep", "other", "bare"):
         (root / "results/reference" / name).mkdir(parents=True)
@@ -95,7 +94,6 @@ def project(tmp_path_factory):
     bare = write_experiment(root, "bare")
     (bare / "gallery.csv").unlink()
     small_book.copy_book(root)
-    (root / "ledger").mkdir()  # and nothing in it: the explorer shows pictures, not verdicts
     return root
 
 
@@ -107,7 +105,7 @@ def sweep(project, tmp_path, monkeypatch):
     folder = tmp_path / "project/results/reference/sweep"
 
     def give():
-        return panels.panel(experiments.load("sweep"), folder, json.loads((folder / "run.json").read_text()))
+        return explorer.panel(experiments.load("sweep"), folder, json.loads((folder / "run.json").read_text()))
 
     give.folder = folder
     give.sidecar = tmp_path / "project/notebooks/sweep.yaml"
@@ -143,13 +141,13 @@ def test_the_numbers_are_those_of_the_table_letter_by_letter(sweep):
 @pytest.mark.parametrize(
     ("text", "kind", "shown"),
     [
-        ("0.98765432", "float", "0.9877"), ("1.0", "float", "1.000"), ("0.0", "float", "0.000"),
-        ("1234.56", "float", "1235"), ("123456.7", "float", "1.235e+05"), ("-1.2344e-07", "float", "-1.234e-07"),
+        ("0.98765432", "float", "0.9877"), ("1.0", "float", "1"), ("0.0", "float", "0"),
+        ("1234.56", "float", "1235"), ("123456.7", "float", "123500"), ("-1.2344e-07", "float", "−1.234e−07"),
         ("1234567", "int", "1234567"), ("", "float", "–"), ("True", "bool", "True"),
     ],
 )  # fmt: skip
 def test_a_number_is_shown_to_four_digits(text, kind, shown):
-    assert panels.rounded(text, experiments.Column(type=kind)) == shown
+    assert explorer.rounded(text, experiments.Column(type=kind)) == shown
 
 
 def test_what_all_settings_share_is_said_once_and_results_are_not_among_it(sweep):
@@ -164,7 +162,7 @@ def test_a_setting_has_its_curve_thinned_out_to_both_ends_and_the_longest_of_sev
             assert setting["curve"] is None
             continue
         line = data["curves"]["lines"][setting["curve"]]
-        assert [line["steps"][0], line["steps"][-1], len(line["steps"])] == [0, 199, panels.POINTS]
+        assert [line["steps"][0], line["steps"][-1], len(line["steps"])] == [0, 199, explorer.POINTS]
         assert line["values"][1][0] == pytest.approx(2 * gamma + 1, rel=1e-3)
 
 
@@ -223,7 +221,7 @@ def test_without_a_gallery_there_is_no_panel_and_the_page_says_how_to_make_one(s
     (sweep.folder / "gallery.csv").unlink()
     assert sweep() is None
     entry = experiments.load("sweep")
-    assert panels.panels([entry], {}) == ([], [entry])
+    assert explorer.panels([entry], {}) == ([], [entry])
     assert "`stylerepro run sweep --profile laptop`" in explorer.page([], [entry], "laptop")
 
 
@@ -252,9 +250,8 @@ def built(project, tmp_path_factory):
     source, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("html")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLEREPRO_ROOT", str(project))
-        patch.setattr(claims, "ledger_folder", lambda: project / "ledger")
-        written = book.write_sources(project / "book/_generated", "reference")
-    for name in ("conf.py", "references.bib", "explorer.md"):
+        written = building.write_sources(project / "book/_generated", "reference")
+    for name in ("conf.py", "references.bib", "documents.bib", "explorer.md"):
         shutil.copyfile(written / name, source / name)
     for name in ("_ext", "_static"):
         shutil.copytree(written / name, source / name)
@@ -300,7 +297,7 @@ def check(state, project, experiment="sweep", **setting):
     assert state["size"] == 32
     assert state["table"] == state["row"]
     assert {name: value for name, (value, _) in state["numbers"].items()} == {one: row[one] for one in EXPLORE["shown"]}
-    assert state["numbers"]["error"][1] == f"{float(row['error']):#.4g}"
+    assert state["numbers"]["error"][1] == figures(float(row["error"]), 4)
 
 
 def test_a_slider_changes_picture_and_numbers_to_those_of_its_row_and_the_keyboard_moves_it(open_page, built, project):

@@ -1,23 +1,12 @@
-"""What the book's generated pages say: records of runs, notebooks, and the ledger."""
+"""Pages of experiments: which run is shown, its record, its notebook, and tables that texts ask for."""
 
 import json
-import re
 
 import pytest
 
-from stylerepro.book import ledger_page, pages, runs, text
-from stylerepro.errors import ResultsError
-from stylerepro.runs.experiments import PROFILES, Experiment, Profile
-
-
-def row(**changes):
-    plain = {
-        "id": "003.1", "document": "003", "quote": "Control the smoothness", "place": "slide 4",
-        "statement": "More weight, less variation.", "number": None, "unit": None, "measured": "", "value": None,
-        "low": None, "high": None, "verdict": "not tested", "reason": "tv_sweep has not been run yet", "beside": "",
-        "networks": {}, "experiment": "tv_sweep", "effect": None, "n": None, "runs": [], "why": "A trend is enough.",
-    }  # fmt: skip
-    return plain | changes
+from stylerepro.book import pages, text
+from stylerepro.errors import ResultsError, RunError
+from stylerepro.runs.experiments import Experiment, Profile
 
 
 def experiment(tmp_path, **changes):
@@ -40,104 +29,7 @@ def record(**changes):
 
 
 def shown(folder, wanted="laptop", others=(), **changes):
-    return runs.Shown(folder, record(**changes), wanted, tuple(others))
-
-
-RUN = {"experiment": "tv_sweep", "profile": "reference", "run": "tv_sweep", "commit": "0123456789abcdef"}
-
-
-def test_summary_counts_each_verdict_and_leaves_out_those_without_a_claim():
-    rows = [row(verdict="reproduced"), row(verdict="reproduced"), row(verdict="not tested")]
-    told = ledger_page.summary(rows, "laptop")
-    assert told.startswith(f"2 {text.badge('reproduced')}")
-    assert f"1 {text.badge('not tested')}" in told
-    assert "trend" not in told
-    assert "profile `laptop`" in told
-    assert "mean nothing" in ledger_page.summary(rows, "smoke")
-    with_own = ledger_page.summary([*rows, row(id="mine.1", document="own", verdict="trend only")], "laptop")
-    first, own = with_own.splitlines()[0], with_own.splitlines()[2]
-    assert first == told.splitlines()[0], "an own ablation's claim does not count among the documents'"
-    assert own == f"Beside them, of the suite's own ablations: 1 {text.badge('trend only')}"
-    assert all(f"`{profile}`" in ledger_page.summary(rows, profile) for profile in PROFILES)
-
-
-def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule():
-    judged = row(
-        number=91.91, unit="%", measured="99.9 % [99.8, 99.95]", verdict="trend only", reason="outside the bounds",
-        networks={"compact": "reproduced", "vgg19-16x": "trend only"}, beside="PSNR 35 dB", why="a < b decides",
-        runs=[RUN],
-    )  # fmt: skip
-    told = ledger_page.cards([judged], ["tv_sweep"])
-    for part in ("“Control the smoothness”", "slide 4", "Stated: 91.91 %", "**99.9 % [99.8, 99.95]**", "PSNR 35 dB"):
-        assert part in told
-    assert "outside the bounds" in told
-    assert "compact: reproduced; vgg19-16x: trend only" in told
-    assert "a &lt; b decides" in told
-    assert "[tv_sweep](../notebooks/tv_sweep.ipynb)" in told
-    assert "[reference](../runs/tv_sweep-reference/run.json), commit 0123456789." in told
-    assert f"[003.1]{{#{text.anchor('003.1')}}}" in told
-
-
-def test_several_measures_stand_apart_as_a_list():
-    judged = row(measured="one: 0.5 [0.4, 0.6]; other: 0.7", reason="compact: reproduced, x | vgg16: trend only, y")
-    told = [line.strip() for line in ledger_page.cards([judged], []).splitlines()]
-    for item in ("- one: 0.5 [0.4, 0.6]", "- other: 0.7", "- vgg16: trend only, y"):
-        assert any(line.endswith(item) for line in told), item
-    assert "**" not in "".join(told)
-
-
-def test_the_ledgers_table_has_a_line_a_claim_and_links_only_to_pages_that_exist():
-    rows = [
-        row(id="000.1", document="000", number=(1.33, 0.97), unit="s", experiment="other"),
-        row(value=0.5, low=0.25, high=0.75, effect=-1.5, n=8, runs=[RUN, RUN], networks={"compact": "reproduced"}),
-    ]
-    told = ledger_page.table(rows, {"tv_sweep": "Total variation"})
-    assert ":class: ledger ledger-table" in told
-    assert "documents/003.md#claim-003-1" in told
-    assert "[Total variation](notebooks/tv_sweep.ipynb)" in told
-    assert "other.ipynb" not in told
-    lines = [line.strip(" *-") for line in told.splitlines()]
-    for cell in ("1.33 / 0.97 s", "0.5", "0.25 to 0.75", "−1.5", "8 / 2", "compact"):
-        assert cell in lines
-    assert {len(re.findall("(?m)^  -", line)) for line in told.split("* - ")[1:]} == {8}, "nine cells a line"
-    assert "Reference" not in told
-
-
-def test_the_ledgers_table_puts_the_reference_beside_own_values_and_marks_what_differs():
-    rows = [row(value=0.5, reference=0.4, agrees=False), row(value=0.4, reference=0.4, agrees=True)]
-    told = ledger_page.table(rows, {})
-    assert "Reference" in told
-    assert told.count("0.4 (differs)") == 1
-    assert {len(re.findall("(?m)^  -", line)) for line in told.split("* - ")[1:]} == {9}
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "told"),
-    [(None, None, ""), (1.0, 1.0, ""), (-1.0, 2.5, "−1 to 2.5"), (1e-5, 1e-4, "1e−05 to 0.0001")],
-)
-def test_an_interval_is_shown_where_there_is_one(low, high, told):
-    assert ledger_page.interval(row(low=low, high=high)) == told
-
-
-def test_an_answer_has_a_line_for_each_verdict_that_there_is():
-    rows = [row(verdict="reproduced"), row(id="003.2", verdict="not reproduced"), row(id="003.3", verdict="reproduced")]
-    told = ledger_page.answer(rows).split("\n\n")
-    assert [line.split(":")[0] for line in told] == ["**Holds** (2 of 3)", "**Does not hold** (1 of 3)"]
-    assert "[003.3](#claim-003-3) More weight" in told[0]
-    assert "no claim" in ledger_page.answer([])
-    assert ledger_page.cards([], []) == ledger_page.answer([]), "a table without lines is an error to Sphinx"
-
-
-def test_verdicts_of_one_experiment_link_to_their_cards():
-    told = ledger_page.verdicts([row(runs=[RUN])])
-    assert "[003.1](../documents/003.md#claim-003-1)" in told
-    assert "The rule" not in told
-
-
-def test_a_line_break_in_a_quote_cannot_break_the_table():
-    told = ledger_page.verdicts([row(quote="one\n\n- two\n# three", reason="a\nb")])
-    assert "“one - two # three”" in told
-    assert "\n# three" not in told
+    return pages.Shown(folder, record(**changes), wanted, tuple(others))
 
 
 def test_record_says_profile_network_hardware_date_commit_fingerprint_and_command(tmp_path):
@@ -198,8 +90,8 @@ def test_record_owns_up_to_changes_that_were_not_committed_and_names_the_gpu(tmp
 
 
 def test_a_gpu_is_named_by_what_was_used_where_the_hardware_does_not_say():
-    assert runs.hardware({"device": {"used": "cuda (H100)"}, "hardware": {}}) == "H100"
-    assert runs.hardware({"hardware": {"cores": 2, "cpu": "EPYC", "threads": 1}}) == "2 cores of EPYC, 1 thread"
+    assert pages.hardware({"device": {"used": "cuda (H100)"}, "hardware": {}}) == "H100"
+    assert pages.hardware({"hardware": {"cores": 2, "cpu": "EPYC", "threads": 1}}) == "2 cores of EPYC, 1 thread"
 
 
 def test_an_experiment_that_has_not_run_says_how_to_run_it_and_how_long_it_takes(tmp_path):
@@ -305,3 +197,79 @@ def test_alternative_texts_come_from_the_notebook_as_it_stands_and_a_new_cell_s_
     page = json.loads(pages.notebook_page(old, "", "", texts=now))
     told = [cell["metadata"]["mystnb"]["image"]["alt"] for cell in page["cells"] if cell["cell_type"] == "code"]
     assert told == ["A. New.", "B."]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def write_run(root, name, profile, notebook=True, error=0.5):
+    folder = root / name
+    folder.mkdir(parents=True)
+    record = {"experiment": "ran", "profile": profile, "status": "completed", "start": "2026-11-21T10:00:00+00:00"}
+    record |= {"seconds": 1.0, "columns": {"metrics": {"n": "int", "error": "float"}, "history": {}}}
+    record |= {"fingerprint": {"digest": "f" * 64, "components": {}}, "parameters": {}, "networks": {}, "commit": None}
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "metrics.csv").write_text(f"n,error\n1,{error}\n")
+    if notebook:
+        (folder / "notebook.ipynb").write_text("{}")
+    return folder
+
+
+def test_own_runs_are_shown_where_there_are_any_and_else_the_reference(project):
+    reference = write_run(project / "results/reference", "ran", "reference")
+    check = write_run(project / "results/reference", "ran-crosscheck", "crosscheck", notebook=False)
+    found = pages.shown("laptop")["ran"]
+    assert (found.folder, found.stands_in) == (reference, True)
+    assert [folder for folder, _ in found.others] == [check]
+    assert not pages.shown("reference")["ran"].stands_in
+    own = write_run(project / "results/runs/ran", "laptop-1", "laptop", error=0.7)
+    found = pages.shown("laptop")["ran"]
+    assert (found.folder, found.stands_in, found.others) == (own, False, ())
+    assert pages.shown("reference")["ran"].folder == reference
+    assert pages.tables("laptop")["ran"]["error"].tolist() == [0.7]
+    assert pages.tables("reference")["ran"]["error"].tolist() == [0.5, 0.5]
+
+
+def test_the_files_of_shown_runs_and_of_those_behind_a_verdict_come_along(project):
+    write_run(project / "results/reference", "ran", "reference")
+    behind = {"experiment": "ran", "profile": "paper", "folder": "results/reference/ran-paper"}
+    write_run(project / "results/reference", "ran-paper", "paper", notebook=False, error=0.9)
+    found = pages.files(pages.shown("reference"), [{"runs": [behind]}])
+    assert set(found) == {
+        f"runs/ran-{one}/{name}" for one in ("reference", "paper") for name in ("run.json", "metrics.csv")
+    }
+    assert "0.9" in found["runs/ran-paper/metrics.csv"]
+
+
+def test_a_table_that_a_text_asks_for_names_the_machine_and_the_files_of_each_run_that_has_numbers(project):
+    write_run(project / "results/reference", "ran", "reference")
+    write_run(project / "results/reference", "ran-crosscheck", "crosscheck", notebook=False, error=0.7)
+    shown = pages.shown("reference")
+    first, machine, second, _ = pages.run_table(shown, "ran n=1\nn | n\nerror, px | error stat=median\n").split("\n\n")
+    assert first == "| n | error, px |\n|---|---|\n| 1 | 0.5 |"
+    assert machine.startswith(
+        "unknown cores of an unnamed processor · `reference` · 2026-11-21 · [run.json](runs/ran-reference/run.json)"
+    )
+    assert second.endswith("| 1 | 0.7 |")
+    assert "no such numbers" in pages.run_table(shown, "ran n=2\nn | n\nerror | error stat=median")
+    assert "no run of `other`" in pages.run_table(shown, "other\nn | n")
+    assert pages.machine(shown, "ran").startswith("unknown cores of an unnamed processor · `reference`")
+    with pytest.raises(RunError, match=r"metrics\.csv of ran.*Did you mean 'error'"):
+        pages.run_table(shown, "ran\nn | n\nerror | eror stat=median")
+
+
+def test_a_measurement_beside_the_runs_is_a_table_too(project):
+    assert "Not measured" in pages.machine({}, "engines")
+    measured = {"hardware": {"cores": 2, "cpu": "a processor"}, "date": "2026-01-02", "points": 12}
+    rows = [
+        {"round": turn, "workers": workers, "seconds": 60.0 * turn / workers} for turn in (1, 2) for workers in (1, 2)
+    ]
+    (project / "results/performance").mkdir(parents=True)
+    (project / "results/performance/engines.json").write_text(json.dumps(measured | {"scaling": rows}))
+    assert pages.machine({}, "engines") == "2 cores of a processor · 2026-01-02"
+    words = "engines_scaling.seconds workers=1 to='workers=2' by=round stat=range"
+    assert text.value(pages.tables("reference"), words) == "2"

@@ -1,0 +1,167 @@
+"""The documents' chapters and the claims in the book, and what README and CITATION.cff take from the ledger."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stylerepro.book import ledger_page, text
+from stylerepro.ledger import claims
+from stylerepro.runs.experiments import PROFILES, Experiment, discover
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def row(**changes):
+    plain = {
+        "id": "003.1", "document": "003", "quote": "Control the smoothness", "place": "slide 4",
+        "statement": "More weight, less variation.", "number": None, "unit": None, "measured": "", "value": None,
+        "low": None, "high": None, "verdict": "not tested", "reason": "tv_sweep has not been run yet", "beside": "",
+        "networks": {}, "experiment": "tv_sweep", "effect": None, "n": None, "runs": [], "why": "A trend is enough.",
+    }  # fmt: skip
+    return plain | changes
+
+
+RUN = {"experiment": "tv_sweep", "profile": "reference", "run": "tv_sweep", "commit": "0123456789abcdef"}
+
+
+def test_summary_counts_each_verdict_and_leaves_out_those_without_a_claim():
+    rows = [row(verdict="reproduced"), row(verdict="reproduced"), row(verdict="not tested")]
+    told = ledger_page.standing(rows, "laptop")
+    assert told.startswith(f"2 {text.badge('reproduced')}")
+    assert f"1 {text.badge('not tested')}" in told
+    assert "trend" not in told
+    assert "profile `laptop`" in told
+    assert "mean nothing" in ledger_page.standing(rows, "smoke")
+    with_own = ledger_page.standing([*rows, row(id="mine.1", document="own", verdict="trend only")], "laptop")
+    first, own = with_own.splitlines()[0], with_own.splitlines()[2]
+    assert first == told.splitlines()[0], "an own ablation's claim does not count among the documents'"
+    assert own == f"Beside them, of the suite's own ablations: 1 {text.badge('trend only')}"
+    assert all(f"`{profile}`" in ledger_page.standing(rows, profile) for profile in PROFILES)
+
+
+def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule():
+    judged = row(
+        number=91.91, unit="%", measured="99.9 % [99.8, 99.95]", verdict="trend only", reason="outside the bounds",
+        networks={"compact": "reproduced", "vgg19-16x": "trend only"}, beside="PSNR 35 dB", why="a < b decides",
+        runs=[RUN],
+    )  # fmt: skip
+    told = ledger_page.cards([judged], ["tv_sweep"])
+    for part in ("“Control the smoothness”", "slide 4", "Stated: 91.91 %", "**99.9 % [99.8, 99.95]**", "PSNR 35 dB"):
+        assert part in told
+    assert "outside the bounds" in told
+    assert "compact: reproduced; vgg19-16x: trend only" in told
+    assert "a &lt; b decides" in told
+    assert "[tv_sweep](../notebooks/tv_sweep.ipynb)" in told
+    assert "[reference](../runs/tv_sweep-reference/run.json), commit 0123456789." in told
+    assert f"[003.1]{{#{text.anchor('003.1')}}}" in told
+
+
+def test_several_measures_stand_apart_as_a_list():
+    judged = row(measured="one: 0.5 [0.4, 0.6]; other: 0.7", reason="compact: reproduced, x | vgg16: trend only, y")
+    told = [line.strip() for line in ledger_page.cards([judged], []).splitlines()]
+    for item in ("- one: 0.5 [0.4, 0.6]", "- other: 0.7", "- vgg16: trend only, y"):
+        assert any(line.endswith(item) for line in told), item
+    assert "**" not in "".join(told)
+
+
+def test_the_ledgers_table_has_a_line_a_claim_and_links_only_to_pages_that_exist():
+    rows = [
+        row(id="000.1", document="000", number=(1.33, 0.97), unit="s", experiment="other"),
+        row(value=0.5, low=0.25, high=0.75, effect=-1.5, n=8, runs=[RUN, RUN], networks={"compact": "reproduced"}),
+    ]
+    told = ledger_page.table(rows, {"tv_sweep": "Total variation"})
+    assert ":class: ledger ledger-table" in told
+    assert "documents/003.md#claim-003-1" in told
+    assert "[Total variation](notebooks/tv_sweep.ipynb)" in told
+    assert "other.ipynb" not in told
+    lines = [line.strip(" *-") for line in told.splitlines()]
+    for cell in ("1.33 and 0.97 s", "0.5", "0.25 to 0.75", "−1.5", "8 / 2", "compact"):
+        assert cell in lines
+    assert {len(re.findall("(?m)^  -", line)) for line in told.split("* - ")[1:]} == {8}, "nine cells a line"
+    assert "Reference" not in told
+
+
+def test_the_ledgers_table_puts_the_reference_beside_own_values_and_marks_what_differs():
+    rows = [row(value=0.5, reference=0.4, agrees=False), row(value=0.4, reference=0.4, agrees=True)]
+    told = ledger_page.table(rows, {})
+    assert "Reference" in told
+    assert told.count("0.4 (differs)") == 1
+    assert {len(re.findall("(?m)^  -", line)) for line in told.split("* - ")[1:]} == {9}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [(None, None, ""), (1.0, 1.0, ""), (-1.0, 2.5, "−1 to 2.5"), (1e-5, 1e-4, "1e−05 to 0.0001")],
+)
+def test_an_interval_is_shown_where_there_is_one(low, high, told):
+    assert ledger_page.interval(row(low=low, high=high)) == told
+
+
+def test_an_answer_has_a_line_for_each_verdict_that_there_is():
+    rows = [row(verdict="reproduced"), row(id="003.2", verdict="not reproduced"), row(id="003.3", verdict="reproduced")]
+    told = ledger_page.answer(rows).split("\n\n")
+    assert [line.split(":")[0] for line in told] == ["**Holds** (2 of 3)", "**Does not hold** (1 of 3)"]
+    assert "[003.3](#claim-003-3) More weight" in told[0]
+    assert "no claim" in ledger_page.answer([])
+    assert ledger_page.cards([], []) == ledger_page.answer([]), "a table without lines is an error to Sphinx"
+
+
+def test_verdicts_of_one_experiment_link_to_their_cards():
+    told = ledger_page.verdicts([row(runs=[RUN])])
+    assert "[003.1](../documents/003.md#claim-003-1)" in told
+    assert "The rule" not in told
+
+
+def test_a_line_break_in_a_quote_cannot_break_the_table():
+    told = ledger_page.verdicts([row(quote="one\n\n- two\n# three", reason="a\nb")])
+    assert "“one - two # three”" in told
+    assert "\n# three" not in told
+
+
+def test_every_document_has_a_chapter_with_its_answer_claims_and_notebooks():
+    for document in claims.load_ledger().documents:
+        told = (ROOT / f"book/documents/{document}.md").read_text(encoding="utf-8")
+        pieces = [f"{{{{ {name} {document} }}}}" for name in ("citation", "answer", "finding", "claims", "notebooks")]
+        places = [told.index(piece) for piece in pieces]
+        assert places == sorted(places), f"{document}: the answer comes first, its evidence after it"
+        for heading in ("## The method", "## What it leaves open", "## Slips"):
+            assert heading in told
+
+
+def test_parameters_that_chapters_name_exist():
+    known = {name for one in discover() for name in (*one.parameters, *one.columns)}
+    for path in (ROOT / "book/documents").glob("*.md"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            cells = line.split(" | ")
+            if line.startswith("| ") and len(cells) == 3 and not line.startswith("| silence"):
+                assert set(re.findall(r"`([a-z]\w*)`", cells[1])) <= known, f"{path.name}: {cells[1]}"
+
+
+def document(id, title, authors, institution=None, year=None):
+    return claims.Document(id=id, title=title, authors=authors, institution=institution, year=year, link=None)
+
+
+def test_a_document_is_cited_as_it_prints_itself():
+    documents = {
+        "000": document("000", "A title", []),
+        "001": document("001", "Other", ["A. B.", "C. D."], "Somewhere", 2018),
+    }
+    assert ledger_page.citation(documents, "000") == "*A title*. No authors given. No date given. {cite:p}`doc000`"
+    assert ledger_page.citation(documents, "001") == "*Other*. A. B., C. D.. Somewhere. 2018. {cite:p}`doc001`"
+    assert ledger_page.citation(documents, "004") == ""
+
+
+def test_a_finding_written_for_another_verdict_is_left_out():
+    ledger = claims.load_ledger()
+    finding = next(iter(ledger.findings.values()))
+    other = next(one for one in claims.load_ledger() if one.id == finding.claim)
+    row = {"id": other.id, "verdict": "not tested", "document": other.document}
+    assert ledger_page.findings(ledger, [row], "") == ""
+
+
+def test_notebooks_of_a_document_are_links():
+    assert "[Ran](../notebooks/ran.ipynb)" in ledger_page.notebooks(
+        [Experiment("ran", "Ran", "003", (), Path("ran"), {}, {}, {}, {})]
+    )
+    assert "no notebook" in ledger_page.notebooks([])

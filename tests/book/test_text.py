@@ -1,0 +1,131 @@
+"""Pieces of the book's texts: numbers and tables are looked up in runs' tables, and written in words."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stylerepro.book import pages, text
+from stylerepro.errors import RunError
+from stylerepro.runs.experiments import discover
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = pd.DataFrame(
+    {
+        "n": [1, 2, 3, 4], "picture": ["a", "a", "b", "b c"], "error": [0.5, 1.5, float("nan"), 4.0],
+        "whole": [1.0, 3.0, 1.0, 2.0], "done": [True, True, False, True], "reading": [None, "x", None, "x"],
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("t.error", "1.5"),
+        ("t.error stat=range", "0.5 to 4"),
+        ("t.error n=2 stat=range", "1.5"),
+        ("t.error picture=a stat=mean", "1"),
+        ("t.error picture=a|b stat=count", "2"),
+        ("t.error 'picture=b c'", "4"),
+        ("t.error reading=", "0.5"),
+        ("t.error done=true stat=max", "4"),
+        ("t.error over=whole stat=max", "2"),
+        ("t.error n=1 as=percent", "50 %"),
+        ("t.error n=1 as=change", "+50 %"),
+        ("t.error n=3", "(not measured)"),
+        ("t.error picture=z", "(not measured)"),
+        ("absent.error", "(not run)"),
+        ("t.whole n=2 scale=10", "0.3"),
+        ("t.error picture=a to='n=2' by=picture stat=range", "0.333 to 1"),
+    ],
+)
+def test_a_value_is_looked_up_in_a_table(words, told):
+    assert text.value({"t": TABLE}, words) == told
+
+
+@pytest.mark.parametrize("words", ["t.errors", "t.error picure=a", "t.error over=hole", "t.error stat=medium"])
+def test_a_value_that_cannot_be_is_refused_with_the_nearest_name(words):
+    with pytest.raises(RunError, match=r"error|picture|whole|median"):
+        text.value({"t": TABLE}, words)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (0.19973, "0.2"),
+        (12345.6, "12300"),
+        (-2.5, "−2.5"),
+        (None, ""),
+        (float("nan"), ""),
+        (pd.NA, ""),
+        (999.9, "1000"),
+    ],
+)
+def test_figures_of_a_number(number, told):
+    assert text.figures(number) == told
+
+
+def test_no_text_asks_for_a_number_or_a_table_that_there_is_not():
+    """All that the book's texts ask of tables names an experiment or a measurement, its columns and options."""
+    known = {entry.name: {**entry.columns, **entry.history_columns} for entry in discover()}
+    known |= {name: dict.fromkeys(table) for name, table in pages.tables("reference").items() if name not in known}
+    asked = []
+    for path in sorted((ROOT / "book").rglob("*.md")):
+        if {"_generated", "_build"} & set(path.parts):
+            continue
+        content = path.read_text(encoding="utf-8")
+        values = re.findall(r"\{\{ value ([^{}]+) \}\}", content)
+        for table in re.findall(r"\{\{ table ([^{}]+)\n\}\}", content):
+            first, *columns = table.splitlines()
+            target, conditions, options = text.parsed(first)
+            named = [*conditions, *filter(None, options.get("sort", "").split(","))]
+            for column in [*named, *(text.parsed(line.partition("|")[2])[0] for line in columns)]:
+                values.append(f"{target.partition('.')[0]}.{column}")
+        for words in values:
+            name = words.split(".")[0]
+            assert name in known, f"{path.name}: {words}"
+            empty = pd.DataFrame({column: pd.Series(dtype=float) for column in known[name]})
+            assert text.value({name: empty}, words) in ("(not measured)", "0"), f"{path.name}: {words}"
+        asked += values
+    assert len(asked) > 100
+
+
+def lines(columns, table=TABLE):
+    parts = (line.partition("|")[::2] for line in columns.split("\n"))
+    return text.table_lines(table, [(heading, *text.parsed(words)[::2]) for heading, words in parts])
+
+
+def test_a_table_has_a_line_for_each_combination_of_its_keys():
+    told = lines(
+        "picture|picture as=code\nerrors|error stat=count\nlargest|error stat=max\nper cent|whole stat=mean as=percent"
+    )
+    assert told == [
+        ("picture", "errors", "largest", "per cent"),
+        ("`a`", "2", "1.5", "200 %"), ("`b`", "0", "", "100 %"), ("`b c`", "1", "4", "200 %"),
+    ]  # fmt: skip
+
+
+def test_a_table_spreads_a_column_across_and_leaves_out_lines_without_a_number():
+    told = lines("picture|picture\nreading *|error across=reading\nall|error stat=range")
+    assert told == [("picture", "reading x", "all"), ("a", "1.5", "0.5 to 1.5"), ("b c", "4", "4")]
+
+
+def test_a_table_gives_shares_of_the_line_with_another_key():
+    table = pd.DataFrame(
+        {"size": [1, 1, 2, 2], "layers": ["all", "few", "all", "few"], "seconds": [4.0, 1.0, 8.0, 6.0]}
+    )
+    told = lines("size|size\nlayers|layers\nshare|seconds share=layers:all", table)
+    assert [line[2] for line in told] == ["share", "1", "0.25", "1", "0.75"]
+
+
+def test_gaps_in_keys_are_empty_and_whole_numbers_stay_whole():
+    table = pd.DataFrame({"n": [12345, 12345], "factor": [float("nan"), 4.0], "x": [1.0, 2.0]})
+    assert lines("n|n\nfactor|factor\nx|x stat=mean", table)[1:] == [("12345", "", "1"), ("12345", "4", "2")]
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "zero"), (5, "five"), (19, "nineteen"), (20, "twenty"), (32, "thirty-two"), (100, "100")]
+)
+def test_a_number_in_words(number, told):
+    assert text.in_words(number) == told
