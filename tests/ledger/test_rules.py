@@ -122,7 +122,7 @@ def test_units_that_lack_levels_are_left_out_of_a_trend_and_counted():
     assert outcome.verdict == decide(TREND, falling).verdict == REPRODUCED
     assert outcome.value == pytest.approx(-1)
     assert "4 units with too few values left out" in outcome.measured
-    few = pd.concat([falling[falling["gamma"] == one].assign(style=f"{one}") for one in (0, 1, 10)])
+    few = pd.concat([falling[falling["gamma"] == gamma].assign(style=f"{gamma}") for gamma in (0, 1, 10)])
     assert decide(TREND, few).verdict == NOT_TESTED
 
 
@@ -309,4 +309,4 @@ def test_columns_of_a_leaf_hold_its_units_and_conditions():
 
 
 def test_numbers_are_written_as_people_read_them():
-    assert [number_text(one) for one in (-0.00012345, 1236.4, 3)] == ["−0.0001234", "1236", "3"]
+    assert [number_text(number) for number in (-0.00012345, 1236.4, 3)] == ["−0.0001234", "1236", "3"]

@@ -15,7 +15,7 @@ def leaf(column="x", **keys):
 
 def judged(rule, verdicts):
     """The verdict of a rule on leaves a, b, c… that came out as `verdicts`."""
-    values = {name: VALUES.get(one) for name, one in zip("abc", verdicts, strict=False)}
+    values = {name: VALUES.get(verdict) for name, verdict in zip("abc", verdicts, strict=False)}
     return judge(rule, lambda leaf: pd.DataFrame({leaf["column"]: [values[leaf["column"]]]}, dtype=float)).verdict
 
 
@@ -76,14 +76,14 @@ def test_nested_parts_are_named_once():
         f"the {c}: {v}, {v} to {v} over 1 rows" for c, v in (("a", 1), ("b", 5), ("c", 1))
     )
     assert outcome.reason == "the b: not reproduced, outside 0.9 … 1.1"
-    assert [one["column"] for one in leaves(rule)] == ["a", "b", "c"]
+    assert [part["column"] for part in leaves(rule)] == ["a", "b", "c"]
 
 
 def test_each_part_keeps_its_own_verdict_and_numbers():
     rule = {"agree": [{"main": leaf("a"), "also": [leaf("b")]}, leaf("c")]}
     outcome = judge(rule, lambda leaf: pd.DataFrame({"a": [1.0], "b": [5.0], "c": [1.5]}))
-    found = [tuple(part[key] for key in ("name", "kind", "verdict", "value", "n")) for part in outcome.parts]
-    assert found == [("the a", "number", R, 1.0, 1), ("the b", "number", N, 5.0, 1), ("the c", "number", T, 1.5, 1)]
+    parts = [tuple(part[key] for key in ("name", "kind", "verdict", "value", "n")) for part in outcome.parts]
+    assert parts == [("the a", "number", R, 1.0, 1), ("the b", "number", N, 5.0, 1), ("the c", "number", T, 1.5, 1)]
     assert (outcome.value, outcome.n) == (1.0, 1)
 
 
@@ -120,9 +120,9 @@ def test_each_value_of_a_column_is_a_reading():
         where={"reading": "h"}, otherwise=[{"each": "reading"}, {"each": "reading", "column": "y", "reading": "of y"}]
     )
     table = pd.DataFrame({"reading": ["h", "qr", "wh"], "x": [9.0, 1.0, 1.0], "y": [1.0, 9.0, 1.0]})
-    found = dict(readings(rule, table))
-    assert list(found) == ["reading qr", "reading wh", "of y, reading qr", "of y, reading wh"]
-    assert found["of y, reading qr"]["where"] == {"reading": "qr"}
+    others = dict(readings(rule, table))
+    assert list(others) == ["reading qr", "reading wh", "of y, reading qr", "of y, reading wh"]
+    assert others["of y, reading qr"]["where"] == {"reading": "qr"}
     outcome = judge(rule, lambda leaf: table)
     assert outcome.verdict == TREND_ONLY
     assert "reading qr (" in outcome.reason
@@ -162,9 +162,9 @@ def test_networks_are_judged_apart(tables, expected):
 
 
 def test_networks_that_do_not_decide_stand_beside():
-    found = verdict(leaf(), networks(vgg19_16x=1, vgg19=5))
-    assert {name: one.verdict for name, one in found.networks.items()} == {"vgg19-16x": R, "vgg19": N}
-    assert "on vgg19-16x alone" in found.outcome.reason
+    judged_apart = verdict(leaf(), networks(vgg19_16x=1, vgg19=5))
+    assert {name: outcome.verdict for name, outcome in judged_apart.networks.items()} == {"vgg19-16x": R, "vgg19": N}
+    assert "on vgg19-16x alone" in judged_apart.outcome.reason
     both = verdict(leaf(), networks(compact=1, vgg19_16x=5)).outcome
     assert "compact: reproduced" in both.reason
     assert "vgg19-16x: not reproduced" in both.reason
@@ -172,8 +172,8 @@ def test_networks_that_do_not_decide_stand_beside():
 
 def test_a_network_named_by_the_rule_is_not_judged_apart():
     rule = leaf(where={"network": "vgg16"})
-    found = verdict(rule, networks(vgg16=1, compact=5))
-    assert (found.outcome.verdict, found.networks) == (REPRODUCED, {})
+    judged_apart = verdict(rule, networks(vgg16=1, compact=5))
+    assert (judged_apart.outcome.verdict, judged_apart.networks) == (REPRODUCED, {})
 
 
 def test_rows_that_belong_to_no_network_stand_for_all():
@@ -186,5 +186,5 @@ def test_numbers_beside_are_shown_and_do_not_count():
     rule = leaf(
         beside=[{"name": "seconds", "experiment": "e", "column": "s"}, {"name": "n", "experiment": "f", "column": "s"}]
     )
-    found = verdict(rule, {"e": pd.DataFrame({"x": [1.0], "s": [2.5]})})
-    assert (found.outcome.verdict, found.beside) == (REPRODUCED, "seconds: 2.5")
+    judged_apart = verdict(rule, {"e": pd.DataFrame({"x": [1.0], "s": [2.5]})})
+    assert (judged_apart.outcome.verdict, judged_apart.beside) == (REPRODUCED, "seconds: 2.5")

@@ -22,7 +22,7 @@ def test_load_reads_the_sidecar_and_the_parameters_cell():
     assert experiment.profiles["smoke"].expected == "1 s"
     assert experiment.hardware == "two cores"
     assert list(experiment.parameters) == ["gammas", "size", "reading", "rate", "strict", "seed"]
-    assert [one.name for one in discover()] == ["toy"]
+    assert [experiment.name for experiment in discover()] == ["toy"]
 
 
 def test_a_sidecar_says_how_its_gallery_is_looked_through(project):
