@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; where the project's folders are."""
+"""Files, written whole or not at all, and the project's folders."""
 
 import errno
 import hashlib
@@ -39,7 +39,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def full_disk_named(path: Path) -> Iterator[None]:
-    """Where a full disk stops what is done within, raise `DiskFullError` that names `path`."""
+    """Raise, where a full disk stops what is done within, `DiskFullError` that names `path`."""
     try:
         yield
     except Exception as error:
@@ -52,7 +52,7 @@ def full_disk_named(path: Path) -> Iterator[None]:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a full disk is behind an error: writers of file formats raise errors of their own on top of it."""
+    """Say whether a full disk is behind an error: writers of file formats raise errors of their own on top of it."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, DiskFullError) or (isinstance(chain, OSError) and chain.errno in _FULL):
@@ -93,19 +93,19 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """Return the SHA-256 of a file's bytes, as 64 hex digits."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hash_of(content: Any) -> str:
-    """SHA-256 of plain content, independent of the order of keys, as 64 hex digits."""
+    """Return the SHA-256 of plain content, independent of the order of keys, as 64 hex digits."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def project_root() -> Path:
-    """The folder that holds `notebooks/` and `stylerepro/`.
+    """Return the folder that holds `notebooks/` and `stylerepro/`.
 
     `STYLEREPRO_ROOT` if set, else the nearest such folder at or above the working directory, else the one that
     this package was installed from.
@@ -121,7 +121,7 @@ def project_root() -> Path:
 
 
 def results_root() -> Path:
-    """The folder `results/` of the project, holding own runs and the committed reference."""
+    """Return the folder `results/` of the project, holding own runs and the committed reference."""
     return project_root() / "results"
 
 

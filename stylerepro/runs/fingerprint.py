@@ -1,4 +1,4 @@
-"""What a run's result depends on, as hashes: when one of them changes, the run is stale, and it can be said why.
+"""Hashes of what a run's result depends on: when one of them changes, the run is stale, and it can be said why.
 
 The notebook's code, its parameters, the modules of this package that it imports (directly or through others), its
 assets, its declared columns, and the versions that matter. Comments, docstrings, markdown and outputs do not count:
@@ -44,7 +44,7 @@ def compute(experiment: Experiment, parameters: Mapping[str, Any], package: Path
 def compute_each(
     experiment: Experiment, points: Sequence[Mapping[str, Any]], package: Path | None = None
 ) -> list[Fingerprint]:
-    """`compute` for each of many parameters of one experiment, whose notebook and definitions are read once."""
+    """Return the fingerprints of many runs of one experiment, whose notebook and definitions are read once."""
     lines, module = notebook_code(experiment.notebook)
     shared = {
         "notebook": hash_of([*lines, module.effects.text if module.effects else ""]),
@@ -68,7 +68,7 @@ def compute_each(
 
 
 def explain(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Why a run with the components `old` is stale, in plain words; an empty list if it is not."""
+    """Return why a run with the components `old` is stale, in plain words; an empty list if it is not."""
     if "definitions" not in old:
         return ["made by an earlier version of this package, which counted whole modules"]
     reasons = ["the notebook's code changed"] if old.get("notebook") != new.get("notebook") else []
@@ -93,7 +93,7 @@ def explain(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def notebook_code(notebook: Path) -> tuple[list[str], Module]:
-    """The code of a notebook as it counts: lines that are no Python, and the rest as a module.
+    """Return the code of a notebook as it counts: lines that are no Python, and the rest as a module.
 
     Of the parameters cell only what is no parameter counts.
     """
@@ -114,24 +114,24 @@ def notebook_code(notebook: Path) -> tuple[list[str], Module]:
 
 
 def is_network(parameter: str) -> bool:
-    """Whether a parameter of this name holds loss networks: network, networks, style_network, …"""
+    """Say whether a parameter of this name holds loss networks: network, networks, style_network, …"""
     return parameter.removesuffix("s").split("_")[-1] == "network"
 
 
 def _named_networks(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with "default" networks by their own name, so that another default makes a run stale."""
+    """Return the parameters with "default" networks by their own name, so that another default makes a run stale."""
     from stylerepro.networks.specs import DEFAULT_NETWORK
 
     def named(value: Any) -> Any:
         if isinstance(value, list):
-            return [named(one) for one in value]
+            return [named(part) for part in value]
         return DEFAULT_NETWORK if value == "default" else value
 
     return {name: named(value) if is_network(name) else value for name, value in parameters.items()}
 
 
 def network_names(parameters: Mapping[str, Any]) -> list[str]:
-    """The loss networks that the parameters name, resolved, in order. Unknown ones are a `NetworkError`."""
+    """Return the loss networks that the parameters name, resolved, in order. Unknown ones are a `NetworkError`."""
     from stylerepro.networks.specs import resolve
 
     named = [text for name, value in parameters.items() if is_network(name) for text in texts(value)]
@@ -139,7 +139,7 @@ def network_names(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Name to SHA-256 of what the parameters name: weights of networks, assets, files, folders (by their listing)."""
+    """Return name to SHA-256 of what the parameters name: weights, assets, files, folders (by their listing)."""
     from stylerepro.networks.specs import NETWORKS
 
     specs = [NETWORKS[name] for name in network_names(parameters)]
@@ -148,10 +148,10 @@ def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
     packaged = [(spec.packaged, spec.file, spec.file.stat()) for spec in specs if spec.packaged and spec.file]
     hashes = {name: _digest(file, status.st_size, status.st_mtime_ns) for name, file, status in packaged}
     for name in dict.fromkeys(names):
-        if found := _hash_asset(name):
+        if digest := _hash_asset(name):
             # Two files of one name in two folders share an entry, which still changes with either.
             shown = portable(name)
-            hashes[shown] = hash_of([hashes[shown], found]) if shown in hashes else found
+            hashes[shown] = hash_of([hashes[shown], digest]) if shown in hashes else digest
     return dict(sorted(hashes.items()))
 
 
@@ -176,18 +176,18 @@ def _hash_asset(name: str) -> str | None:
         return None
     if path.is_file():
         return sha256(path)
-    return hash_of([[one.name, one.stat().st_size] for one in assets.photo_files(path)]) if path.is_dir() else None
+    return hash_of([[file.name, file.stat().st_size] for file in assets.photo_files(path)]) if path.is_dir() else None
 
 
 def versions() -> dict[str, str]:
-    """Python and the distributions that matter, each as major.minor."""
-    found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
-    return found | {name: ".".join(version_of(name).split("+")[0].split(".")[:2]) for name in DISTRIBUTIONS}
+    """Return Python and the distributions that matter, each as major.minor."""
+    python = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+    return python | {name: ".".join(version_of(name).split("+")[0].split(".")[:2]) for name in DISTRIBUTIONS}
 
 
 @functools.cache
 def version_of(distribution: str) -> str:
-    """The installed version of a distribution, or "absent"; looked up once, since it takes milliseconds each."""
+    """Return the installed version of a distribution, or "absent"; looked up once, since it takes milliseconds."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

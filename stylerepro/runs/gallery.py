@@ -55,18 +55,18 @@ class Gallery:
             raise ResultsError("A gallery without pictures is not kept: leave it out.")
         shutil.rmtree(folder / NAME, ignore_errors=True)
         place = make_folder(folder / NAME)
-        rows = [_row(table, one.where) for one in self.shown]
-        spectra = [image_metrics.amplitude_spectrum(one.picture) for one in self.shown]
+        rows = [_row(table, setting.where) for setting in self.shown]
+        spectra = [image_metrics.amplitude_spectrum(setting.picture) for setting in self.shown]
         # One scale for all, so that two settings can be compared by eye.
-        low = min(float(np.percentile(one, 1)) for one in spectra)
-        high = max(float(np.percentile(one, 99.9)) for one in spectra)
+        low = min(float(np.percentile(each, 1)) for each in spectra)
+        high = max(float(np.percentile(each, 99.9)) for each in spectra)
         lines = []
-        for row, one, spectrum in zip(rows, self.shown, spectra, strict=True):
+        for row, setting, spectrum in zip(rows, self.shown, spectra, strict=True):
             name = f"{row:04d}"
-            images.write(one.picture, place / f"{name}.webp", quality=_QUALITY)
+            images.write(setting.picture, place / f"{name}.webp", quality=_QUALITY)
             _write_spectrum((spectrum - low) / max(high - low, 1e-9), place / f"{name}-spectrum.webp")
-            before = "" if one.before is None else _before(place, one.before)
-            rings = image_metrics.radial_profile(one.picture)
+            before = "" if setting.before is None else _before(place, setting.before)
+            rings = image_metrics.radial_profile(setting.picture)
             profile = np.interp(FREQUENCIES, rings["frequency"], np.log10(rings["amplitude"] + 1e-9))
             text = " ".join(f"{value:.3f}" for value in profile)
             lines.append((row, f"{name}.webp", f"{name}-spectrum.webp", before, text))
@@ -76,7 +76,7 @@ class Gallery:
 
 
 def read(folder: Path) -> pd.DataFrame | None:
-    """What `Gallery.write` left in a run's folder: row, picture, spectrum, before ("" for none), profile.
+    """Return what `Gallery.write` left in a run's folder: row, picture, spectrum, before ("" for none), profile.
 
     None for a run without a gallery. Raises `ResultsError` for a damaged table, and for one that names
     a file that is not there.
@@ -99,14 +99,14 @@ def read(folder: Path) -> pd.DataFrame | None:
 
 
 def _row(table: pd.DataFrame, where: Mapping[str, Any]) -> int:
-    """The position of the one row of `table` where each column has its value; None stands for a gap."""
-    found = pd.Series(True, index=table.index)
+    """Return the position of the single row of `table` where each column has its value; None stands for a gap."""
+    fits = pd.Series(True, index=table.index)
     for column, value in where.items():
         if column not in table:
             raise ResultsError(f"A picture of the gallery is placed by {column!r}, but its table has no such column.")
         values = table[column]
-        found &= values.isna() if value is None else (values == value).fillna(False).astype(bool)
-    positions = np.flatnonzero(found.to_numpy())
+        fits &= values.isna() if value is None else (values == value).fillna(False).astype(bool)
+    positions = np.flatnonzero(fits.to_numpy())
     if len(positions) != 1:
         told = ", ".join(f"{column} {value}" for column, value in where.items())
         raise ResultsError(f"A picture of the gallery belongs to {len(positions)} rows, not one: {told}.")
@@ -121,7 +121,7 @@ def _write_spectrum(spectrum: np.ndarray, path: Path) -> None:
 
 
 def _before(place: Path, picture: Tensor) -> str:
-    """The same picture is kept once, however many were made from it."""
+    """Keep a picture that others were made from, once however many they are, and return its name."""
     digest = hashlib.sha256(picture.contiguous().numpy().tobytes()).hexdigest()
     name = f"before-{digest[:8]}.webp"
     if not (place / name).is_file():

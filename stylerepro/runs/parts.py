@@ -20,7 +20,7 @@ _KIND = "__kind__"
 
 
 def compute_once(folder: Path, key: str, compute: Callable[[], Mapping[str, Any]]) -> tuple[dict[str, Any], float]:
-    """What `compute` gives, from disk if it is there, and the seconds that were saved by that (0.0 if none).
+    """Return what `compute` gives, from disk if it is there, and the seconds that this saved (0.0 if none).
 
     The value always comes back from disk form, so that a resumed run and one in a single go are the same bit for bit.
     A damaged file is computed anew, with a warning. Raises `ResultsError` for what a part may not hold.
@@ -45,7 +45,7 @@ def compute_once(folder: Path, key: str, compute: Callable[[], Mapping[str, Any]
 
 
 def encode(value: Any, where: str) -> Any:
-    """`value` as plain containers, numbers, text and CPU tensors; `ResultsError` for anything else."""
+    """Return `value` as plain containers, numbers, text and CPU tensors; `ResultsError` for anything else."""
     if isinstance(value, pd.DataFrame):
         return {
             _KIND: "table",
@@ -61,9 +61,9 @@ def encode(value: Any, where: str) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
-        return {encode(key, where): encode(one, where) for key, one in value.items()}
+        return {encode(key, where): encode(part, where) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(encode(one, where) for one in value) if type(value) in (list, tuple) else list(value)
+        return type(value)(encode(part, where) for part in value) if type(value) in (list, tuple) else list(value)
     raise ResultsError(
         f"{where} holds a {type(value).__name__}; tables, tensors, arrays, numbers, text, and lists or dicts of them "
         "can be kept."
@@ -71,17 +71,17 @@ def encode(value: Any, where: str) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """What `encode` was given."""
+    """Return what `encode` was given."""
     if isinstance(value, Mapping):
         if value.get(_KIND) == "array":
             return value["values"].numpy().copy()
         if value.get(_KIND) == "table":
             columns = value["columns"]
-            series = {one["name"]: pd.Series(one["values"], dtype=one["dtype"]) for one in columns}
+            series = {column["name"]: pd.Series(column["values"], dtype=column["dtype"]) for column in columns}
             return pd.DataFrame(series).set_axis(decode(value["index"]), axis=0)
-        return {key: decode(one) for key, one in value.items()}
+        return {key: decode(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(decode(one) for one in value)
+        return type(value)(decode(part) for part in value)
     return value
 
 
@@ -89,7 +89,7 @@ def _column(name: Any, column: pd.Series, where: str) -> dict[str, Any]:
     if not isinstance(name, str):
         raise ResultsError(f"{where} holds a table with the column {name!r}; names of columns must be text.")
     missing = column.dtype.kind not in "biufc"
-    values = [None if missing and _is_missing(one) else encode(one, where) for one in column.tolist()]
+    values = [None if missing and _is_missing(value) else encode(value, where) for value in column.tolist()]
     return {"name": name, "dtype": str(column.dtype), "values": values}
 
 

@@ -1,4 +1,4 @@
-"""What is written down about a run besides its tables: run.json, and where runs lie on disk."""
+"""The record of a run beside its tables, run.json, and the folders that runs lie in."""
 
 import csv
 import json
@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from stylerepro.errors import ResultsError, ResultsWarning
 from stylerepro.files import hash_of, make_folder, project_root, reference_root, runs_root, write_json
 from stylerepro.runs.experiments import CUSTOM, Experiment, identifying, portable
@@ -23,20 +25,44 @@ RECORD = "run.json"
 _PROGRESS = "progress.json"
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 MANUAL = "manual"
-# What a record's entries must be; without the first seven it is none.
-_NEEDED: dict[str, Any] = {
-    "experiment": str, "profile": str, "status": str, "start": str, "seconds": (int, float, type(None)),
-    "columns": dict, "fingerprint": dict,
-}  # fmt: skip
-_KINDS = _NEEDED | {
-    "parameters": dict, "versions": dict, "device": dict, "networks": dict, "assets": dict,
-    "seconds_reused": (int, float), "error": (dict, type(None)), "commit": (dict, type(None)),
-}  # fmt: skip
 _ALSO = ("pillow", "matplotlib", "pandera", "papermill", "ipykernel", "stylerepro")
 
 
+class _Components(BaseModel):
+    parameters: dict[str, Any] | None = None
+    versions: dict[str, Any] | None = None
+    assets: dict[str, Any] | None = None
+    definitions: dict[str, str] | None = None
+
+
+class _Fingerprint(BaseModel):
+    digest: Any = None
+    components: _Components = _Components()
+
+
+class _Record(BaseModel):
+    """The entries of run.json that others rely on; it may hold more."""
+
+    model_config = ConfigDict(strict=True)
+    experiment: str
+    profile: str
+    status: str
+    start: str
+    seconds: float | None
+    columns: dict[str, dict[str, str]]
+    fingerprint: _Fingerprint
+    parameters: dict[str, Any] | None = None
+    versions: dict[str, Any] = {}
+    device: dict[str, Any] = {}
+    networks: dict[str, Any] = {}
+    assets: dict[str, Any] = {}
+    seconds_reused: float = 0.0
+    error: dict[str, Any] | None = None
+    commit: dict[str, Any] | None = None
+
+
 def run_name(label: str, parameters: Mapping[str, Any]) -> str:
-    """A run's folder name: its profile (or "custom", "manual") and the first digits of its parameters' hash.
+    """Return a run's folder name: its profile (or "custom", "manual") and the first digits of its parameters' hash.
 
     Eight digits, for custom runs sixteen: with eight, two of ten thousand points would share one in a hundred times.
     """
@@ -44,12 +70,12 @@ def run_name(label: str, parameters: Mapping[str, Any]) -> str:
 
 
 def staging_folder(experiment: str, name: str, digest: str) -> Path:
-    """Where a run with this fingerprint is prepared, and where its finished parts wait if it is interrupted."""
+    """Return the folder that a run with this fingerprint is prepared in, where its parts wait if it is interrupted."""
     return runs_root() / ".staging" / f"{experiment}-{name}-{digest[:12]}"
 
 
 def has_parts(experiment: str, name: str, digest: str) -> bool:
-    """Whether the run with this fingerprint was interrupted and has finished parts to go on from."""
+    """Say whether the run with this fingerprint was interrupted and has finished parts to go on from."""
     return (staging_folder(experiment, name, digest) / "parts").is_dir()
 
 
@@ -59,7 +85,7 @@ def write_progress(staging: Path, done: int, wanted: int, name: str) -> None:
 
 
 def read_progress(experiment: str, name: str) -> tuple[int, int, str] | None:
-    """How far the run of this name has come: done, wanted, of what; None where it has not said."""
+    """Return how far the run of this name has come: done, wanted, of what; None where it has not said."""
     noted = [path / _PROGRESS for path in (runs_root() / ".staging").glob(f"{experiment}-{name}-*")]
     newest = max((path for path in noted if path.is_file()), key=lambda path: path.stat().st_mtime, default=None)
     if newest is None:
@@ -72,7 +98,7 @@ def read_progress(experiment: str, name: str) -> tuple[int, int, str] | None:
 
 
 def failed_folder(experiment: str, name: str) -> Path:
-    """Where the record, notebook and log of the last failed run of this name lie."""
+    """Return the folder of the last failed run of this name, with its record, notebook and log."""
     return runs_root() / ".failed" / f"{experiment}-{name}"
 
 
@@ -102,9 +128,9 @@ def install(source: Path, target: Path) -> None:
     if target.exists():
         kept.append(target.rename(old))
     source.rename(target)
-    for one in kept:
+    for replaced in kept:
         # By another name before it is taken apart: what is called old is whole, whenever this is killed.
-        one.rename(one.with_name(one.name.replace(".old-", ".gone-", 1)))
+        replaced.rename(replaced.with_name(replaced.name.replace(".old-", ".gone-", 1)))
     _clear(target)
 
 
@@ -116,7 +142,7 @@ def _clear(target: Path) -> None:
 def new_record(
     experiment: Experiment, parameters: Mapping[str, Any], profile: str, fingerprint: Fingerprint, *, manual: bool
 ) -> dict[str, Any]:
-    """A run's record as it starts: everything but the result, without any path or name of this machine."""
+    """Return a run's record as it starts: everything but the result, without any path or name of this machine."""
     from stylerepro.measures.timing import hardware
 
     assets = fingerprint.components["assets"]
@@ -147,14 +173,14 @@ def new_record(
 
 
 def _networks(parameters: Mapping[str, Any], assets: Mapping[str, str]) -> dict[str, str | None]:
-    """Loss network to the hash of its weights; None for one without a file."""
+    """Return loss network to the hash of its weights; None for one without a file."""
     from stylerepro.networks.specs import weights_name
 
     return {name: assets.get(weights_name(name) or "") for name in network_names(parameters)}
 
 
 def device(asked: Any) -> dict[str, str]:
-    """The device asked for, and what it is on this machine: cpu, mps, or cuda with the model."""
+    """Return the device asked for, and what it is on this machine: cpu, mps, or cuda with the model."""
     import torch
 
     kind = str(asked or "auto").split(":")[0]
@@ -165,12 +191,12 @@ def device(asked: Any) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Python and the distributions that matter, in full."""
+    """Return Python and the distributions that matter, in full."""
     return {"python": platform.python_version()} | {name: version_of(name) for name in (*DISTRIBUTIONS, *_ALSO)}
 
 
 def commit() -> dict[str, Any] | None:
-    """The project's commit, and whether anything but results was changed since; None outside git."""
+    """Return the project's commit, and whether anything but results was changed since; None outside git."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(project_root()), *words]
@@ -193,7 +219,7 @@ def write_record(folder: Path, record: Mapping[str, Any], values: Mapping[str, A
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """A run's record. Raises `ResultsError` when there is none or it is damaged."""
+    """Return a run's record. Raises `ResultsError` when there is none or it is damaged."""
     try:
         return _record(folder)
     except FileNotFoundError:
@@ -245,30 +271,21 @@ def _where(folder: Path) -> str:
 
 def _record(folder: Path) -> dict[str, Any]:
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        text = (folder / RECORD).read_text(encoding="utf-8")
+        checked = _Record.model_validate_json(text)
+        record: dict[str, Any] = json.loads(text)
+    except ValidationError as error:
+        wrong = [".".join(map(str, each["loc"])) + ": " + each["msg"] for each in error.errors()]
+        raise ResultsError(f"{_where(folder)} is not a run's record: {'; '.join(wrong[:4]).lstrip(': ')}") from None
     except (ValueError, RecursionError) as error:
         raise ResultsError(f"{_where(folder)} cannot be read ({error})") from error
-    if not isinstance(record, dict) or (lacking := [name for name in _NEEDED if name not in record]):
-        missing = f": it lacks {', '.join(lacking)}" if isinstance(record, dict) else ""
-        raise ResultsError(f"{_where(folder)} is not a run's record{missing}")
-    odd = [name for name, kind in _KINDS.items() if name in record and not isinstance(record[name], kind)]
-    components = {} if "fingerprint" in odd else record["fingerprint"].get("components", {})
-    if not isinstance(components, dict) or not all(
-        isinstance(components.get(name) or {}, dict) for name in ("parameters", "versions", "assets", "definitions")
-    ):
-        odd.append("fingerprint")
-    types = [] if "columns" in odd else list(record["columns"].values())
-    if not all(isinstance(one, dict) and all(isinstance(text, str) for text in one.values()) for one in types):
-        odd.append("columns")
-    if record["profile"] == CUSTOM and "parameters" not in record:
-        odd.append("parameters")
-    if odd:
-        raise ResultsError(f"{_where(folder)} is not a run's record: not as it is written is {', '.join(odd)}")
+    if checked.profile == CUSTOM and checked.parameters is None:
+        raise ResultsError(f"{_where(folder)} is not a run's record: a custom one lacks its parameters")
     return record
 
 
 def _with_record(root: Path) -> Iterator[Path]:
-    """Folders that hold a record; neither hidden ones nor what lies inside a run is looked at: there are thousands."""
+    """Yield folders that hold a record; hidden ones and those inside a run are not looked at: there are thousands."""
     for where, folders, files in os.walk(root):
         if RECORD in (*files, *folders):
             folders.clear()
@@ -277,7 +294,7 @@ def _with_record(root: Path) -> Iterator[Path]:
 
 
 def finished_runs(root: Path, named: str = "") -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Folder and record of each completed run below `root`, by path; damaged ones are passed over with a warning.
+    """Yield folder and record of each completed run below `root`, by path; of a damaged one there is a warning.
 
     named: what the names of the folders begin with; the records of others are not read.
     """
@@ -292,15 +309,15 @@ def finished_runs(root: Path, named: str = "") -> Iterator[tuple[Path, dict[str,
 
 
 def current_runs(root: Path | None = None, profile: str | None = None) -> list[tuple[Path, dict[str, Any]]]:
-    """The completed runs that count: of each experiment and profile the newest, and every custom one.
+    """Return the completed runs that count: of each experiment and profile the newest, and every custom one.
 
     A run by the command goes before one by hand, whose notebook may have been edited without being saved. `root`: a
     folder to look in; None for own runs and, where there is none, the committed ones.
     """
     if root is None:
-        found = {_key(record): (folder, record) for folder, record in current_runs(reference_root(), profile)}
-        found |= {_key(record): (folder, record) for folder, record in current_runs(runs_root(), profile)}
-        return [found[key] for key in sorted(found)]
+        runs = {_key(record): (folder, record) for folder, record in current_runs(reference_root(), profile)}
+        runs |= {_key(record): (folder, record) for folder, record in current_runs(runs_root(), profile)}
+        return [runs[key] for key in sorted(runs)]
     best: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
     for folder, record in finished_runs(root):
         if profile is not None and record["profile"] != profile:

@@ -1,7 +1,7 @@
 """A run's folder: begun in a notebook's cell, filled part by part, saved whole or not at all, collected into tables.
 
 run = results.begin("tv_sweep", globals())          # in the cell behind the tagged `parameters`
-found = run.parts(pairs, compute)                    # each computed once, even if the run is killed in between
+made = run.parts(pairs, compute)                     # each computed once, even if the run is killed in between
 run.save(metrics=table, history=curves, figures={"spectra": figure})
 """
 
@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -36,6 +36,9 @@ from stylerepro.runs.record import (
     write_record,
 )
 
+if TYPE_CHECKING:
+    from stylerepro.runs.gallery import Gallery
+
 __all__ = ["Run", "begin", "collect", "tables_of"]
 
 # A committed figure is to be looked at, not printed: WebP, stepping down in quality until it is small.
@@ -43,15 +46,8 @@ _FIGURE_BYTES = 200_000
 _QUALITIES = (88, 75, 60, 45)
 
 
-class Gallery(Protocol):
-    """What `Run.save` asks of a gallery; `stylerepro.runs.gallery` has the one there is."""
-
-    def write(self, folder: Path, table: pd.DataFrame) -> None:
-        """Write its pictures into a run's folder, tied to the rows of `table`."""
-
-
 class Run:
-    """One run of an experiment, made by `begin`. `parameters`: all of them, checked and in their declared types."""
+    """A run of an experiment, made by `begin`. `parameters`: all of them, checked and in their declared types."""
 
     def __init__(
         self, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint, out: Path | None
@@ -82,7 +78,7 @@ class Run:
         return str(self._record["profile"])
 
     def part(self, key: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """What `compute()` gives, computed once: an interrupted run that is started again takes it from disk.
+        """Return what `compute()` gives, computed once: an interrupted run that is started again takes it from disk.
 
         `compute` gives a dict of tables, tensors, arrays, numbers and text (also nested). `key` must tell this part
         from all others of the run. What was computed by other code or with other parameters is never taken. Tensors
@@ -95,18 +91,18 @@ class Run:
     def parts(
         self, jobs: Iterable[Hashable], compute: Callable[..., Mapping[str, Any]], name: str = "settings"
     ) -> dict[Any, dict[str, Any]]:
-        """`part` for each of `jobs`, with progress; job to what `compute(*job)` gives, or `compute(job)` for no tuple.
+        """Compute a part for each of `jobs`, with progress: job to `compute(*job)`, or `compute(job)` for no tuple.
 
         name: of what is counted, in the plural; it tells the parts of one loop from those of another.
         """
         wanted = list(dict.fromkeys(jobs))
-        found: dict[Any, dict[str, Any]] = {}
+        values: dict[Any, dict[str, Any]] = {}
         for job in tqdm(wanted, desc=name, leave=False, disable=not self._manual):
             if not self._manual:
-                write_progress(self._workshop, len(found), len(wanted), name)
+                write_progress(self._workshop, len(values), len(wanted), name)
             arguments = job if isinstance(job, tuple) else (job,)
-            found[job] = self.part(f"{name} {job}", partial(compute, *arguments))
-        return found
+            values[job] = self.part(f"{name} {job}", partial(compute, *arguments))
+        return values
 
     def save(
         self,
@@ -114,7 +110,7 @@ class Run:
         history: pd.DataFrame | None = None,
         figures: Mapping[str, Any] | None = None,
         *,
-        gallery: Gallery | None = None,
+        gallery: "Gallery | None" = None,
         dpi: int = 100,
     ) -> None:
         """Write metrics.csv, history.csv, figures/NAME.webp, the gallery and run.json, all or nothing.
@@ -187,13 +183,13 @@ def write_figure(figure: Any, path: Path, dpi: int = 100) -> None:
 
 
 def tables_of(root: Path | None = None, profile: str | None = None, table: str = "metrics") -> dict[str, pd.DataFrame]:
-    """Experiment to one table over its runs, in the declared types, with experiment, profile and run in front.
+    """Return experiment to one table over its runs, in the declared types, with experiment, profile and run in front.
 
     root: a folder to look in; None for own runs and, where there is none, the committed ones. Of each experiment and
     profile the newest run counts, and every run with parameters of its own. table: "metrics" or "history". Damaged
     runs are passed over with a `ResultsWarning`.
     """
-    found: dict[str, list[pd.DataFrame]] = {}
+    frames: dict[str, list[pd.DataFrame]] = {}
     for folder, record in current_runs(root, profile):
         types = record["columns"].get(table)
         if not types:
@@ -206,11 +202,11 @@ def tables_of(root: Path | None = None, profile: str | None = None, table: str =
         where = dict(zip(RUN_COLUMNS, (record["experiment"], record["profile"], folder.name), strict=True))
         for position, (name, value) in enumerate(where.items()):
             frame.insert(position, name, value)
-        found.setdefault(record["experiment"], []).append(frame)
-    return {name: pd.concat(frames, ignore_index=True) for name, frames in found.items()}
+        frames.setdefault(record["experiment"], []).append(frame)
+    return {name: pd.concat(tables_, ignore_index=True) for name, tables_ in frames.items()}
 
 
 def collect(root: Path | None = None, profile: str | None = None, table: str = "metrics") -> pd.DataFrame:
-    """One DataFrame over all runs of all experiments; see `tables_of`. Columns that an experiment lacks are empty."""
+    """Return one table over the runs of all experiments, see `tables_of`; columns that one lacks are empty."""
     frames = list(tables_of(root, profile, table).values())
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(RUN_COLUMNS))

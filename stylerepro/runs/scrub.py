@@ -1,4 +1,4 @@
-"""Takes this machine out of what is kept: no absolute path of ours and no host name in records and notebooks."""
+"""Records and notebooks fit to be kept: no absolute path of ours and no host name in them."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ _CELL = re.compile(r"[\w./\\:~<>-]*ipykernel_\d+[/\\]\d+\.py")
 
 
 def scrub(content: Any, values: Any = None) -> Any:
-    """`content` (text, or lists and mappings of it) with folders of this machine named `<project>` and the like.
+    """Return `content` (text, or lists and mappings of it) with folders of this machine named `<project>` and the like.
 
     values: a run's parameters; absolute paths among them become file names wherever they stand in `content`.
     """
@@ -33,14 +33,14 @@ def scrub(content: Any, values: Any = None) -> Any:
                 value = pattern.sub(lambda _, label=label: label, value)  # type: ignore[misc]
             return value
         if isinstance(value, Mapping):
-            return {clean(key): clean(one) for key, one in value.items()}
-        return [clean(one) for one in value] if isinstance(value, (list, tuple)) else value
+            return {clean(key): clean(part) for key, part in value.items()}
+        return [clean(part) for part in value] if isinstance(value, (list, tuple)) else value
 
     return clean(content)
 
 
 def plain(text: str) -> str:
-    """`text` without terminal colours."""
+    """Return `text` without terminal colours."""
     return _ANSI.sub("", text)
 
 
@@ -76,7 +76,7 @@ def _rule(path: str, label: str) -> tuple[re.Pattern[str], str]:
 
 
 def scrub_notebook(notebook: Any, values: Any = None) -> Any:
-    """An executed notebook (nbformat node, changed in place) fit to be kept: no machine, no papermill paths.
+    """Make an executed notebook (nbformat node, changed in place) fit to be kept: no machine, no papermill paths.
 
     values: the run's parameters, see `scrub`.
     """

@@ -16,7 +16,7 @@ _NULLABLE = _DTYPES | {"int": "Int64", "bool": "boolean"}
 
 
 def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.DataFrame:
-    """`table` with exactly the declared columns, in their order and types.
+    """Return `table` with exactly the declared columns, in their order and types.
 
     Integers are taken for floats, and whole floats for integers, which pandas makes of them where a table is joined to
     an empty one or has gaps; nothing else is converted. Raises `ResultsError` that lists everything that does not fit.
@@ -87,13 +87,13 @@ def _dtype(column: Column) -> str:
 
 
 def _shape(series: pd.Series, column: Column) -> pd.Series:
-    """The series in the declared type where that loses nothing, else as it is, for the schema to refuse."""
+    """Return the series in the declared type where that loses nothing, else as it is, for the schema to refuse."""
     values = series.dropna()
     kinds = {type(value) for value in values.tolist()}
     if series.isna().any() and not column.nullable:
         return series
     if column.type == "float" and kinds <= {int, float}:
-        return pd.Series([np.nan if pd.isna(one) else float(one) for one in series], dtype="float64")
+        return pd.Series([np.nan if pd.isna(value) else float(value) for value in series], dtype="float64")
     whole = kinds <= {int, float} and all(map(_is_whole, values))
     fits = {"int": whole, "bool": kinds <= {bool}, "str": kinds <= {str}}
     if not fits.get(column.type):

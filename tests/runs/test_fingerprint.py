@@ -311,12 +311,12 @@ def test_another_default_network_makes_stale(project, monkeypatch):
 
 def test_an_absolute_path_counts_by_name_and_content(project, tmp_path):
     toy.add(project, "toy")
-    for folder in ("one", "two"):
+    for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.png").write_bytes(b"same")
-    one, two = (components(reading=str(tmp_path / folder / "x.png")) for folder in ("one", "two"))
-    assert one == two
-    assert one["parameters"]["reading"] == "x.png"
+    here, there = (components(reading=str(tmp_path / folder / "x.png")) for folder in ("here", "there"))
+    assert here == there
+    assert here["parameters"]["reading"] == "x.png"
 
 
 def everything(package):

@@ -46,7 +46,7 @@ def test_a_gap_in_the_table_is_found_by_none(tmp_path):
 def test_the_profile_is_the_spectrums_at_the_same_frequencies_for_every_size(tmp_path):
     Gallery([Shown({"gamma": 0.0}, picture(1, 64)), Shown({"r": 2}, picture(1, 200))]).write(tmp_path, TABLE)
     profiles = [list(map(float, text.split())) for text in gallery.read(tmp_path)["profile"]]
-    assert [len(one) for one in profiles] == [len(gallery.FREQUENCIES)] * 2
+    assert [len(profile) for profile in profiles] == [len(gallery.FREQUENCIES)] * 2
     rings = image_metrics.radial_profile(picture(1, 64))
     wanted = np.log10(np.interp(0.3, rings["frequency"], rings["amplitude"]))
     assert profiles[0][gallery.FREQUENCIES.index(0.3)] == pytest.approx(wanted, abs=0.1)

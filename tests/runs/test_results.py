@@ -12,9 +12,9 @@ import toy
 from PIL import Image
 
 from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
-from stylerepro.runs import parts, results, tables
+from stylerepro.runs import parts, record, results, tables
 from stylerepro.runs.experiments import Column
-from stylerepro.runs.record import install, read_progress
+from stylerepro.runs.record import read_progress
 
 SIDECAR = toy.SIDECAR.replace(
     "  name: {type: str}\n",
@@ -47,14 +47,14 @@ def test_a_run_is_kept_with_all_that_it_depends_on(project, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     run = save(seed=7)
     (folder,) = finished(project)
-    record = json.loads((folder / "run.json").read_text())
+    kept = json.loads((folder / "run.json").read_text())
     assert folder.name.startswith("manual-")
-    assert (record["experiment"], record["document"], record["profile"]) == ("toy", "003", "custom")
-    assert (record["status"], record["error"], record["seeds"]) == ("completed", None, {"seed": 7})
-    assert record["parameters"] == run.parameters
-    assert record["seconds"] >= 0
-    assert {"start", "versions", "commit", "hardware", "device", "networks", "assets"} <= record.keys()
-    assert record["fingerprint"]["components"]["parameters"]["seed"] == 7
+    assert (kept["experiment"], kept["document"], kept["profile"]) == ("toy", "003", "custom")
+    assert (kept["status"], kept["error"], kept["seeds"]) == ("completed", None, {"seed": 7})
+    assert kept["parameters"] == run.parameters
+    assert kept["seconds"] >= 0
+    assert {"start", "versions", "commit", "hardware", "device", "networks", "assets"} <= kept.keys()
+    assert kept["fingerprint"]["components"]["parameters"]["seed"] == 7
     assert not [text for text in (str(tmp_path), "/root", "/home") if text in (folder / "run.json").read_text()]
 
 
@@ -237,13 +237,13 @@ def test_a_part_holds_only_what_can_be_kept(project):
 def test_parts_of_a_loop_are_kept_by_job_and_a_second_run_takes_them(project):
     calls = []
 
-    def compute(one, other=0):
-        calls.append((one, other))
-        return {"sum": one + other}
+    def compute(first, second=0):
+        calls.append((first, second))
+        return {"sum": first + second}
 
     run = results.begin("toy", toy.namespace())
-    found = run.parts([(1, 2), (3, 4), (1, 2)], compute, "pairs")
-    assert found == {(1, 2): {"sum": 3}, (3, 4): {"sum": 7}}
+    sums = run.parts([(1, 2), (3, 4), (1, 2)], compute, "pairs")
+    assert sums == {(1, 2): {"sum": 3}, (3, 4): {"sum": 7}}
     assert run.parts([5], compute, "numbers") == {5: {"sum": 5}}
     assert run.parts([(1, 2)], compute, "other pairs") == {(1, 2): {"sum": 3}}
     again = results.begin("toy", toy.namespace())
@@ -272,9 +272,9 @@ def test_parts_reused_count_in_the_seconds(project, monkeypatch):
     run = results.begin("toy", toy.namespace())
     run.part("p", dict)
     run.save(metrics=METRICS, history=HISTORY)
-    record = json.loads((finished(project)[0] / "run.json").read_text())
-    assert record["seconds_reused"] == 1000
-    assert record["seconds"] >= 1000
+    kept = json.loads((finished(project)[0] / "run.json").read_text())
+    assert kept["seconds_reused"] == 1000
+    assert kept["seconds"] >= 1000
 
 
 def test_collect_takes_the_newest_run_of_a_profile_and_every_custom_one(project):
@@ -285,8 +285,8 @@ def test_collect_takes_the_newest_run_of_a_profile_and_every_custom_one(project)
     (by_hand,) = (path for path in runs.iterdir() if '"laptop"' in (path / "run.json").read_text())
     command = runs / "laptop-12345678"
     shutil.copytree(by_hand, command)
-    record = json.loads((command / "run.json").read_text()) | {"manual": False, "start": "2000-01-01T00:00:00+00:00"}
-    (command / "run.json").write_text(json.dumps(record))
+    kept = json.loads((command / "run.json").read_text()) | {"manual": False, "start": "2000-01-01T00:00:00+00:00"}
+    (command / "run.json").write_text(json.dumps(kept))
     collected = results.collect()
     assert collected[collected.profile == "laptop"].run.unique().tolist() == ["laptop-12345678"]
     assert sorted(collected[collected.profile == "custom"].value.unique()) == [2.0, 3.0]
@@ -315,10 +315,11 @@ def test_damaged_runs_are_passed_over_with_their_name(project, damage):
         assert len(results.collect()) == 2
 
 
-def test_install_recovers_from_a_swap_that_was_killed(tmp_path):
+def test_install_recovers_from_a_swap_that_was_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "damage", lambda folder: None)
     for name in (".old-run-1", "new"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
-    install(tmp_path / "new", tmp_path / "run")
+    record.install(tmp_path / "new", tmp_path / "run")
     assert (tmp_path / "run" / "file").read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project", "run"]
