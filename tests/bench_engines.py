@@ -49,7 +49,7 @@ def sweep(root: Path, points: int, **options) -> float:
     from stylerepro.runs import sweeps
 
     shutil.rmtree(root / "results", ignore_errors=True)
-    planned = sweeps.plan(NOTEBOOK, "smoke", {"alpha": ",".join(str(one) for one in range(1, points + 1))})
+    planned = sweeps.plan(NOTEBOOK, "smoke", {"alpha": ",".join(str(number) for number in range(1, points + 1))})
     with engines.opened(runs=points, **options) as (executor, at_once):
         workers = 1 if executor else at_once
         took = seconds(lambda: runner.execute(planned.waiting, executor=executor, workers=workers))
@@ -148,15 +148,15 @@ def main() -> None:
                         scaling.append(row | {"busy": others})
                         print(scaling[-1], flush=True)
         finally:
-            for one in made.values():
-                one.stop()
+            for cluster in made.values():
+                cluster.stop()
     told = {
         "hardware": hardware(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "notebook": NOTEBOOK,
         "points": given.points,
     }
-    rounded = [{what: round(value, 3) for what, value in one.items()} for one in parts]
+    rounded = [{what: round(value, 3) for what, value in part.items()} for part in parts]
     write_json(given.out, told | {"scaling": scaling, "overhead": rounded})
 
 

@@ -12,10 +12,10 @@ import psutil
 
 def wait_until(condition, limit=240.0):
     end = time.monotonic() + limit
-    while not (found := condition()):
+    while not (value := condition()):
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.05)
-    return found
+    return value
 
 
 class Cluster:
@@ -53,14 +53,14 @@ class Cluster:
         from distributed import Client
 
         with Client(self.address, set_as_default=False) as client:
-            wait_until(lambda: set(names) <= {one["name"] for one in client.scheduler_info()["workers"].values()})
+            wait_until(lambda: set(names) <= {worker["name"] for worker in client.scheduler_info()["workers"].values()})
 
     def kill(self, name):
         """Nanny, worker and run at once, as when a machine loses its power."""
         family = [psutil.Process(self.processes[name].pid)]
         family += family[0].children(recursive=True)
-        for one in family:
-            one.kill()
+        for process in family:
+            process.kill()
         return family
 
     def stop(self):

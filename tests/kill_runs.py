@@ -72,8 +72,8 @@ def content(folder):
 
 def check_whole(folder, files):
     """A run's folder holds a whole run with the files that an undisturbed one has. A `Violation` if not."""
-    if (found := set(content(folder))) != files:
-        raise Violation(f"{folder} has other files than an undisturbed run: {sorted(found ^ files)}")
+    if (present := set(content(folder))) != files:
+        raise Violation(f"{folder} has other files than an undisturbed run: {sorted(present ^ files)}")
     made = record.read_record(folder)
     if made["status"] != record.COMPLETED or made["profile"] != PROFILE or not made["seconds"]:
         raise Violation(f"{folder} has a record that was not completed: {made['status']}, {made['seconds']} s")
@@ -88,21 +88,21 @@ def check_tables(root, names):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for table in ("metrics", "history"):
-            found = set(results.tables_of(root / "results" / "runs", PROFILE, table))
-            if table == "metrics" and found != set(names):
-                raise Violation(f"collected are {sorted(found)}, in place {sorted(names)}")
+            collected = set(results.tables_of(root / "results" / "runs", PROFILE, table))
+            if table == "metrics" and collected != set(names):
+                raise Violation(f"collected are {sorted(collected)}, in place {sorted(names)}")
 
 
 def left(root):
     """Processes that work for the project at `root`."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("STYLEREPRO_ROOT") == str(root) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 def wait_for(condition, what):
@@ -138,8 +138,8 @@ def strike(root, words, moment):
                 time.sleep(0.005)
         return process.poll() is None
     finally:
-        # It is not reaped yet, so that its number is still its own.
-        os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:  # where it was faster, its number is no longer its own
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=LIMIT)
 
 
@@ -195,7 +195,7 @@ class Series:
         for name, folder in again.items():
             check_whole(folder, self.files[name])
         check_tables(self.root, self.names)
-        if any((content(again[name]), again[name].stat().st_ino) != one for name, one in whole.items()):
+        if any((content(again[name]), again[name].stat().st_ino) != kept for name, kept in whole.items()):
             raise Violation("a run that was in place after the kill was made again")
         if any(job.stale for job in runner.plan((), PROFILE)):
             raise Violation("a run is stale after all have run")

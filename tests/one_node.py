@@ -99,10 +99,10 @@ class OneNode:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on at the moment."""
-    with_socket = [socket.socket() for _ in range(count)]
-    for one in with_socket:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in with_socket]
-    for one in with_socket:
-        one.close()
+    listeners = [socket.socket() for _ in range(count)]
+    for listener in listeners:
+        listener.bind(("127.0.0.1", 0))
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
     return ports

@@ -1,6 +1,7 @@
 """A small project of its own for tests: notebooks that count, wait or fail, far from any network."""
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -60,3 +61,17 @@ def namespace(**changes: object) -> dict[str, object]:
     cell: dict[str, object] = {}
     exec(PARAMETERS, cell)
     return cell | changes
+
+
+def finish(task: Any, **changes: object) -> Path:
+    """Make the finished run of a task, without a kernel; returns its folder."""
+    from stylerepro.runs import execution, record
+
+    experiment, parameters, fingerprint = execution.resolved(task)
+    folder = task.folder
+    (folder / "figures").mkdir(parents=True)
+    made = record.new_record(experiment, parameters, task.label, fingerprint, manual=False)
+    record.write_record(folder, made | {"status": "completed", "seconds": 3.0} | changes)
+    for name, text in (("metrics.csv", "gamma,value,name\n"), ("notebook.ipynb", "{}"), ("figures/a.webp", "")):
+        (folder / name).write_text(text)
+    return folder

@@ -108,9 +108,9 @@ def opened(
         return
     at_once = max(1, min(jobs, runs))
     connected = _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch)
-    # A lost scheduler is told as the end of its runs, not by tracebacks of Dask's logs as well.
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with connected as client, _token() as token:
+        # A lost scheduler is told as the end of its runs, not by tracebacks of Dask's logs as well.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         if engine == DASK:
             at_once = _at_once(client, gpus)
         executor, over = DaskExecutor(client, token, gpus), threading.Event()

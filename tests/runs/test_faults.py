@@ -75,21 +75,6 @@ def test_killed_runs_end_well_with_the_next_and_lose_nothing(project):
     series.kill("record", forced=False)
 
 
-def test_whoever_judges_kills_sees_what_is_lost_or_half(project):
-    folder = save()
-    files = {"metrics.csv", "run.json"}
-    made = record.read_record(folder)
-    record.write_record(folder, made | {"profile": "smoke"})
-    shutil.copy(toy.add(project, "other"), folder / "notebook.ipynb")
-    with pytest.raises(kill_runs.Violation, match="other files"):
-        kill_runs.check_whole(folder, files)
-    with pytest.raises(kill_runs.Violation, match="not executed"):
-        kill_runs.check_whole(folder, files | {"notebook.ipynb"})
-    record.write_record(folder, made | {"profile": "smoke", "status": "running"})
-    with pytest.raises(kill_runs.Violation, match="not completed"):
-        kill_runs.check_whole(folder, files | {"notebook.ipynb"})
-
-
 def test_two_commands_over_one_folder_do_each_run_once(project):
     for name in ("toy", "other"):
         toy.add(project, name, NOTED + toy.BODY)
@@ -116,17 +101,18 @@ def test_a_notebook_that_dies_and_one_that_hangs_stop_no_other(project, monkeypa
     first_cell(toy.add(project, "hangs"), hanging)
     monkeypatch.setattr(runner, "perform", limited)
     monkeypatch.setattr(runner, "cores", lambda: 2)
-    found = {one.experiment: one for one in runner.execute(runner.plan((), "smoke"), workers=2, timeout=3)}
-    assert {name: one.status for name, one in found.items()} == {
-        "dies": "failed", "hangs": "failed", "toy": "completed",
-    }  # fmt: skip
-    assert "process died" in found["dies"].error
-    assert "longer than the limit of 3 s" in found["hangs"].error
-    assert found["hangs"].cell == {"number": 1, "first_line": "import signal, time"}
+    outcomes = {
+        outcome.experiment: outcome for outcome in runner.execute(runner.plan((), "smoke"), workers=2, timeout=3)
+    }
+    assert {name for name, outcome in outcomes.items() if outcome.status == "failed"} == {"dies", "hangs"}
+    assert outcomes["toy"].status == "completed"
+    assert "process died" in outcomes["dies"].error
+    assert "longer than the limit of 3 s" in outcomes["hangs"].error
+    assert outcomes["hangs"].cell == {"number": 1, "first_line": "import signal, time"}
     for name in ("dies", "hangs"):
-        kept = json.loads((project / found[name].log).with_name("run.json").read_text())
-        assert kept["error"]["message"] == found[name].error
-    assert not [one for one in kill_runs.left(project) if "ipykernel_launcher" in one.cmdline()]
+        kept = json.loads((project / outcomes[name].log).with_name("run.json").read_text())
+        assert kept["error"]["message"] == outcomes[name].error
+    assert not [process for process in kill_runs.left(project) if "ipykernel_launcher" in process.cmdline()]
 
 
 @pytest.fixture
@@ -207,8 +193,6 @@ def test_a_part_for_which_there_is_no_room_says_so(tmp_path, monkeypatch):
 
 
 def test_why_a_run_failed_is_said_where_not_even_its_log_can_be_kept(project, monkeypatch):
-    from stylerepro.runs import execution
-
     def execute(*_, **__):
         monkeypatch.setattr(tempfile, "mkstemp", full)
         raise ValueError("broken on purpose")
@@ -235,7 +219,7 @@ def change(**changes):
 
     def damage(folder):
         kept = json.loads((folder / "run.json").read_text()) | changes
-        (folder / "run.json").write_text(json.dumps({key: one for key, one in kept.items() if one is not None}))
+        (folder / "run.json").write_text(json.dumps({key: value for key, value in kept.items() if value is not None}))
 
     return damage
 
@@ -346,8 +330,6 @@ def test_a_table_cut_short_is_not_read(tmp_path):
 
 def test_a_run_counts_as_done_only_with_its_final_record(project, monkeypatch):
     """A kill between the notebook and the record that the command completes must not leave the kernel's record."""
-    from stylerepro.runs import execution
-
     (job,) = runner.plan(["toy"], "smoke")
 
     def execute(notebook, output, parameters, **_):

@@ -1,11 +1,8 @@
-"""Runs by the command: planned, executed, failed, killed, resumed, published."""
+"""Runs by the command: planned, executed, failed, killed, resumed."""
 
-import base64
-import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +11,13 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-import nbformat
 import psutil
 import pytest
 import toy
-from PIL import Image
 
-from stylerepro.errors import ParameterError, ResultsError, RunError
+from stylerepro.errors import ParameterError, RunError
 from stylerepro.files import lock, project_root
-from stylerepro.runs import execution, experiments, publish, record, runner
+from stylerepro.runs import execution, experiments, record, runner
 
 THREADS = """\
 table = pd.DataFrame({"gamma": [1.0], "value": [float(os.environ["OMP_NUM_THREADS"])]})
@@ -66,7 +61,7 @@ def ran(tmp_path_factory):
         patch.setattr(runner, "cores", lambda: 2)
         planned = runner.plan()
         outcomes = runner.execute(planned, workers=2, report=lambda job, outcome: events.append((job, outcome)))
-        yield root, {one.experiment: one for one in outcomes}, events
+        yield root, {outcome.experiment: outcome for outcome in outcomes}, events
 
 
 def test_a_failing_notebook_stops_no_other_and_says_where_it_failed(ran):
@@ -107,7 +102,7 @@ def test_what_is_kept_holds_no_path_of_this_machine(ran):
 
 
 def test_status_and_plan_know_what_is_done_and_what_failed(ran):
-    states = {one.experiment: one.reasons for one in runner.status("laptop")}
+    states = {state.experiment: state.reasons for state in runner.status("laptop")}
     assert states == {"threads": (), "broken": ("it failed last time: ValueError: broken on purpose",)}
     jobs = {job.task.experiment: job for job in runner.plan()}
     assert not jobs["threads"].stale
@@ -145,7 +140,7 @@ def test_the_command_and_plain_papermill_give_the_same_table(project, tmp_path, 
     # On an executor that a caller brings.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         jobs = runner.plan(["toy"], overrides={"size": "5", "gammas": "0,10"})
-        assert [one.status for one in runner.execute(jobs, executor=executor)] == ["completed"]
+        assert [outcome.status for outcome in runner.execute(jobs, executor=executor)] == ["completed"]
     assert process.wait(120) == 0
     tables = {
         path.parent.name.split("-")[0]: path.read_bytes() for path in project.glob("results/runs/toy/*/metrics.csv")
@@ -173,11 +168,11 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project):
         heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
         processes[name] = command("run", name, start_new_session=True, **pipes, **heeding)
     wait_until(lambda: all(path.exists() and path.read_text().split() == ["0", "1", "2"] for path in calls.values()))
-    children = [child for one in processes.values() for child in psutil.Process(one.pid).children(recursive=True)]
+    children = [child for each in processes.values() for child in psutil.Process(each.pid).children(recursive=True)]
     assert len(children) >= 4  # a worker and a kernel each
     processes["killed"].kill()
     os.killpg(processes["stopped"].pid, signal.SIGINT)  # as Ctrl-C does
-    said = {name: one.communicate(timeout=60)[0].decode() for name, one in processes.items()}
+    said = {name: process.communicate(timeout=60)[0].decode() for name, process in processes.items()}
     psutil.wait_procs(children, timeout=30)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert processes["stopped"].returncode == 130
@@ -194,24 +189,12 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project):
     assert not [path for path in project.glob("results/runs/.staging/killed-*") if path.suffix != ".lock"]
 
 
-def fake(task, **changes):
-    """A finished run, without a kernel."""
-    experiment, parameters, fingerprint = execution.resolved(task)
-    folder = task.folder
-    (folder / "figures").mkdir(parents=True)
-    made = record.new_record(experiment, parameters, task.label, fingerprint, manual=False)
-    record.write_record(folder, made | {"status": "completed", "seconds": 3.0} | changes)
-    for name, text in (("metrics.csv", "gamma,value,name\n"), ("notebook.ipynb", "{}"), ("figures/a.webp", "")):
-        (folder / name).write_text(text)
-    return folder
-
-
 def test_a_run_that_another_process_does_is_left_to_it(project):
     (job,) = runner.plan(["toy"])
     with lock(job.task.lock_path) as mine:
         assert mine
         assert execution.perform(job.task).status == "busy"
-    fake(job.task)
+    toy.finish(job.task)
     assert execution.perform(job.task).status == "fresh"
 
 
@@ -230,7 +213,7 @@ def test_a_killed_process_holds_no_lock_and_one_that_waits_gets_it(tmp_path):
 
 def test_a_run_killed_before_its_last_move_is_only_moved(project):
     (job,) = runner.plan(["toy"])
-    folder = fake(job.task)
+    folder = toy.finish(job.task)
     digest = json.loads((folder / "run.json").read_text())["fingerprint"]["digest"]
     staging = record.staging_folder("toy", job.task.name, digest)
     staging.mkdir(parents=True)
@@ -365,74 +348,3 @@ def test_the_kept_parts_of_a_run_are_seen_when_it_is_planned(project):
     (record.staging_folder("toy", job.task.name, job.task.digest) / "parts").mkdir(parents=True)
     assert runner.plan(["toy"])[0].resumed
     assert not runner.plan(["toy"], force=True)[0].resumed
-
-
-def test_publish_copies_fresh_reference_runs_whole(project):
-    (job,) = runner.plan(["toy"], "reference")
-    folder = fake(job.task, commit={"sha": "1", "dirty": True})
-    (folder / "history.csv").write_text("name,step,loss\na,1,1234.5678912\nb,,\n")
-    (folder / "gallery").mkdir()
-    (folder / "gallery" / "0000.webp").write_bytes(b"a picture")
-    (folder / "gallery.csv").write_text("row\n0\n")
-    done = publish.publish()
-    target = project / "results" / "reference" / "toy"
-    whole = {"run.json", "metrics.csv", "history.csv", "notebook.ipynb", "figures", "gallery", "gallery.csv"}
-    assert {path.name for path in target.iterdir()} == whole
-    assert (target / "history.csv").read_text() == "name,step,loss\na,1,1234.57\nb,,\n"
-    assert done.total == publish.size(target)
-    assert "toy: made from files that were not committed" in done.warnings[0]
-    assert [state.where for state in runner.status("reference")] == ["own", "committed"]
-
-
-@pytest.mark.parametrize("profile", ["paper", "crosscheck"])
-def test_publish_keeps_only_tables_of_what_is_not_shown(project, profile):
-    toy.add(project, "toy", sidecar=toy.SIDECAR + f"  {profile}: {{size: 16}}\n")
-    (job,) = runner.plan(["toy"], profile)
-    fake(job.task)
-    publish.publish(["toy"], profile)
-    target = project / "results" / "reference" / f"toy-{profile}"
-    assert {path.name for path in target.iterdir()} == {"run.json", "metrics.csv"}
-
-
-def test_a_large_notebook_is_published_with_coarser_pictures(tmp_path, monkeypatch):
-    """The numbers and the pictures' sizes stay; nothing happens to a notebook that is small enough."""
-    stream = io.BytesIO()
-    Image.effect_noise((300, 200), 60).convert("RGB").save(stream, "JPEG", quality=90)
-    picture = base64.b64encode(stream.getvalue()).decode()
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
-    notebook.cells[0].outputs = [
-        nbformat.v4.new_output("display_data", {"image/jpeg": picture}),
-        nbformat.v4.new_output("display_data", {"text/html": "<td>0.125</td>"}),
-    ]
-    path = tmp_path / "notebook.ipynb"
-    nbformat.write(notebook, path)
-    before, size = path.read_text(), path.stat().st_size
-    publish._lighten(path)
-    assert path.read_text() == before
-    monkeypatch.setattr(publish, "NOTEBOOK_LIMIT", size - 1)
-    publish._lighten(path)
-    assert path.stat().st_size < 0.8 * size
-    found = nbformat.read(path, 4)
-    nbformat.validate(found)
-    first, second = (one["data"] for one in found.cells[0].outputs)
-    assert Image.open(io.BytesIO(base64.b64decode(first["image/jpeg"]))).size == (300, 200)
-    assert second == {"text/html": "<td>0.125</td>"}
-
-
-def test_publish_refuses_what_should_not_be_committed(project, monkeypatch):
-    with pytest.raises(RunError, match="profile to publish 'laptop'"):
-        publish.publish(["toy"], "laptop")
-    with pytest.raises(ResultsError, match="no finished run"):
-        publish.publish(["toy"])
-    with pytest.raises(ResultsError, match="no finished run of profile reference"):
-        publish.publish()
-    (job,) = runner.plan(["toy"], "reference")
-    folder = fake(job.task)
-    monkeypatch.setattr(publish, "LIMIT", 10)
-    with pytest.raises(ResultsError, match=r"more than 0 MB; nothing was changed"):
-        publish.publish()
-    toy.add(project, "toy", toy.BODY + "\nprint(1)")
-    with pytest.raises(ResultsError, match="is stale: the notebook's code changed"):
-        publish.publish()
-    assert list((project / "results" / "reference").iterdir()) == []
-    shutil.rmtree(folder)
