@@ -85,7 +85,9 @@ def write_experiment(root, name, **changes):
 def project(tmp_path_factory):
     """A project of two experiments with a gallery, and one whose run has none."""
     root = tmp_path_factory.mktemp("explored")
-    (root / "stylerepro/ledger").mkdir(parents=True)  # and nothing in it: the explorer shows pictures, not verdicts
+    (root / "stylerepro/ledger").mkdir(parents=True)
+    ledger = small_book.SIXTH.replace("005", "000").replace("sixth", "sweep").replace("{n: 1}", "{rank: 3}")
+    (root / "stylerepro/ledger/000.yaml").write_text(ledger)
     (root / "notebooks").mkdir()
     for name in ("sweep", "other", "bare"):
         (root / "results/reference" / name).mkdir(parents=True)
@@ -256,7 +258,7 @@ def built(project, tmp_path_factory):
     for name in ("_ext", "_static"):
         shutil.copytree(written / name, source / name)
     experiment = "notebooks/other"  # whose page the first setting links to
-    (source / "experiments").mkdir()
+    (source / "notebooks").mkdir()
     small_book.write_notebook(source / f"{experiment}.ipynb", "The other")
     (source / "_toc.yml").write_text(f"root: explorer\nentries:\n- file: {experiment}\n")
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", str(source), str(out)]
