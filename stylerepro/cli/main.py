@@ -317,11 +317,12 @@ def _cache_and_mirror() -> tuple[str, str]:
     from stylerepro.pictures import assets
 
     named = assets.mirror()
-    lost = named and "://" not in named and not (project_root() / Path(named).expanduser()).is_dir()
-    mirror = f"{assets.MIRROR_VARIABLE}={named}"
-    if lost:
-        return WRONG, f"{mirror} is no folder that exists; correct it or unset it"
-    return OK, f"{mirror if named else 'no mirror, none is needed'}; cache: {assets.cache_root()}"
+    if named is None:
+        return OK, f"no mirror, none is needed; cache: {assets.cache_root()}"
+    places = [base / Path(named).expanduser() for base in (Path.cwd(), project_root())]
+    if "://" not in named and not any(place.is_dir() for place in places):
+        return WRONG, f"{assets.MIRROR_VARIABLE}={named} is no folder that exists; correct it or unset it"
+    return OK, f"{assets.MIRROR_VARIABLE}={named}; cache: {assets.cache_root()}"
 
 
 def _browser() -> tuple[str, str]:

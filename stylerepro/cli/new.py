@@ -1,5 +1,6 @@
 """Begin an experiment from one that there is: notebook and sidecar under another name, and a new document's claims."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 import nbformat
 import yaml
 
-from stylerepro.errors import RunError
+from stylerepro.errors import ClaimError, RunError
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger.claims import ledger_folder, load_ledger
 from stylerepro.ledger.rules import UNITS
+from stylerepro.runs.declarations import read_yaml
 from stylerepro.runs.experiments import OWN, Experiment, load, names
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -23,11 +25,18 @@ _TITLE_CELL = """\
 This began as a copy of [{was}]({source}.ipynb). Say here what you vary and what you expect, and put the same into the
 claim of `{claim}`, with the rule that judges it, before the first run that is to count.
 """
-_ADVICE = "# Write down what you expect, and commit it before the run that tests it. The rule is {origin}.\n"
+_ADVICE = "# Write down what you expect, and commit it before the run that tests it.\n"
 _LEDGER = """\
 # The claims of a document, in its own words. Commit each rule before the first run that tests it.
-{document}
-{advice}{claims}"""
+document:
+  id: "{id}"
+  title: {title}
+  authors: []
+  institution: null
+  year: null
+  link: null
+
+{claims}"""
 
 
 def begin(name: str, source: str, title: str = "", document: str = OWN) -> Experiment:
@@ -53,23 +62,15 @@ def begin(name: str, source: str, title: str = "", document: str = OWN) -> Exper
     original = load(source)
     title = title or f"{original.title}, varied"
     own, begun = document == OWN, document != OWN and not ledger.exists()
-    claim, origin = _claim(original)
-    claim = {"id": f"{name if own else document}.1", **claim}
-    advice = _ADVICE.format(origin=origin)
-    declared: list[Any] = [claim] if own else [claim["id"]] if begun else []
+    claim = {"id": f"{name if own else document}.1", **_claim(original)}
+    declared = [claim] if own else [claim["id"]] if begun else []
     written = {
         notebook: _notebook(original, name, title, sidecar if own else ledger),
-        sidecar: _sidecar(original, title, document, declared, advice if own else ""),
+        sidecar: _sidecar(original, title, document, declared),
     }
     if begun:
-        about: dict[str, Any] = {
-            "id": document,
-            "title": title,
-            "authors": [],
-            **dict.fromkeys(("institution", "year", "link")),
-        }
         claims = _laid_out({"claims": [{**claim, "experiment": name}]})
-        written[ledger] = _LEDGER.format(document=_laid_out({"document": about}), advice=advice, claims=claims)
+        written[ledger] = _LEDGER.format(id=document, title=json.dumps(title, ensure_ascii=False), claims=claims)
     try:
         for path, text in written.items():
             write_text(path, text)
@@ -101,12 +102,13 @@ def _notebook(original: Experiment, name: str, title: str, claim: Path) -> str:
     return f"{nbformat.writes(content).rstrip()}\n"
 
 
-def _sidecar(original: Experiment, title: str, document: str, claims: list[Any], advice: str) -> str:
+def _sidecar(original: Experiment, title: str, document: str, claims: list[Any]) -> str:
     """Return the original's text, comments and all, but for its title, document and claims."""
     text = original.notebook.with_suffix(".yaml").read_text(encoding="utf-8")
     blocks = re.split(r"(?m)^(?=[a-z_]+:)", text)
     # A comment at the end of a block belongs to the one behind it, which may be one that goes.
     kept = [block.strip("\n") + "\n" for block in blocks[1:] if block.partition(":")[0] not in _RENEWED]
+    advice = _ADVICE if document == OWN else ""
     head = f"{_laid_out({'title': title, 'document': document})}{advice}{_laid_out({'claims': claims})}"
     return "\n".join([head, *kept])
 
@@ -121,40 +123,26 @@ def _laid_out(content: Mapping[str, object]) -> str:
     return yaml.dump(content, Dumper=Plain, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _claim(original: Experiment) -> tuple[dict[str, Any], str]:
-    """Return a claim to begin with, and in words where its rule is from: the original's first, or one on a column."""
-    for claim in load_ledger():
-        if claim.experiment == original.name:
-            rule = _renamed(claim.rule, original.name)
-            why = f"The rule of {claim.id}, to begin with. Say here why yours is the right one."
-            return _written(claim.statement, rule, why), f"that of {claim.id}, to begin with"
-    numbers = [name for name, column in original.columns.items() if column.type == "float"] or list(original.columns)
-    leaf = {
-        "kind": "threshold",
-        "name": original.columns[numbers[0]].doc or numbers[0],
-        "column": numbers[0],
-        "at_least": 0.5,
-        "units": [unit for unit in UNITS if unit in original.columns],
-    }
-    why = "A bound to begin with. Say here why yours is the right one."
-    return _written(f"{numbers[0]} is one half at least.", leaf, why), "only a beginning"
-
-
-def _written(statement: str, rule: Any, why: str) -> dict[str, Any]:
+def _claim(original: Experiment) -> dict[str, Any]:
+    """Return a claim to begin with: the rule of the original's first one, or a bound on one of its columns."""
+    first = next((claim for claim in load_ledger() if claim.experiment == original.name), None)
+    if first:
+        path = ledger_folder() / f"{first.document}.yaml"
+        declared = original.own_claims or read_yaml(path, path.name, ClaimError)["claims"]
+        content = next(content for content in declared if content["id"] == first.id)
+        judged = {key: content[key] for key in ("number", "unit", "rule") if content.get(key) is not None}
+        statement, origin = first.statement, f"The rule of {first.id}"
+    else:
+        numbers = [name for name, column in original.columns.items() if column.type == "float"]
+        column = (numbers or list(original.columns))[0]
+        units = [unit for unit in UNITS if unit in original.columns]
+        judged = {"rule": {"kind": "threshold", "name": column, "column": column, "at_least": 0.5, "units": units}}
+        statement, origin = f"{column} is one half at least.", "A bound"
     return {
         "quote": "what you expect, in a sentence",
         "place": "who says so and where, or that it is a guess of your own",
         "statement": statement,
-        "rule": rule,
-        "why": why,
+        **judged,
+        "why": f"{origin}, to begin with. Say here why yours is the right one.",
         "tolerance": {"relative": 0.5},
     }
-
-
-def _renamed(rule: Any, was: str) -> Any:
-    """Return a completed rule as the ledger's files write it, without the experiment where it is the claim's own."""
-    if isinstance(rule, Mapping):
-        kept = {str(key): _renamed(part, was) for key, part in rule.items() if (key, part) != ("experiment", was)}
-        # There is one main measure, which the ledger completes to a list like those of the other combinations.
-        return kept | {"main": kept["main"][0]} if "main" in kept else kept
-    return [_renamed(part, was) for part in rule] if isinstance(rule, list | tuple) else rule
