@@ -14,6 +14,7 @@ DECLARED = {
 }
 THRESHOLD = {"kind": "threshold", "name": "it", "column": "tv_ratio", "at_most": 0.95}
 NUMBER = {"kind": "number", "name": "it", "column": "tv_ratio", "statistic": "mean", "within": [1, 3]}
+TREND = {"kind": "trend", "name": "it", "column": "tv_ratio", "x": "gamma", "direction": "up"}
 
 
 def check(rule, number=2.0):
@@ -30,75 +31,51 @@ def test_a_leaf_takes_the_claims_experiment_and_number():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"kind": "treshold"}, r"no kind 'treshold'. Did you mean 'threshold'"),
-        ({"column": "tv_ration"}, r"experiment tv_sweep has no column 'tv_ration'. Did you mean 'tv_ratio'"),
-        ({"where": {"gama": 10}}, r"no column 'gama'. Did you mean 'gamma'"),
-        ({"units": ["picture"]}, r"no column 'picture'"),
-        ({"experiment": "tv_swep"}, r"no experiment 'tv_swep'. Did you mean 'tv_sweep'"),
-        ({"at_mots": 1}, r"'it', threshold has no key 'at_mots'. Did you mean 'at_most'"),
-        ({"verdict": "reproduced"}, r"computed from tables and never typed"),
-        ({"name": None}, "threshold lacks name"),
-        ({"at_most": None}, r"either at_most or at_least"),
-        ({"at_least": 0.5}, r"either at_most or at_least"),
-        ({"at_most": float("inf")}, "at_most is inf; it should be a finite number"),
-        ({"statistic": "max"}, r"a statistic, which is for units: \[\]"),
-        ({"units": ["network", "content", "style"]}, "units is .*; it should have at most 2 items"),
-        ({"otherwise": [{"column": "gamma"}]}, "another reading needs a name"),
-        ({"otherwise": [{"reading": "other", "column": "gama"}]}, r"no column 'gama'"),
-        ({"otherwise": [{"each": "convention"}]}, r"no column 'convention'"),
-        ({"beside": [{"name": "n", "column": "gama"}]}, r"no column 'gama'"),
-        ({"beside": [{"column": "gamma"}]}, "beside lacks name"),
-        (
-            {"beside": [{"name": "n", "column": "gamma", "at_most": 1}]},
-            "beside has no key 'at_most'",
-        ),
-    ],
-)
-def test_a_leaf_that_is_not_one_is_refused(change, message):
-    with pytest.raises(ClaimError, match=message) as error:
-        check({**THRESHOLD, **change})
-    assert "Claim 003.1" in str(error.value)
-
-
-@pytest.mark.parametrize(
     ("rule", "message"),
     [
+        (THRESHOLD | {"kind": "treshold"}, "no kind 'treshold'. Did you mean 'threshold'"),
+        (THRESHOLD | {"column": "tv_ration"}, "experiment tv_sweep has no column 'tv_ration'. Did you mean 'tv_ratio'"),
+        (THRESHOLD | {"where": {"gama": 10}}, "no column 'gama'. Did you mean 'gamma'"),
+        (THRESHOLD | {"units": ["picture"]}, "no column 'picture'"),
+        (THRESHOLD | {"experiment": "tv_swep"}, "no experiment 'tv_swep'. Did you mean 'tv_sweep'"),
+        (THRESHOLD | {"at_mots": 1}, "'it', threshold has no key 'at_mots'. Did you mean 'at_most'"),
+        (THRESHOLD | {"verdict": "reproduced"}, "computed from tables and never typed"),
+        (THRESHOLD | {"name": None}, "threshold lacks name"),
+        (THRESHOLD | {"at_most": None}, "either at_most or at_least"),
+        (THRESHOLD | {"at_least": 0.5}, "either at_most or at_least"),
+        (THRESHOLD | {"at_most": math.inf}, "at_most is inf; it should be a finite number"),
+        (THRESHOLD | {"statistic": "max"}, r"a statistic, which is for units: \[\]"),
+        (THRESHOLD | {"units": ["network", "content", "style"]}, "units is .*; it should have at most 2 items"),
+        (THRESHOLD | {"otherwise": [{"column": "gamma"}]}, "another reading needs a name"),
+        (THRESHOLD | {"otherwise": [{"reading": "other", "column": "gama"}]}, "no column 'gama'"),
+        (THRESHOLD | {"otherwise": [{"each": "convention"}]}, "no column 'convention'"),
+        (THRESHOLD | {"beside": [{"name": "n", "column": "gama"}]}, "no column 'gama'"),
+        (THRESHOLD | {"beside": [{"column": "gamma"}]}, "beside lacks name"),
+        (THRESHOLD | {"beside": [{"name": "n", "column": "gamma", "at_most": 1}]}, "beside has no key 'at_most'"),
+        (TREND | {"direction": None}, "trend lacks direction"),
+        (TREND | {"direction": "left"}, "it should be 'up' or 'down'"),
+        (TREND | {"share": 0.1}, "share is 0.1; it should be greater than 0.5"),
+        (TREND | {"minimum": -1}, "minimum is -1; it should be greater than or equal to 0"),
+        (NUMBER | {"number": "many"}, "needs a number"),
+        (NUMBER | {"within": [3, 1]}, r"within is .*, which is not \[low, high\]"),
+        (NUMBER | {"number": 4}, "lies within its bounds"),
+        (NUMBER | {"loosely": [1.5, 2.5]}, "lies within its bounds"),
+        (NUMBER | {"within": [-1e9, 1e9]}, "no value could fail"),
         (None, "has neither"),
         ({}, "exactly one of all, any, agree, main"),
         ({"all": [THRESHOLD], "any": [THRESHOLD]}, "exactly one of"),
         ({"main": THRESHOLD}, "main together with also"),
-        ({"all": [THRESHOLD], "also": [THRESHOLD]}, "exactly one of"),
         ({"all": []}, "needs a list of rules"),
         ({"all": THRESHOLD}, "needs a list of rules"),
-        ({"kind": "trend", "name": "it", "column": "tv_ratio", "x": "gamma"}, "trend lacks direction"),
-        (
-            {"kind": "trend", "name": "it", "column": "tv_ratio", "x": "gamma", "direction": "left"},
-            "it should be 'up' or 'down'",
-        ),
-        (
-            {"kind": "trend", "name": "it", "column": "tv_ratio", "x": "gamma", "direction": "up", "share": 0.1},
-            "share is 0.1; it should be greater than 0.5",
-        ),
-        (
-            {"kind": "trend", "name": "it", "column": "tv_ratio", "x": "gamma", "direction": "up", "minimum": -1},
-            "minimum is -1; it should be greater than or equal to 0",
-        ),
-        ({**NUMBER, "within": [3, 1]}, r"within is .*, which is not \[low, high\]"),
-        ({**NUMBER, "number": 4}, "lies within its bounds"),
-        ({**NUMBER, "loosely": [1.5, 2.5]}, "lies within its bounds"),
-        ({**NUMBER, "within": [-1e9, 1e9]}, "no value could fail"),
-        ({"any": [THRESHOLD, {**THRESHOLD, "at_most": None, "at_least": 0.9}]}, "no value could fail"),
-        ({"all": [THRESHOLD, {**THRESHOLD, "at_most": None, "at_least": 0.99}]}, "could satisfy"),
+        ({"all": [THRESHOLD, THRESHOLD | {"at_most": None, "at_least": 0.99}]}, "could satisfy"),
     ],
 )
 def test_a_rule_that_is_not_one_is_refused(rule, message):
-    with pytest.raises(ClaimError, match=message):
+    with pytest.raises(ClaimError, match=f"Claim 003.1.*{message}"):
         check(rule)
 
 
-@pytest.mark.parametrize("number", [None, [1.0, 2.0], "many"])
+@pytest.mark.parametrize("number", [None, [1.0, 2.0]])
 def test_a_number_is_missing(number):
     with pytest.raises(ClaimError, match="needs a number"):
         check(NUMBER, number)
@@ -108,15 +85,20 @@ def leaf(kind, **keys):
     return {"kind": kind, "name": "it", "experiment": "e", "column": "x", **keys}
 
 
+def number(**keys):
+    return leaf("number", number=91.91, statistic="mean", **keys)
+
+
+def against(kind, **keys):
+    return leaf(kind, between="net", **({"a": "a", "b": "b"} | keys))
+
+
 GOOD = {
     "number": leaf("number", number=91.91, statistic="closest", within=[91, 93], scale=100, tell=["picture"]),
     "threshold": leaf("threshold", at_most=0.5, loosely=0.8, over="raw", where={"n": [150, None]}),
     "trend": leaf("trend", x="gamma", direction="down", minimum=0.1, units=["content"]),
-    "difference": {
-        **leaf("difference", between="input", a="a", b="b", direction="up", minimum=0.1),
-        **{"controls": ["c"], "match": ["level"], "floor": "f"},
-    },
-    "equivalence": leaf("equivalence", between="net", a="a", b="b", within=[None, 0.1], relative=True),
+    "difference": against("difference", direction="up", minimum=0.1, controls=["c"], match=["level"], floor="f"),
+    "equivalence": against("equivalence", within=[None, 0.1], relative=True),
     "order": leaf("order", between="net", order=["a", "b", "c"], direction="down", gap=0.03, units=["size"]),
 }
 
@@ -131,51 +113,34 @@ def test_made_up_tables_hold_and_fail(kind):
     assert REPRODUCED not in verdicts
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        leaf("number", number=91.91, statistic="mean", within=[-math.inf, math.inf]),
-        leaf("number", number=91.91, statistic="mean", within=[0, 1000]),
-        leaf("number", number=91.91, statistic="mean", within=[91, 93], loosely=[-1000, 1000]),
-        leaf("threshold", at_least=-math.inf),
-        leaf("equivalence", between="net", a="a", b="b", within=[None, None]),
-        leaf("equivalence", between="net", a="a", b="b", within=[-1, None], relative=True),
-        {"any": [leaf("threshold", at_most=5), leaf("threshold", at_least=3)]},
-    ],
-)
-def test_a_rule_that_no_value_could_fail_is_refused(rule):
-    assert "fail" in refusal(rule)
+LOW, HIGH = leaf("threshold", at_most=3), leaf("threshold", at_least=5)
+WIDE_LOW, WIDE_HIGH = leaf("threshold", at_most=5), leaf("threshold", at_least=3)
+RISING = leaf("trend", x="g", direction="up")
 
 
 @pytest.mark.parametrize(
-    "rule",
+    ("rule", "why"),
     [
-        leaf("number", number=5.0, statistic="mean", within=[6, 7]),
-        leaf("difference", between="net", a="a", b="a", direction="up"),
-        leaf("difference", between="net", a="a", b="b", direction="down", relative=True, minimum=1.0),
-        leaf("difference", between="net", a="a", b="b", direction="up", where={"net": "a"}),
-        leaf("trend", x="gamma", direction="up", where={"gamma": [10, 100]}),
-        {"all": [leaf("threshold", at_most=3), leaf("threshold", at_least=5)]},
-        {"main": leaf("trend", x="g", direction="up"), "also": [leaf("trend", x="g", direction="down")]},
+        (number(within=[-math.inf, math.inf]), "fail"),
+        (number(within=[0, 1000]), "fail"),
+        (number(within=[91, 93], loosely=[-1000, 1000]), "fail"),
+        (leaf("threshold", at_least=-math.inf), "fail"),
+        (against("equivalence", within=[None, None]), "fail"),
+        (against("equivalence", within=[-1, None], relative=True), "fail"),
+        ({"any": [WIDE_LOW, WIDE_HIGH]}, "fail"),
+        (GOOD["threshold"] | {"otherwise": [{"reading": "anything", "at_most": math.inf}]}, "fail"),
+        (number(within=[6, 7]) | {"number": 5.0}, "satisfy"),
+        (against("difference", b="a", direction="up"), "satisfy"),
+        (against("difference", direction="down", relative=True, minimum=1.0), "satisfy"),
+        (against("difference", direction="up", where={"net": "a"}), "satisfy"),
+        (leaf("trend", x="gamma", direction="up", where={"gamma": [10, 100]}), "satisfy"),
+        ({"all": [LOW, HIGH]}, "satisfy"),
+        ({"main": RISING, "also": [RISING | {"direction": "down"}]}, "satisfy"),
+        ({"any": [LOW, HIGH]}, None),
+        ({"all": [WIDE_LOW, WIDE_HIGH]}, None),
+        ({"any": [WIDE_LOW, WIDE_HIGH | {"column": "y"}]}, None),
+        ({"agree": [RISING, RISING | {"column": "y"}]}, None),
     ],
 )
-def test_a_rule_that_nothing_could_satisfy_is_refused(rule):
-    assert "satisfy" in refusal(rule)
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        {"any": [leaf("threshold", at_most=3), leaf("threshold", at_least=5)]},
-        {"all": [leaf("threshold", at_most=5), leaf("threshold", at_least=3)]},
-        {"any": [leaf("threshold", at_most=5), leaf("threshold", at_least=3, column="y")]},
-        {"agree": [leaf("trend", x="g", direction="up"), leaf("trend", x="g", direction="up", column="y")]},
-    ],
-)
-def test_parts_that_leave_room_are_taken(rule):
-    assert refusal(rule) is None
-
-
-def test_other_readings_are_probed_too():
-    rule = {**GOOD["threshold"], "otherwise": [{"reading": "anything", "at_most": math.inf}]}
-    assert "fail" in refusal(rule)
+def test_a_rule_that_no_value_could_fail_or_satisfy_is_refused(rule, why):
+    assert refusal(rule) is None if why is None else why in refusal(rule)

@@ -1,3 +1,5 @@
+"""Each kind of rule on tables whose verdict is known, and the rows that a rule looks at."""
+
 from functools import partial
 from itertools import product
 
@@ -6,17 +8,7 @@ import pandas as pd
 import pytest
 
 from stylerepro.ledger import rules
-from stylerepro.ledger.rules import (
-    NOT_REPRODUCED,
-    NOT_TESTED,
-    REPRODUCED,
-    TREND_ONLY,
-    Settled,
-    columns,
-    matches,
-    number_text,
-    select,
-)
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, Settled
 
 decide = partial(rules.decide, resamples=200)
 CONTENTS, STYLES = ["astronaut", "coffee", "rocket", "china"], ["swirls", "woodcut", "cubist"]
@@ -45,8 +37,7 @@ NUMBER = leaf("number", number=91.9, statistic="mean", within=[90.9, 92.9], loos
 def test_number(share, verdict):
     outcome = decide(NUMBER, pd.DataFrame({"x": [share - 0.001, share + 0.001]}))
     assert outcome.verdict == verdict
-    assert outcome.value == pytest.approx(100 * share)
-    assert (outcome.low, outcome.high) == pytest.approx((100 * share - 0.1, 100 * share + 0.1))
+    assert (outcome.value, outcome.low, outcome.high) == pytest.approx(tuple(100 * share + d for d in (0, -0.1, 0.1)))
     assert (outcome.effect, outcome.n) == (None, 2)
 
 
@@ -61,68 +52,68 @@ def test_the_closest_number_tells_where_it_was_found():
     ("mean", "verdict"), [(0.8, REPRODUCED), (0.9495, TREND_ONLY), (0.97, TREND_ONLY), (1.1, NOT_REPRODUCED)]
 )
 def test_threshold_asks_for_the_whole_interval(mean, verdict):
-    rule = leaf("threshold", at_most=0.95, loosely=1.0)
-    assert decide(rule, pairs(lambda level: mean)).verdict == verdict
-    mirrored = leaf("threshold", at_least=-0.95, loosely=-1.0)
-    assert decide(mirrored, pairs(lambda level: -mean)).verdict == verdict
+    assert decide(leaf("threshold", at_most=0.95, loosely=1.0), pairs(lambda level: mean)).verdict == verdict
+    assert decide(leaf("threshold", at_least=-0.95, loosely=-1.0), pairs(lambda level: -mean)).verdict == verdict
 
 
 def test_threshold_without_units_is_the_plain_statistic():
     rule = leaf("threshold", at_most=1.0, units=[], statistic="max")
-    assert decide(rule, pd.DataFrame({"x": [0.4, 0.9]})).verdict == REPRODUCED
+    outcome = decide(rule, pd.DataFrame({"x": [0.4, 0.9]}))
+    assert (outcome.verdict, outcome.n) == (REPRODUCED, 2), "rows, since there are no units"
     assert decide(rule, pd.DataFrame({"x": [0.4, 1.5]})).verdict == NOT_REPRODUCED
-    assert decide(rule, pd.DataFrame({"x": [0.4, 0.9]})).n == 2, "rows, since there are no units"
 
 
 TREND = leaf("trend", x="gamma", direction="down", share=0.9)
 
 
-def test_trend_follows_the_claimed_direction_only():
-    gammas = [0, 1, 10, 100]
-    falling = pairs(lambda gamma: -np.log1p(gamma), gammas, "gamma")
-    outcome = decide(TREND, falling)
-    assert outcome.verdict == REPRODUCED
-    assert outcome.value == pytest.approx(-1)
-    assert decide({**TREND, "direction": "up"}, falling).verdict == NOT_REPRODUCED
-    assert decide(TREND, pairs(lambda gamma: 0, gammas, "gamma", noise=1)).verdict == NOT_REPRODUCED
-    assert decide(TREND, pairs(lambda gamma: 0, gammas, "gamma", noise=0)).verdict == NOT_REPRODUCED
+def falling(value=lambda gamma: -np.log1p(gamma), gammas=(0, 1, 10, 100), noise=0.01):
+    return pairs(value, gammas, "gamma", noise=noise)
+
+
+def mixed():
+    """11 of 12 pairs follow."""
+    table = falling()
+    against = (table["content"] == "coffee") & (table["style"] == "woodcut")
+    return table.assign(x=table["x"].where(~against, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "verdict"),
+    [
+        (falling(), {}, REPRODUCED),
+        (falling(), {"direction": "up"}, NOT_REPRODUCED),
+        (falling(lambda gamma: 0, noise=1), {}, NOT_REPRODUCED),
+        (falling(lambda gamma: 0, noise=0), {}, NOT_REPRODUCED),
+        (mixed(), {}, REPRODUCED),
+        (mixed(), {"share": 0.95}, TREND_ONLY),
+        (falling(), {"minimum": 4.0}, REPRODUCED),
+        (falling(), {"minimum": 5.0}, TREND_ONLY),
+        (falling(gammas=(0, 1)), {}, NOT_TESTED),
+    ],
+)
+def test_trend_asks_for_its_direction_share_minimum_and_three_levels(table, change, verdict):
+    assert decide(TREND | change, table).verdict == verdict
 
 
 def test_the_effect_of_a_trend_is_its_change_over_the_units_spread():
-    gammas, sizes = [0, 1, 10], {"astronaut": 1.0, "coffee": 2.0, "rocket": 3.0, "china": 2.0}
-    table = pairs(lambda gamma: -float(gamma), gammas, "gamma", noise=0)
-    table = table.assign(x=table["x"] * table["content"].map(sizes))
+    sizes = {"astronaut": 1.0, "coffee": 2.0, "rocket": 3.0, "china": 2.0}
+    equal = falling(lambda gamma: -float(gamma), (0, 1, 10), noise=0)
+    table = equal.assign(x=equal["x"] * equal["content"].map(sizes))
     changes = np.repeat([-10.0 * size for size in sizes.values()], len(STYLES))
     outcome = decide(TREND, table)
     assert outcome.effect == pytest.approx(changes.mean() / changes.std(ddof=1))
     assert outcome.n == 12
-    equal = decide(TREND, pairs(lambda gamma: -float(gamma), gammas, "gamma", noise=0))
-    assert equal.effect == -np.inf, "all alike"
+    assert decide(TREND, equal).effect == -np.inf, "all alike"
     assert decide(TREND, table[:3]).effect is None, "one unit has no spread"
 
 
-def test_trend_that_too_few_pairs_follow_or_too_small_is_trend_only():
-    falling = pairs(lambda gamma: -np.log1p(gamma), [0, 1, 10, 100], "gamma")
-    against = (falling["content"] == "coffee") & (falling["style"] == "woodcut")
-    mixed = falling.assign(x=falling["x"].where(~against, 0.0))
-    assert decide(TREND, mixed).verdict == REPRODUCED, "11 of 12 pairs follow"
-    assert decide({**TREND, "share": 0.95}, mixed).verdict == TREND_ONLY
-    assert decide({**TREND, "minimum": 4.0}, falling).verdict == REPRODUCED
-    assert decide({**TREND, "minimum": 5.0}, falling).verdict == TREND_ONLY
-
-
-def test_trend_needs_three_levels():
-    assert decide(TREND, pairs(lambda gamma: -gamma, [0, 1], "gamma")).verdict == NOT_TESTED
-
-
 def test_units_that_lack_levels_are_left_out_of_a_trend_and_counted():
-    falling = pairs(lambda gamma: -np.log1p(gamma), [0, 1, 10, 100], "gamma")
-    alone = falling[falling["gamma"] == 1].assign(style="sumi")
-    outcome = decide(TREND, pd.concat([falling, alone]))
-    assert outcome.verdict == decide(TREND, falling).verdict == REPRODUCED
-    assert outcome.value == pytest.approx(-1)
+    table = falling()
+    alone = table[table["gamma"] == 1].assign(style="sumi")
+    outcome = decide(TREND, pd.concat([table, alone]))
+    assert (outcome.verdict, outcome.value) == (REPRODUCED, pytest.approx(-1))
     assert "4 units with too few values left out" in outcome.measured
-    few = pd.concat([falling[falling["gamma"] == gamma].assign(style=f"{gamma}") for gamma in (0, 1, 10)])
+    few = pd.concat([table[table["gamma"] == gamma].assign(style=f"{gamma}") for gamma in (0, 1, 10)])
     assert decide(TREND, few).verdict == NOT_TESTED
 
 
@@ -156,10 +147,9 @@ def test_difference_down_relative_to_the_other():
     rule = leaf("difference", between="input", a="hosvd", b="raw", direction="down", relative=True, minimum=0.1)
     table = pairs({"hosvd": 0.8, "raw": 1.0}.get, ["hosvd", "raw"], "input")
     outcome = decide(rule, table)
-    assert outcome.verdict == REPRODUCED
+    assert (outcome.verdict, outcome.n) == (REPRODUCED, 12)
     assert outcome.value == pytest.approx(-0.2, abs=0.02)
     assert f"d_z {outcome.effect:.2g}" in outcome.measured
-    assert outcome.n == 12
     assert "−20" in outcome.measured
     assert decide({**rule, "minimum": 0.3}, table).verdict == TREND_ONLY
 
@@ -171,12 +161,15 @@ def test_difference_must_exceed_the_floor_of_another_column():
     assert decide(rule, table.assign(seeds=-0.1)).verdict == TREND_ONLY
 
 
-def test_one_picture_is_no_finding():
+def test_one_picture_is_no_finding_and_missing_rows_are_told():
     table = inputs(hosvd=0.55, raw=0.5, blur=0.5)
-    alone = table[(table["content"] == "coffee") & (table["style"] != "cubist")]
-    outcome = decide(DIFFERENCE, alone)
+    outcome = decide(DIFFERENCE, table[(table["content"] == "coffee") & (table["style"] != "cubist")])
     assert outcome.verdict == TREND_ONLY
     assert "2 units" in outcome.reason
+    table.loc[table.index[table["input"] == "raw"][0], "x"] = np.nan
+    measured = decide(DIFFERENCE, table).measured
+    assert "1 pairs incomplete" in measured
+    assert "1 of 36 rows have no value" in measured
 
 
 def test_many_styles_on_one_lucky_content_are_not_many_pairs():
@@ -190,31 +183,25 @@ def test_many_styles_on_one_lucky_content_are_not_many_pairs():
     assert decide(DIFFERENCE, table).verdict == NOT_REPRODUCED
 
 
-def test_missing_rows_are_told():
-    table = inputs(hosvd=0.55, raw=0.5, blur=0.5)
-    table.loc[table.index[table["input"] == "raw"][0], "x"] = np.nan
-    outcome = decide(DIFFERENCE, table)
-    assert "1 pairs incomplete" in outcome.measured
-    assert "1 of 36 rows have no value" in outcome.measured
-
-
 EQUIVALENCE = leaf("equivalence", between="subset", a="three", b="all", within=[None, 0.1])
+RELATIVE = {"within": [-0.1, 0.1], "relative": True}
 
 
 @pytest.mark.parametrize(
-    ("three", "noise", "verdict"),
-    [(0.32, 0.01, REPRODUCED), (0.1, 0.01, REPRODUCED), (0.38, 0.4, TREND_ONLY), (0.5, 0.01, NOT_REPRODUCED)],
+    ("change", "means", "noise", "verdict"),
+    [
+        ({}, (0.32, 0.3), 0.01, REPRODUCED),
+        ({}, (0.1, 0.3), 0.01, REPRODUCED),
+        ({}, (0.38, 0.3), 0.4, TREND_ONLY),
+        ({}, (0.5, 0.3), 0.01, NOT_REPRODUCED),
+        (RELATIVE, (1.04, 1.0), 0.01, REPRODUCED),
+        (RELATIVE, (0.5, 1.0), 0.01, NOT_REPRODUCED),
+    ],
 )
-def test_equivalence_needs_the_whole_interval_inside(three, noise, verdict):
-    table = pairs({"three": three, "all": 0.3}.get, ["three", "all"], "subset", noise=noise)
-    assert decide(EQUIVALENCE, table).verdict == verdict
-
-
-def test_equivalence_within_two_bounds_relative():
-    rule = {**EQUIVALENCE, "within": [-0.1, 0.1], "relative": True}
-    close = pairs({"three": 1.04, "all": 1.0}.get, ["three", "all"], "subset")
-    assert decide(rule, close).verdict == REPRODUCED
-    assert decide(rule, pairs({"three": 0.5, "all": 1.0}.get, ["three", "all"], "subset")).verdict == NOT_REPRODUCED
+def test_equivalence_needs_the_whole_interval_inside(change, means, noise, verdict):
+    names = ["three", "all"]
+    table = pairs(dict(zip(names, means, strict=True)).get, names, "subset", noise=noise)
+    assert decide(EQUIVALENCE | change, table).verdict == verdict
 
 
 ORDER = leaf("order", between="net", order=["a", "b", "c", "d"], direction="down", gap=0.03, units=["size"])
@@ -230,57 +217,46 @@ ORDER = leaf("order", between="net", order=["a", "b", "c", "d"], direction="down
     ],
 )
 def test_order(seconds, verdict):
-    table = pd.DataFrame(
-        [
-            {"size": size, "net": net, "x": size * second}
-            for size in (256, 512, 1024)
-            for net, second in zip("abcd", seconds, strict=True)
-        ]
-    )
+    keys = product((256, 512, 1024), zip("abcd", seconds, strict=True))
+    table = pd.DataFrame([{"size": size, "net": net, "x": size * second} for size, (net, second) in keys])
     assert decide(ORDER, table).verdict == verdict
     assert decide(ORDER, table[table["net"] != "b"]).verdict == NOT_TESTED
-    one_size = decide(ORDER, table[table["size"] == 256])
-    assert one_size.verdict != REPRODUCED
+    assert decide(ORDER, table[table["size"] == 256]).verdict != REPRODUCED, "one size is not enough"
 
 
 def test_nothing_run_is_not_tested():
-    assert decide(NUMBER, None).verdict == NOT_TESTED
-    assert "no run of e" in decide(NUMBER, None).reason
+    outcome = decide(NUMBER, None)
+    assert outcome.verdict == NOT_TESTED
+    assert "no run of e" in outcome.reason
 
 
 LEAF = {"kind": "number", "experiment": "e", "column": "x"}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("values", "dtype", "wanted", "expected"),
     [
-        (0.1 + 0.2, [True, False, False]),
-        (None, [False, False, True]),
-        ([150, None], [False, True, True]),
-        ("150", [False, False, False]),
+        ([0.3, 150, None], "float64", 0.1 + 0.2, [True, False, False]),
+        ([0.3, 150, None], "Float64", 0.1 + 0.2, [True, False, False]),
+        ([0.3, 150, None], "float64", None, [False, False, True]),
+        ([0.3, 150, None], "Float64", [150, None], [False, True, True]),
+        ([0.3, 150, None], "float64", "150", [False, False, False]),
+        (["gatys", "means", None], "object", ["gatys"], [True, False, False]),
+        ([True, False], "bool", True, [True, False]),
     ],
 )
-def test_matches_numbers_up_to_rounding_and_missing_ones_only_when_asked(wanted, expected):
-    for kind in (float, "Float64"):
-        assert matches(pd.Series([0.3, 150, None], dtype=kind), wanted).tolist() == expected
-
-
-def test_matches_text_and_truth():
-    assert matches(pd.Series(["gatys", "means", None]), ["gatys"]).tolist() == [True, False, False]
-    assert matches(pd.Series([True, False]), True).tolist() == [True, False]
+def test_matches_numbers_up_to_rounding_and_missing_ones_only_when_asked(values, dtype, wanted, expected):
+    assert rules.matches(pd.Series(values, dtype=dtype), wanted).tolist() == expected
 
 
 def test_select_divides_scales_and_counts_what_has_no_value():
     table = pd.DataFrame({"x": [1.0, 3.0, np.nan, np.inf], "raw": [4, 4, 4, 4], "n": [1, 1, 1, 1]})
-    rows = select({**LEAF, "over": "raw", "scale": 100, "where": {"n": 1}}, table)
+    rows = rules.select({**LEAF, "over": "raw", "scale": 100, "where": {"n": 1}}, table)
     assert rows["_value"].tolist() == [25.0, 75.0]
     assert rows.attrs["lacking"] == 2
     assert "_value" not in table, "the table given is left as it was"
-
-
-def test_a_ratio_of_nothing_is_no_value():
-    rows = select({**LEAF, "relative": True}, pd.DataFrame({"x": [0.0, -1.0, 2.0]}))
-    assert rows["_value"].tolist() == [2.0]
+    ratios = rules.select({**LEAF, "relative": True}, pd.DataFrame({"x": [0.0, -1.0, 2.0]}))
+    assert ratios["_value"].tolist() == [2.0], "a ratio of nothing is no value"
 
 
 @pytest.mark.parametrize(
@@ -296,17 +272,17 @@ def test_a_ratio_of_nothing_is_no_value():
 def test_select_says_why_nothing_is_left(change, verdict, message):
     table = pd.DataFrame({"x": [1.0, 2.0], "y": [np.nan, np.nan], "n": [1, 1]})
     with pytest.raises(Settled) as settled:
-        select({**LEAF, **change}, table)
+        rules.select({**LEAF, **change}, table)
     assert settled.value.outcome.verdict == verdict
     assert message in settled.value.outcome.reason
 
 
 def test_columns_of_a_leaf_hold_its_units_and_conditions():
-    leaf = {"kind": "difference", "column": "x", "between": "input", "where": {"n": 1}, "match": ["level"]}
-    assert columns(leaf) == ["x", "input", "n", "level", "content", "style"]
-    assert columns({**leaf, "units": ["size"]}) == ["x", "input", "n", "level", "size"]
-    assert columns({**LEAF, "tell": ["picture"]}) == ["x", "picture"]
+    difference = {"kind": "difference", "column": "x", "between": "input", "where": {"n": 1}, "match": ["level"]}
+    assert rules.columns(difference) == ["x", "input", "n", "level", "content", "style"]
+    assert rules.columns({**difference, "units": ["size"]}) == ["x", "input", "n", "level", "size"]
+    assert rules.columns({**LEAF, "tell": ["picture"]}) == ["x", "picture"]
 
 
 def test_numbers_are_written_as_people_read_them():
-    assert [number_text(number) for number in (-0.00012345, 1236.4, 3)] == ["−0.0001234", "1236", "3"]
+    assert [rules.number_text(number) for number in (-0.00012345, 1236.4, 3)] == ["−0.0001234", "1236", "3"]

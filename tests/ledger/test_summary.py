@@ -12,18 +12,12 @@ from stylerepro.cli import display
 from stylerepro.errors import ClaimError
 from stylerepro.ledger import claims, summary
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
+from stylerepro.runs import results
 
 RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean", "within": [0.4, 0.6]}
 RULE |= {"where": {"n": 1}, "loosely": [0.2, 0.8]}
-CLAIM = {
-    "quote": "It is 0.5.",
-    "place": "p. 1",
-    "number": 0.5,
-    "unit": "px",
-    "statement": "It is a half.",
-    "why": "So.",
-}
-CLAIM |= {"experiment": "ran", "tolerance": {"absolute": 0.1}}
+CLAIM = {"quote": "It is 0.5.", "place": "p. 1", "number": 0.5, "unit": "px", "statement": "It is a half."}
+CLAIM |= {"why": "So.", "experiment": "ran", "tolerance": {"absolute": 0.1}}
 LEDGER = {
     "document": {"id": "000", "title": "A title", "authors": [], "institution": None, "year": None, "link": None},
     "finding": {"claim": "000.1", "written_for": REPRODUCED, "text": "Stated: {number}; measured: {value}."},
@@ -55,11 +49,8 @@ def keep(folder, profile, errors, start="2026-11-21T10:00:00+00:00"):
     lines = [f"{n},{error}" for n, error in errors.items()]
     (folder / "metrics.csv").write_text("\n".join(["n,error", *lines, ""]))
     record = {"experiment": "ran", "profile": profile, "status": "completed", "start": start, "seconds": 12.0}
-    record |= {
-        "columns": {"metrics": {"n": "int", "error": "float"}, "history": {}},
-        "parameters": {"profile": profile},
-    }
-    record |= {"fingerprint": {"digest": "c0ffee" * 10, "components": {}}, "networks": {"compact": "ab"}}
+    record |= {"columns": {"metrics": {"n": "int", "error": "float"}, "history": {}}, "networks": {"compact": "ab"}}
+    record |= {"parameters": {"profile": profile}, "fingerprint": {"digest": "c0ffee" * 10, "components": {}}}
     record |= {"commit": {"sha": "0123456789", "dirty": True}}
     (folder / "run.json").write_text(json.dumps(record))
 
@@ -72,13 +63,9 @@ def test_committed_runs_are_judged_with_the_record_behind_each(ledger):
     table = summary.judged(ledger)
     assert list(table.columns)[-2:] == ["why", "profile"]
     assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
-    assert column(table, "runs")[0] == [
-        {
-            "experiment": "ran", "profile": "reference", "run": "ran", "folder": "results/reference/ran",
-            "networks": ["compact"], "commit": "0123456789", "dirty": True, "start": "2026-11-21T10:00:00+00:00",
-            "seconds": 12.0,
-        }
-    ]  # fmt: skip
+    behind = {"experiment": "ran", "profile": "reference", "run": "ran", "folder": "results/reference/ran"}
+    behind |= {"networks": ["compact"], "commit": "0123456789", "dirty": True, "seconds": 12.0}
+    assert column(table, "runs")[0] == [behind | {"start": "2026-11-21T10:00:00+00:00"}]
     assert column(table, "runs")[2] == []
     assert column(table, "n") == [1, 1, None]
     assert column(table, "value") == [0.5, 0.9, None]
@@ -108,12 +95,6 @@ def test_yours_stands_beside_the_reference_and_is_marked_beyond_the_tolerance(le
     assert summary.missing(table) == []
 
 
-def test_the_newest_own_run_counts(ledger, project):
-    keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45}, "2026-11-22T10:00:00+00:00")
-    keep(project / "results/runs/ran/laptop-2", "laptop", {1: 0.55}, "2026-11-23T10:00:00+00:00")
-    assert column(summary.compare(ledger, "laptop"), "yours") == [0.55, None, None]
-
-
 def test_without_own_runs_the_committed_ones_stand_and_yours_is_empty(ledger):
     table = summary.compare(ledger)
     assert column(table, "yours") == column(table, "agrees") == [None, None, None]
@@ -124,25 +105,38 @@ def test_without_own_runs_the_committed_ones_stand_and_yours_is_empty(ledger):
     assert summary.missing(laptop) == ["000.1, 000.2, 000.3: ran has not been run"]
 
 
-def test_own_reference_runs_stand_before_the_committed_ones_where_they_test_the_claim(ledger, project):
-    keep(project / "results/runs/ran/reference-1", "reference", {1: 0.7})
-    table = summary.compare(ledger)
-    assert column(table, "value") == [0.7, 0.9, None]
-    assert column(table, "agrees") == [False, None, None]
-    assert column(table, "verdict") == [TREND_ONLY, NOT_REPRODUCED, NOT_TESTED]
+@pytest.mark.parametrize(
+    ("runs", "profile", "values", "agrees", "verdicts"),
+    [
+        ([{1: 0.7}], "reference", [0.7, 0.9, None], [False, None, None], [TREND_ONLY, NOT_REPRODUCED, NOT_TESTED]),
+        ([{1: 0.45}, {1: 0.55}], "laptop", [0.55, None, None], [True, None, None], [REPRODUCED, *[NOT_TESTED] * 2]),
+    ],
+)
+def test_the_newest_own_run_stands_before_the_committed_one_where_it_tests_the_claim(
+    ledger, project, runs, profile, values, agrees, verdicts
+):
+    for day, errors in enumerate(runs, 22):
+        keep(project / f"results/runs/ran/{profile}-{day}", profile, errors, f"2026-11-{day}T10:00:00+00:00")
+    table = summary.compare(ledger, profile)
+    assert [column(table, name) for name in ("value", "agrees", "verdict")] == [values, agrees, verdicts]
+
+
+def test_a_verdict_on_reference_runs_rests_on_both_networks(monkeypatch):
+    compact, other = (pd.DataFrame({"network": [name]}) for name in ("compact", "vgg19-16x"))
+    tables = {"reference": {"tv_sweep": compact, "compression": compact}, "laptop": {"tv_sweep": compact}}
+    tables["crosscheck"] = {"tv_sweep": other, "charbonnier": other}
+    monkeypatch.setattr(results, "tables_of", lambda root, profile: tables[profile])
+    both = summary.tables_from_results("reference")
+    networks = {"tv_sweep": ["compact", "vgg19-16x"], "compression": ["compact"], "charbonnier": ["vgg19-16x"]}
+    assert {name: table["network"].tolist() for name, table in both.items()} == networks
+    assert summary.tables_from_results("laptop")["tv_sweep"]["network"].tolist() == ["compact"]
 
 
 def test_each_number_of_a_claim_has_its_cell_and_a_disagreement_its_mark(ledger, project):
     keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45, 2: 0.75})
     first, second, _ = summary.rows(summary.compare(ledger, "laptop"))
-    pairs = {
-        "kind": "difference",
-        "low": -0.0224,
-        "high": 1234.5,
-        "effect": float("-inf"),
-        "n": 8,
-        "number": (1.5, 2.0),
-    }
+    pairs = {"kind": "difference", "low": -0.0224, "high": 1234.5, "effect": float("-inf"), "n": 8}
+    pairs |= {"number": (1.5, 2.0)}
     row = first | pairs | {"networks": {"compact": REPRODUCED, "vgg16": NOT_TESTED, "vgg19-16x": TREND_ONLY}}
     console = Console(width=160, record=True, file=io.StringIO())
     display.show_verdicts(console, [row, first | {"low": 0.25, "high": 0.75}, second], wide=True)
