@@ -1,4 +1,6 @@
 """The command `stylerepro`: its words, and how they are shown in a terminal.
 
-Arguments in, tables and exit status out. What computes or decides anything belongs to the rooms below.
+`main` holds the commands on experiments, runs, claims and this machine, `own_pictures` those on pictures and trained
+networks, `new` what begins an experiment or a document, `display` every table and the progress of runs.
+Arguments in, tables and exit status out: what computes or decides anything may not enter.
 """

@@ -86,7 +86,7 @@ def test_collect_writes_one_table_and_names_damaged_runs(project, call):
     assert code == 0
     assert "2 rows in" in out
     assert (project / "all.csv").read_text().splitlines()[0] == "experiment,profile,run,gamma,value,name"
-    assert "laptop-12345678/run.json cannot be read" in err
+    assert "laptop-12345678/run.json is not a run's record" in err
 
 
 def test_fetch_lists_what_can_be_had(project, call, monkeypatch, tmp_path):
