@@ -17,11 +17,11 @@ MAX_PIXELS = 100_000_000
 """Largest picture read or made, in pixels. A header may claim anything; 100 megapixels are 1.2 GB as float32."""
 
 
-def decode(path: Path, shown: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode(path: Path, shown: str) -> np.ndarray:
     """Decode a JPEG, PNG or WebP file to a float32 array (H, W, 3), sRGB in [0, 1], upright.
 
     The content decides the format, not the suffix. `shown` is what messages call the file. Raises `ImageError` for a
-    folder, an unreadable, empty, foreign or damaged file, and a header that claims more than `max_pixels`.
+    folder, an unreadable, empty, foreign or damaged file, and a header that claims more than `MAX_PIXELS`.
     """
     if path.is_dir():
         raise ImageError(f"{shown} is a folder. Name one picture in it.")
@@ -36,15 +36,16 @@ def decode(path: Path, shown: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             if not stream.read(1):
                 raise ImageError(f"{shown} is empty (0 bytes). Copy or download it again.")
             with Image.open(stream, formats=["JPEG", "PNG", "WEBP"]) as picture:
-                if picture.width * picture.height > max_pixels:
-                    claimed = f"{picture.width:,} × {picture.height:,} pixels"
-                    raise ImageError(_too_large(shown, claimed, max_pixels))
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError(f"{picture.width:,} × {picture.height:,} pixels")
                 return _pixels(picture, stream)
     except Image.UnidentifiedImageError as error:
         raise ImageError(f"{shown} is not a JPEG, PNG or WebP picture. Convert it to one of these.") from error
     except Image.DecompressionBombError as error:
-        claimed = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
-        raise ImageError(_too_large(shown, claimed, max_pixels)) from error
+        raise ImageError(
+            f"{shown} claims too much: {error}. The limit is {MAX_PIXELS:,} pixels, and it was not decoded. Make it "
+            "smaller first."
+        ) from error
     except ImageError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
@@ -52,13 +53,6 @@ def decode(path: Path, shown: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ImageError(
             f"{shown} is damaged or cut short ({str(error).rstrip('.')}). Copy or download it again."
         ) from error
-
-
-def _too_large(shown: str, claimed: str, limit: int) -> str:
-    return (
-        f"{shown} claims {claimed}, over the limit of {limit:,}; it was not decoded. Make it smaller first, "
-        "or raise max_pixels if you trust it."
-    )
 
 
 def _pixels(picture: Image.Image, stream: BinaryIO) -> np.ndarray:

@@ -17,10 +17,10 @@ from stylerepro.files import atomic_path
 from stylerepro.pictures import assets
 from stylerepro.pictures.decoding import MAX_PIXELS, decode
 from stylerepro.pictures.paintings import PAINTINGS, paint
-from stylerepro.pictures.samples import CONTENTS, Box
+from stylerepro.pictures.samples import CONTENTS, FACES, Box
 
 Source = str | os.PathLike[str]
-Side = Literal["short", "long", "both"]
+Side = Literal["short", "long"]
 Size = int | tuple[int, int]
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -30,28 +30,20 @@ PAINTED_SIZE = 512
 """Pixels of a painting's side when no size is asked for."""
 
 
-def read(
-    source: Source,
-    size: Size | None = None,
-    *,
-    side: Side = "short",
-    seed: int = 0,
-    max_pixels: int = MAX_PIXELS,
-) -> Tensor:
+def read(source: Source, size: Size | None = None, *, seed: int = 0) -> Tensor:
     """Read a picture as a float32 tensor (1, 3, H, W), sRGB in [0, 1].
 
     Args:
         source: a name from `names()` (a painting also as "swirls:3", which is seed 3), a path, or an http(s) or file
             address. A name wins over a file of that name: write `./coffee`, or give a `Path`, for the file.
-        size: pixels of the side that `side` names, or (height, width) exactly; None keeps the picture's own size.
+        size: pixels of the shorter side, or (height, width) exactly; None keeps the picture's own size.
             A painting is painted at `size` (a square for one number), 512 if None.
-        side: "short" or "long" keeps the proportions; "both" stretches to a square.
         seed: of a painting; other pictures have none.
-        max_pixels: a picture whose header claims more is refused before anything is decoded.
 
     JPEG, PNG and WebP, whatever the suffix. EXIF orientation is applied; an embedded colour profile is converted to
     sRGB; grey, palette and CMYK become RGB; 16-bit PNGs keep their precision; of an animation, the first frame is
-    read. Transparency is laid over white, as a page would show it.
+    read. Transparency is laid over white, as a page would show it. A picture whose header claims more than
+    `MAX_PIXELS` is refused before anything is decoded.
 
     Raises:
         ImageError: unknown name, missing or unreadable file, too many pixels, impossible size.
@@ -60,19 +52,19 @@ def read(
     text = os.fspath(source)
     if isinstance(source, str):
         if text in CONTENTS:
-            return resize(from_array(CONTENTS[text].load() / 255), size, side=side)
+            return resize(from_array(CONTENTS[text]() / 255), size)
         if text.partition(":")[0] in PAINTINGS:
             return _painting(text, size, seed)
-        if assets.known(text) and assets.REGISTRY[text].kind in ("content", "style"):
-            return resize(from_array(decode(assets.fetch(text), text, max_pixels)), size, side=side)
+        if text in assets.REGISTRY and assets.REGISTRY[text].kind in ("content", "style"):
+            return resize(from_array(decode(assets.fetch(text), text)), size)
         if urlsplit(text).scheme in ("http", "https"):
-            return resize(_from_address(text, max_pixels), size, side=side)
+            return resize(_from_address(text), size)
         if urlsplit(text).scheme == "file":
             text = url2pathname(unquote(urlsplit(text).path))
     path = Path(text).expanduser()
     if not text or not os.path.lexists(path):
         raise ImageError(_missing(text))
-    return resize(from_array(decode(path, str(path), max_pixels)), size, side=side)
+    return resize(from_array(decode(path, str(path))), size)
 
 
 def names() -> dict[str, list[str]]:
@@ -152,14 +144,13 @@ def centre_crop(image: Tensor, height: int, width: int) -> Tensor:
 def target_shape(height: int, width: int, size: Size | None, side: Side = "short") -> tuple[int, int]:
     """Return height and width after resizing a `height` × `width` picture.
 
-    `size` is the pixels of the shorter or longer side, the other following in proportion. A pair (height, width) is
-    taken exactly whatever `side` says, and `side="both"` takes one number for both: these two change the proportions.
+    `size` is the pixels of the shorter or longer side, the other following in proportion, or exactly (height, width).
     `None` leaves the shape alone. Raises `ImageError` for sizes below 1 or above `MAX_PIXELS` and for an unknown side.
     """
     if size is None:
         return height, width
-    if side not in ("short", "long", "both"):
-        raise ImageError(f"side={side!r} is unknown. Choose 'short', 'long' or 'both'.")
+    if side not in ("short", "long"):
+        raise ImageError(f"side={side!r} is unknown. Choose 'short' or 'long'.")
     wanted = size if isinstance(size, tuple | list) else (size,)
     if len(wanted) not in (1, 2) or not all(isinstance(n, int) and not isinstance(n, bool) for n in wanted):
         raise ImageError(f"size={size!r} is no size. Give whole pixels: one number, or (height, width).")
@@ -167,8 +158,6 @@ def target_shape(height: int, width: int, size: Size | None, side: Side = "short
         raise ImageError(f"size={size!r} is too small. Give at least 1 pixel.")
     if len(wanted) == 2:
         shape = (wanted[0], wanted[1])
-    elif side == "both":
-        shape = (wanted[0], wanted[0])
     else:
         reference = min(height, width) if side == "short" else max(height, width)
         # In integers, so that the reference side comes out exactly; halves round up.
@@ -194,20 +183,18 @@ def crop_origin(height: int, width: int, crop_height: int, crop_width: int) -> t
     return (height - crop_height) // 2, (width - crop_width) // 2
 
 
-def face_box(name: str, size: Size | None = None, *, side: Side = "short", crop: tuple[int, int] | None = None) -> Box:
-    """Return the face's box in `read(name, size, side=side)`, centre-cropped to `crop` (height, width) if given.
+def face_box(name: str, size: Size | None = None, *, crop: tuple[int, int] | None = None) -> Box:
+    """Return the face's box in `read(name, size)`, centre-cropped to `crop` (height, width) if given.
 
     Edges are rounded to whole pixels, cut at the picture's border. Raises `ImageError` for an unknown name, a sample
     without a face, and a crop that leaves no face.
     """
     if name not in CONTENTS:
         raise ImageError(unknown(name, CONTENTS, "sample", "The project"))
-    sample = CONTENTS[name]
-    if sample.face is None:
-        faces = " and ".join(s.name for s in CONTENTS.values() if s.face)
-        raise ImageError(f"The sample {name!r} shows no face. Those that do: {faces}.")
-    height, width = sample.load().shape[:2]
-    new_height, new_width = target_shape(height, width, size, side)
+    if name not in FACES:
+        raise ImageError(f"The sample {name!r} shows no face. Those that do: {' and '.join(FACES)}.")
+    face, (height, width) = FACES[name], CONTENTS[name]().shape[:2]
+    new_height, new_width = target_shape(height, width, size)
     crop = crop or (new_height, new_width)
     top, left = crop_origin(new_height, new_width, *crop)
 
@@ -216,10 +203,10 @@ def face_box(name: str, size: Size | None = None, *, side: Side = "short", crop:
 
     x_scale, y_scale = new_width / width, new_height / height
     box = Box(
-        moved(sample.face.x0, x_scale, left, crop[1]),
-        moved(sample.face.y0, y_scale, top, crop[0]),
-        moved(sample.face.x1, x_scale, left, crop[1]),
-        moved(sample.face.y1, y_scale, top, crop[0]),
+        moved(face.x0, x_scale, left, crop[1]),
+        moved(face.y0, y_scale, top, crop[0]),
+        moved(face.x1, x_scale, left, crop[1]),
+        moved(face.y1, y_scale, top, crop[0]),
     )
     if box.x0 >= box.x1 or box.y0 >= box.y1:
         raise ImageError(f"Nothing is left of the face in {name!r} at this size and crop. Use a larger size or crop.")
@@ -245,14 +232,14 @@ def _painting(text: str, size: Size | None, seed: int) -> Tensor:
     name, colon, number = text.partition(":")
     if colon and not number.isdecimal():
         raise ImageError(f"{text!r}: the seed after the colon must be a whole number, as in '{name}:3'.")
-    shape = target_shape(PAINTED_SIZE, PAINTED_SIZE, size, "both")
+    shape = target_shape(PAINTED_SIZE, PAINTED_SIZE, size)
     return from_array(paint(name, size=shape, seed=int(number) if colon else seed)).clamp(0, 1)
 
 
-def _from_address(address: str, max_pixels: int) -> Tensor:
+def _from_address(address: str) -> Tensor:
     path = assets.download(address)
     try:
-        return from_array(decode(path, address, max_pixels))
+        return from_array(decode(path, address))
     except ImageError:
         # An error page kept in the cache would be read again for ever.
         path.unlink(missing_ok=True)

@@ -164,7 +164,7 @@ def _digest(path: Path, size: int, modified: int) -> str:
 def _hash_asset(name: str) -> str | None:
     from stylerepro.pictures import assets
 
-    if assets.known(name):
+    if name in assets.REGISTRY:
         asset = assets.REGISTRY[name]
         stated = asset.sha256
         if stated or asset.kind in ("archive", "photos"):
