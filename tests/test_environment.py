@@ -45,10 +45,10 @@ def test_conda_and_pip_ask_for_the_same_packages_at_the_same_least_versions(proj
     wanted = {name: str(requirement.specifier) for name, requirement in declared.items()}
     # Conda's `=` is no operator of pip's.
     listed = [Requirement(re.sub(r"^python=", "python==", entry)) for entry in conda if isinstance(entry, str)]
-    found = {CONDA_NAMES.get(canonicalize_name(r.name), canonicalize_name(r.name)): str(r.specifier) for r in listed}
-    found.pop("pip")
-    assert found.pop("python") == project["requires-python"].replace(">=", "=="), "the least version, as for all others"
-    assert found == wanted
+    asked = {CONDA_NAMES.get(canonicalize_name(r.name), canonicalize_name(r.name)): str(r.specifier) for r in listed}
+    asked.pop("pip")
+    assert asked.pop("python") == project["requires-python"].replace(">=", "=="), "the least version, as for all others"
+    assert asked == wanted
 
 
 def test_every_declared_package_is_pinned_once_at_a_version_that_is_allowed(declared, pinned):

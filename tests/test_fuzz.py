@@ -108,8 +108,8 @@ def mutate(content: bytes, chance: random.Random) -> bytes:
             case 9:
                 numbers = list(re.finditer(rb"\d+", data[8:2000]))
                 if numbers:
-                    one = chance.choice(numbers)
-                    data[8 + one.start() : 8 + one.end()] = b"9" * (one.end() - one.start())
+                    number = chance.choice(numbers)
+                    data[8 + number.start() : 8 + number.end()] = b"9" * len(number[0])
             case 10 if chance.random() < 0.3:
                 data = bytearray(chance.choice([b"", chance.randbytes(200)]))
     return bytes(data)
@@ -157,7 +157,7 @@ def child(kind: str) -> None:
             outcomes["refused"] += 1
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)
-            where = " < ".join(f"{Path(one.filename).name}:{one.lineno}" for one in reversed(place[-3:]))
+            where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(place[-3:]))
             what = "picture" if kind == "pictures" else base[0]
             odd.append([seed, what, type(error).__name__, str(error)[:300], where])
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
@@ -175,11 +175,11 @@ def test_a_mutated_file_is_read_or_refused(kind, tmp_path):
     )
     lines = done.stdout.splitlines()
     assert done.returncode == 0, f"ended with {done.returncode} at {lines[-1:]}: {done.stderr[-1500:]}"
-    found = json.loads(lines[-1])
-    assert not found["odd"], f"neither read nor refused (seed, file, error, message, where): {found['odd']}"
+    told = json.loads(lines[-1])
+    assert not told["odd"], f"neither read nor refused (seed, file, error, message, where): {told['odd']}"
     assert not (tmp_path / MARKER).exists()
-    assert found["peak"] < LIMIT
-    outcomes = found["outcomes"]
+    assert told["peak"] < LIMIT
+    outcomes = told["outcomes"]
     assert outcomes["read"] >= 0.04 * SEEDS[kind]
     assert outcomes["refused"] >= 0.2 * SEEDS[kind]
 

@@ -42,13 +42,13 @@ def tracked() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def texts(tracked) -> dict[str, str]:
-    found = {}
+    readable = {}
     for path in tracked:
         try:
-            found[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
+            readable[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-    return found
+    return readable
 
 
 def cells(path: Path) -> list[dict]:
@@ -75,12 +75,12 @@ def test_there_are_notebooks_and_each_has_a_sidecar_and_no_sidecar_is_alone():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_clean_and_in_the_usual_shape(path):
-    found = cells(path)
-    for cell in found:
+    for cell in cells(path):
         assert not cell.get("outputs"), "clear the outputs before committing"
         assert cell.get("execution_count") is None
-    assert found[0]["cell_type"] == "markdown"
-    assert source(found[0]).startswith("# ")
+    title = cells(path)[0]
+    assert title["cell_type"] == "markdown"
+    assert source(title).startswith("# ")
     code = code_cells(path)
     tagged = [place for place, cell in enumerate(code) if "parameters" in cell["metadata"].get("tags", [])]
     assert len(tagged) == 1, "exactly one cell is tagged `parameters`"
@@ -116,10 +116,10 @@ def test_notebook_has_no_long_helper_and_does_not_know_its_profile(path):
 
 def test_each_notebook_names_claims_of_its_document_that_the_ledger_has():
     known = {claim.id: claim for claim in load_ledger()}
-    for one in experiments.discover():
-        for claim in one.claims:
+    for experiment in experiments.discover():
+        for claim in experiment.claims:
             assert claim in known
-            assert known[claim].document == one.document
+            assert known[claim].document == experiment.document
 
 
 def test_no_file_names_a_package_registry(texts):
@@ -128,8 +128,8 @@ def test_no_file_names_a_package_registry(texts):
 
 def test_no_file_names_a_path_of_a_machine(texts):
     """Tests may name such a path to see it taken out; there it is made up."""
-    found = {name: match[0] for name, text in texts.items() if (match := MACHINE_PATH.search(text))}
-    assert {name: path for name, path in found.items() if not name.startswith("tests/")} == {}
+    paths = {name: match[0] for name, text in texts.items() if (match := MACHINE_PATH.search(text))}
+    assert {name: path for name, path in paths.items() if not name.startswith("tests/")} == {}
 
 
 def test_no_file_of_the_package_is_over_400_lines():
@@ -191,8 +191,8 @@ def test_committed_files_are_small(tracked):
     limits = {path: WEIGHTS_LIMIT if path.suffix == ".safetensors" else FILE_LIMIT for path in tracked}
     assert {path.name: path.stat().st_size for path, limit in limits.items() if path.stat().st_size > limit} == {}
     for folder, limit in {"reference": REFERENCE_LIMIT, "networks": library.LIMIT}.items():
-        found = [path for path in tracked if path.is_relative_to(ROOT / "results" / folder)]
-        assert sum(path.stat().st_size for path in found) < limit, folder
+        files = [path for path in tracked if path.is_relative_to(ROOT / "results" / folder)]
+        assert sum(path.stat().st_size for path in files) < limit, folder
 
 
 def test_linters_and_types_are_checked_by_make_test_and_not_by_pytest(texts):

@@ -199,13 +199,13 @@ def claims(
 
         ledger_page.write_readme(ledger)
         return
-    found = summary.compare(ledger, profile)
-    display.show_verdicts(console, summary.rows(found), long=long, wide=wide)
-    for line in summary.disagreements(found):
+    judged = summary.compare(ledger, profile)
+    display.show_verdicts(console, summary.rows(judged), long=long, wide=wide)
+    for line in summary.disagreements(judged):
         console.print(Text(f"≠ {line}"), soft_wrap=True)
     if out:
-        tables.write(summary.plain(found), out)
-    if lacking := summary.missing(found):
+        tables.write(summary.plain(judged), out)
+    if lacking := summary.missing(judged):
         complain("\n".join(f"not tested in profile {profile}: {line}" for line in lacking))
         raise typer.Exit(1)
 

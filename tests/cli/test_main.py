@@ -117,8 +117,8 @@ def test_claims_that_are_all_tested_end_well_and_name_what_disagrees(unrun, call
     from stylerepro.ledger import claims, summary
 
     def compare(ledger, profile):
-        found = summary.evaluate(ledger, {}).assign(verdict="reproduced", profile=profile, reference=1.0, yours=3.0)
-        return found.assign(agrees=pd.Series([True] * (len(found) - 1) + [False], dtype=object))
+        table = summary.evaluate(ledger, {}).assign(verdict="reproduced", profile=profile, reference=1.0, yours=3.0)
+        return table.assign(agrees=pd.Series([True] * (len(table) - 1) + [False], dtype=object))
 
     monkeypatch.setattr(summary, "compare", compare)
     code, out, err = call("claims", "--profile", "laptop")
