@@ -140,6 +140,7 @@ RISING = leaf("trend", x="g", direction="up")
         ({"all": [WIDE_LOW, WIDE_HIGH]}, None),
         ({"any": [WIDE_LOW, WIDE_HIGH | {"column": "y"}]}, None),
         ({"agree": [RISING, RISING | {"column": "y"}]}, None),
+        (against("equivalence", within=[-0.5, None], relative=True), None),
     ],
 )
 def test_a_rule_that_no_value_could_fail_or_satisfy_is_refused(rule, why):

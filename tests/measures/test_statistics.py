@@ -18,16 +18,12 @@ def crossed(values):
 def test_the_estimate_is_the_statistic_of_the_table():
     table = crossed([[1.0, 2.0], [3.0, 10.0]])
     interval = crossed_bootstrap(table, "y", resamples=200)
-    assert interval.estimate == 4
-    assert interval.n == 4
+    assert (interval.estimate, interval.n) == (4, 4)
     assert 1 <= interval.low < 4 < interval.high <= 10
     assert crossed_bootstrap(table, "y", statistic=np.median, resamples=20).estimate == 2.5
-
-
-def test_equal_values_have_no_spread_and_one_seed_one_answer():
+    assert crossed_bootstrap(table.drop(index=[1, 2]), "y", resamples=50).n == 2, "an incomplete crossing has one too"
     assert crossed_bootstrap(crossed(np.full((3, 3), 2.0)), "y", resamples=20) == Interval(2, 2, 2, 9)
-    table = crossed(np.random.default_rng(0).normal(size=(4, 5)))
-    once, again, other = (crossed_bootstrap(table, "y", seed=seed, resamples=100) for seed in (1, 1, 2))
+    once, again, other = (crossed_bootstrap(table, "y", seed=seed, resamples=99) for seed in (1, 1, 2))
     assert once == again != other
 
 
@@ -56,11 +52,6 @@ def test_coverage_of_crossed_effects():
     assert 50 <= covered <= 60
 
 
-def test_an_incomplete_crossing_still_has_an_interval():
-    table = crossed([[1.0, 2.0], [3.0, 4.0]]).drop(index=[1, 2])
-    assert crossed_bootstrap(table, "y", resamples=50).n == 2
-
-
 def test_interval_says_what_it_excludes():
     interval = Interval(0.5, 0.2, 0.8, 6)
     assert interval.excludes(0)
@@ -68,26 +59,12 @@ def test_interval_says_what_it_excludes():
     assert str(interval) == "0.5 [0.2, 0.8], n = 6"
 
 
-@pytest.fixture
-def paired():
-    return pd.DataFrame(
-        {
-            "content": ["a", "a", "b", "b", "a"],
-            "style": ["s", "s", "s", "s", "s"],
-            "input": ["raw", "hosvd", "hosvd", "raw", "blur"],
-            "y": [1.0, 1.5, 3.0, 2.0, 9.0],
-        }
-    )
-
-
-def test_differences_are_a_minus_b(paired):
+def test_differences_are_a_minus_b_of_pairs_that_are_whole_and_single():
+    rows = [("a", "raw", 1.0), ("a", "hosvd", 1.5), ("b", "hosvd", 3.0), ("b", "raw", 2.0), ("a", "blur", 9.0)]
+    paired = pd.DataFrame(rows, columns=["content", "input", "y"]).assign(style="s")
     table = paired_difference(paired, "y", "input", "hosvd", "raw", by=["content", "style"])
     assert list(table.columns) == ["content", "style", "a", "b", "difference"]
-    assert table.difference.tolist() == [0.5, 1.0]
-    assert table.content.tolist() == ["a", "b"]
-
-
-def test_a_pair_must_be_whole_and_single(paired):
+    assert table[["content", "difference"]].values.tolist() == [["a", 0.5], ["b", 1.0]]
     with pytest.raises(ResultsError, match="1 of 2 units lack input 'blur' or 'raw'"):
         paired_difference(paired, "y", "input", "blur", "raw", by=["content", "style"])
     with pytest.raises(ResultsError, match="more than once"):
@@ -107,13 +84,8 @@ def test_trend_in_each_unit():
     trends = trend(table, "x", "y", by="unit").set_index("unit")
     assert trends.rho.to_dict() == pytest.approx({"up": 1, "down": -1})
     assert (trends.n == 4).all()
-    both = trend(table, "x", "y")
-    assert both.rho.item() == pytest.approx(stats.spearmanr(table.x, table.y).statistic)
-
-
-def test_what_does_not_vary_has_no_trend():
-    table = pd.DataFrame({"x": [1, 2, 3], "y": [5.0, 5.0, 5.0], "u": 0})
-    assert trend(table, "x", "y", by=["u"]).rho.isna().all()
+    assert trend(table, "x", "y").rho.item() == pytest.approx(stats.spearmanr(table.x, table.y).statistic)
+    assert trend(table.assign(y=5.0), "x", "y", by=["unit"]).rho.isna().all(), "what does not vary has no trend"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +103,6 @@ def test_a_table_that_cannot_be_used_is_refused(table, words):
         trend(table, "content", "y")
 
 
-def test_settings_that_make_no_sense_are_refused():
+def test_a_confidence_of_one_is_refused():
     with pytest.raises(ResultsError, match="confidence"):
         crossed_bootstrap(crossed(np.ones((2, 2))), "y", confidence=1)
