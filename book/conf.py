@@ -42,7 +42,7 @@ add_module_names = False
 maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"members": True, "ignore-module-all": True}
+autodoc_default_options = {"members": True, "ignore-module-all": True, "no-value": True}
 
 html_theme = "sphinx_book_theme"
 html_math_renderer = "mathml"
