@@ -19,30 +19,16 @@ CONTENT = b"a painting" * 5000
 MIRROR_AT_HAND = os.environ.get("STYLEREPRO_MIRROR", "")
 
 
-@pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty cache, no mirror, and no way round the local server."""
-    monkeypatch.setenv("STYLEREPRO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("STYLEREPRO_MIRROR", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., assets.Asset]:
     """Put a small asset "night" into the registry; keyword arguments change its fields."""
 
     def put(**fields: object) -> assets.Asset:
         asset = assets.Asset(
-            name="night",
-            kind="style",
-            path="style/night.jpg",
+            name="night", kind="style", path="style/night.jpg", licence="CC0", source="test", attribution="nobody",
             url="http://127.0.0.1:9/night.jpg",  # port 9, discard: nothing listens
-            sha256=hashlib.sha256(CONTENT).hexdigest(),
-            bytes=len(CONTENT),
-            licence="CC0",
-            source="test",
-            attribution="nobody",
-        )
+            sha256=hashlib.sha256(CONTENT).hexdigest(), bytes=len(CONTENT),
+        )  # fmt: skip
         asset = replace(asset, **fields)
         monkeypatch.setattr(assets, "REGISTRY", MappingProxyType({"night": asset}))
         return asset
@@ -149,65 +135,50 @@ def test_a_changed_file_is_hashed_again(register, digits) -> None:
         assets.fetch("night")
 
 
-def test_download_is_kept_and_asked_for_once(register) -> None:
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_download_is_kept_and_asked_for_once_also_instead_of_a_spoilt_copy(register, spoilt) -> None:
     with serve({"night.jpg": CONTENT}) as (base, asked):
         asset = register(url=f"{base}/night.jpg")
+        if spoilt:
+            lay(assets.cache_root(), asset.path, CONTENT[:100])
         assert assets.fetch("night", progress=False).read_bytes() == CONTENT
         assert assets.fetch("night") == assets.cache_root() / asset.path
     assert asked == ["/night.jpg"]
     assert left_over(assets.cache_root()) == ["night.jpg"]
 
 
-def test_spoilt_copy_in_the_cache_is_downloaded_anew(register) -> None:
-    with serve({"night.jpg": CONTENT}) as (base, asked):
-        asset = register(url=f"{base}/night.jpg")
-        lay(assets.cache_root(), asset.path, CONTENT[:100])
-        assert assets.fetch("night", progress=False).read_bytes() == CONTENT
-    assert asked == ["/night.jpg"]
-
-
-@pytest.mark.parametrize("known_hash", [True, False])
-def test_a_download_that_breaks_off_leaves_nothing(register, known_hash) -> None:
-    with serve({"night.jpg": CONTENT}, cut=True) as (base, _):
-        register(url=f"{base}/night.jpg", **({} if known_hash else {"sha256": None, "bytes": None}))
-        with pytest.raises(AssetError, match="broke off"):
-            assets.fetch("night", progress=False)
-    assert left_over(assets.cache_root()) == []
-    assert not assets.available("night")
-
-
 @pytest.mark.parametrize(
-    ("fields", "reason"),
+    ("content", "fields", "reason"),
     [
-        ({}, "its SHA-256 is"),
-        ({"sha256": "00000000"}, "expected to begin with 00000000"),
-        ({"sha256": None}, "expected 50,000"),
+        (None, {}, "broke off"),
+        (None, {"sha256": None, "bytes": None}, "broke off"),
+        (b"<html>not here</html>", {}, "its SHA-256 is"),
+        (b"<html>not here</html>", {"sha256": "00000000"}, "expected to begin with 00000000"),
+        (b"<html>not here</html>", {"sha256": None}, "expected 50,000"),
     ],
 )
-def test_a_wrong_download_is_refused(register, fields, reason) -> None:
-    with serve({"night.jpg": b"<html>not here</html>"}) as (base, _):
+def test_a_download_that_breaks_off_or_is_another_leaves_nothing(register, content, fields, reason) -> None:
+    with serve({"night.jpg": content or CONTENT}, cut=content is None) as (base, _):
         asset = register(url=f"{base}/night.jpg", **fields)
         with pytest.raises(AssetError, match=reason) as caught:
             assets.fetch("night", progress=False)
     assert asset.url in str(caught.value)
     assert "STYLEREPRO_MIRROR" in str(caught.value)
     assert left_over(assets.cache_root()) == []
+    assert not assets.available("night")
 
 
-def test_mirror_address_comes_before_the_public_one(register, monkeypatch) -> None:
-    with serve({"base/style/night.jpg": CONTENT, "night.jpg": CONTENT}) as (base, asked):
+@pytest.mark.parametrize(
+    ("mirrored", "asks"),
+    [(True, ["/base/style/night.jpg"]), (False, ["/base/style/night.jpg", "/night.jpg"])],
+)
+def test_mirror_address_comes_before_the_public_one(register, monkeypatch, mirrored, asks) -> None:
+    files = {"night.jpg": CONTENT} | ({"base/style/night.jpg": CONTENT} if mirrored else {})
+    with serve(files) as (base, asked):
         register(url=f"{base}/night.jpg")
         monkeypatch.setenv("STYLEREPRO_MIRROR", f"{base}/base/")
         assert assets.fetch("night", progress=False).read_bytes() == CONTENT
-        assert asked == ["/base/style/night.jpg"]
-
-
-def test_what_a_mirror_address_lacks_comes_from_the_public_one(register, monkeypatch) -> None:
-    with serve({"night.jpg": CONTENT}) as (base, asked):
-        register(url=f"{base}/night.jpg")
-        monkeypatch.setenv("STYLEREPRO_MIRROR", f"{base}/base")
-        assert assets.fetch("night", progress=False).read_bytes() == CONTENT
-        assert asked == ["/base/style/night.jpg", "/night.jpg"]
+    assert asked == asks
 
 
 @pytest.mark.parametrize("mirror", [None, "no/such/folder"])
@@ -255,10 +226,8 @@ def test_archive_is_unpacked_whole_and_then_removed(tmp_path, register, monkeypa
     with serve({"train.zip": archive}) as (base, asked):
         register(kind="archive", path="coco/train.zip", url=f"{base}/train.zip", sha256=None, bytes=len(archive))
         folder = assets.fetch("night", progress=False)
-        assert assets.fetch("night") == folder
-    assert folder == assets.cache_root() / "coco/train"
-    assert [p.name for p in assets.photo_files(folder)] == ["1.jpg", "2.jpg"]
-    assert left_over(assets.cache_root()) == ["1.jpg", "2.jpg"]
+        assert assets.fetch("night") == folder == assets.cache_root() / "coco/train"
+    assert [path.name for path in assets.photo_files(folder)] == left_over(assets.cache_root()) == ["1.jpg", "2.jpg"]
     assert len(asked) == 1
 
     # From a mirror, packed or unpacked; the mirror's own file stays.
@@ -298,8 +267,5 @@ def test_photo_set_is_any_folder_of_pictures(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("STYLEREPRO_MIRROR", str(tmp_path))
     lay(tmp_path, "photos/a.jpg", b"")
     assert assets.photo_folder("photos") == tmp_path / "photos"
-
-
-def test_coco_is_a_photo_set(monkeypatch) -> None:
-    folder = lay(assets.cache_root(), "coco/train2014/COCO_train2014_000000000009.jpg", b"").parent
-    assert assets.photo_folder("coco") == folder
+    coco = lay(assets.cache_root(), "coco/train2014/COCO_train2014_000000000009.jpg", b"").parent
+    assert assets.photo_folder("coco") == coco
