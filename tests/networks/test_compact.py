@@ -26,20 +26,17 @@ NEEDS_TEACHER = pytest.mark.skipif(
 )
 
 
-def test_it_is_the_default():
+def test_it_is_the_default_small_half_precision_and_says_what_it_is():
     assert resolve("default") == DEFAULT_NETWORK == "compact"
-
-
-def test_the_file_is_small_half_precision_and_says_what_it_is():
     assert SPEC.file.stat().st_size <= 4e6
     said = weights.describe(SPEC.file)
     assert said["teacher"].startswith("vgg19-16x")
     assert tuple(map(int, said["widths"].split())) == SPEC.widths != NETWORKS["vgg19-16x"].widths
     distillation.Recipe(**json.loads(said["recipe"]))  # the recipe that the notebook can run again
     convolutions = [layer for layer in SPEC.layers if layer.startswith("conv")]
-    read = weights.read_safetensors(SPEC.file)
-    assert set(read) == {f"{layer}.{what}" for layer in convolutions for what in ("weight", "bias")}
-    assert all(torch.equal(tensor, tensor.half().float()) for tensor in read.values())
+    tensors = weights.read_safetensors(SPEC.file)
+    assert set(tensors) == {f"{layer}.{kind}" for layer in convolutions for kind in ("weight", "bias")}
+    assert all(torch.equal(tensor, tensor.half().float()) for tensor in tensors.values())
 
 
 def test_topology_is_vgg19s_up_to_conv5_1():
@@ -86,19 +83,15 @@ def test_a_layer_that_is_missing_is_lent_by_its_block():
             substitutes("compact", [wrong])
 
 
-def test_a_damaged_file_is_refused_by_name(tmp_path):
-    broken = tmp_path / "broken.safetensors"
-    broken.write_bytes(SPEC.file.read_bytes()[:5000])
-    for read in (weights.read_safetensors, weights.describe):
-        with pytest.raises(NetworkError, match=r"broken\.safetensors cannot be read"):
-            read(broken)
-
-
-def test_saved_weights_come_back(tmp_path):
+def test_saved_weights_come_back_and_a_damaged_file_is_refused_by_name(tmp_path):
     state = {"conv1_1.weight": torch.rand(2, 3, 3, 3).half(), "conv1_1.bias": torch.rand(2).half()}
     path = weights.save(state, tmp_path / "own.safetensors", {"teacher": "none"})
     assert weights.describe(path) == {"teacher": "none"}
     assert all(torch.equal(tensor, state[name].float()) for name, tensor in weights.read_safetensors(path).items())
+    path.write_bytes(SPEC.file.read_bytes()[:5000])
+    for read in (weights.read_safetensors, weights.describe):
+        with pytest.raises(NetworkError, match=r"own\.safetensors cannot be read"):
+            read(path)
 
 
 def test_the_cards_figures_are_those_of_the_committed_run():

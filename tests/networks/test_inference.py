@@ -7,7 +7,7 @@ from torch import nn
 
 from stylerepro.errors import NetworkError
 from stylerepro.networks import inference
-from stylerepro.networks.feed_forward import ARCHITECTURES, StyleNetwork, architecture
+from stylerepro.networks.feed_forward import ARCHITECTURES, StyleNetwork, architecture, one_pass
 from stylerepro.networks.inference import Winograd, fast, has_winograd
 
 NAMES = list(ARCHITECTURES)
@@ -93,12 +93,9 @@ def test_a_network_with_winograd_gives_the_same_pictures(name):
         torch.testing.assert_close(quick(picture), network(picture), rtol=0, atol=1e-5)
 
 
-def test_winograd_computes_in_float32_alone():
+def test_winograd_computes_in_float32_alone_and_says_where_it_cannot(monkeypatch):
     with pytest.raises(NetworkError, match="float32 on the CPU alone"):
         fast(small("johnson"), winograd=True, bfloat16=True)
-
-
-def test_without_nnpack_the_network_goes_on_and_says_so(monkeypatch):
     monkeypatch.setattr(inference, "has_winograd", lambda: False)
     with pytest.warns(RuntimeWarning, match="has no NNPACK"):
         quick = fast(small("johnson-in"), winograd=True)
@@ -106,7 +103,8 @@ def test_without_nnpack_the_network_goes_on_and_says_so(monkeypatch):
     assert kinds(quick.network, Winograd) == []
 
 
-def test_every_offered_way_gives_the_eager_picture(tmp_path):
+def test_every_offered_way_gives_the_eager_picture_and_one_pass_is_ready_to_be_timed(tmp_path):
+    assert one_pass(architecture("depsep", **SMALL), 9, 12)().shape == (1, 3, 9, 12)
     network, picture = small("depsep-nn", residual_blocks=0), pictures(40, 36)
     ways = inference.offered(network, tmp_path, onnx=True)
     assert {"eager", "channels-last", "ONNX Runtime"} <= set(ways)
