@@ -36,9 +36,9 @@ def load(spec: NetworkSpec) -> dict[str, Tensor]:
     try:
         path = downloaded if downloaded and not assets.available(spec.asset) else assets.fetch(spec.asset)
     except AssetError as error:
-        working = [name for name in NETWORKS if network_at_hand(name)]
         raise NetworkError(
-            f"The weights of {spec.name} cannot be had. {error} Networks that work now: {', '.join(working)}."
+            f"The weights of {spec.name} cannot be had. {error} "
+            f"Networks that work now: {', '.join(filter(network_at_hand, NETWORKS))}."
         ) from error
     if spec.keys == "torchvision":
         entry = torchvision.models.get_model_weights(spec.name)["IMAGENET1K_V1"]
