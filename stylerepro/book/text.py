@@ -90,8 +90,10 @@ def fold(summary: str, inside: str) -> str:
 
 def figures(number: Any, digits: int = 3) -> str:
     """Return a measured number as texts and tables show it: so many digits, a real minus sign; "" for none."""
-    if number is None or number is pd.NA or not math.isfinite(number):
+    if number is None or number is pd.NA or math.isnan(number):
         return ""
+    if math.isinf(number):
+        return "∞" if number > 0 else "−∞"
     if abs(float(number)) >= 10 ** (digits - 1):
         return f"{float(f'{number:.{digits}g}'):.0f}".replace("-", "−")
     return f"{number:.{digits}g}".replace("-", "−")

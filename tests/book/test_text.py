@@ -60,6 +60,7 @@ def test_a_value_that_cannot_be_is_refused_with_the_nearest_name(words):
         (float("nan"), ""),
         (pd.NA, ""),
         (999.9, "1000"),
+        (float("-inf"), "−∞"),
     ],
 )
 def test_figures_of_a_number(number, told):

@@ -103,6 +103,9 @@ def test_without_own_runs_the_committed_ones_stand_and_yours_is_empty(ledger):
     laptop = summary.compare(ledger, "laptop")
     assert column(laptop, "reference") == [0.5, 0.9, None]
     assert summary.missing(laptop) == ["000.1, 000.2, 000.3: ran has not been run"]
+    in_the_book = summary.compare(ledger, "laptop", stand_in=True)
+    assert column(in_the_book, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
+    assert column(in_the_book, "agrees") == [None, None, None]
 
 
 @pytest.mark.parametrize(
