@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylerepro.errors import ImageError
-from stylerepro.pictures import images
 
 Array = NDArray[np.float64]
 Picture = Tensor | ArrayLike
@@ -195,7 +194,7 @@ def colour_distance(image: Tensor, reference: Tensor) -> float:
     """
     shares = []
     for picture in (image, reference):
-        counts, _ = np.histogramdd(images.to_array(picture).reshape(-1, 3), bins=_BINS, range=[(0, 1)] * 3)
+        counts, _ = np.histogramdd(_array(picture).reshape(-1, 3), bins=_BINS, range=[(0, 1)] * 3)
         shares.append(counts / max(counts.sum(), 1))
     # Rounding may bring the overlap of equal histograms above 1.
     return float(np.sqrt(max(0.0, 1 - np.sqrt(shares[0] * shares[1]).sum())))
@@ -207,7 +206,7 @@ def edge_displacement(image: Tensor, reference: Tensor, sigma: float = 1.5) -> f
     sigma: of Canny's Gaussian, in pixels. An image without an edge is as far off as it can be: the picture's diagonal.
     Raises `ImageError` for a reference without an edge.
     """
-    edges, wanted = (feature.canny(grey, sigma=sigma) for grey in _greys(image, reference))
+    edges, wanted = (feature.canny(color.rgb2gray(x), sigma=sigma) for x in _pair(image, reference))
     distances = _distances(edges, wanted)
     return float(distances.mean()) if len(distances) else float(np.hypot(*wanted.shape))
 
@@ -217,7 +216,8 @@ def layout_correlation(image: Tensor, reference: Tensor) -> float:
 
     0 where one of them is flat.
     """
-    first, second = (ndimage.gaussian_filter(x, _LAYOUT_BLUR * min(x.shape)) for x in _greys(image, reference))
+    greys = [color.rgb2gray(x) for x in _pair(image, reference)]
+    first, second = (ndimage.gaussian_filter(x, _LAYOUT_BLUR * min(x.shape)) for x in greys)
     first, second = first - first.mean(), second - second.mean()
     spread = first.std() * second.std()
     return float((first * second).mean() / spread) if spread > 1e-12 else 0.0
@@ -258,14 +258,7 @@ def _ssim(first: Array, second: Array, data_range: float, channel_axis: int | No
 
 
 def _pair(a: Picture, b: Picture) -> tuple[Array, Array]:
-    return _same_size(_array(a), _array(b))
-
-
-def _greys(image: Tensor, reference: Tensor) -> tuple[Array, Array]:
-    return _same_size(*(color.rgb2gray(images.to_array(picture)) for picture in (image, reference)))
-
-
-def _same_size(first: Array, second: Array) -> tuple[Array, Array]:
+    first, second = _array(a), _array(b)
     if first.shape != second.shape:
         raise ImageError(
             f"Pictures to compare must have one size, got {first.shape[1]}×{first.shape[0]} and "

@@ -4,7 +4,7 @@ Every function takes a tidy table: one row a measurement. NaN is refused, since 
 a claim was tested on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,26 +37,21 @@ def crossed_bootstrap(
     value: str,
     contents: str | None = "content",
     styles: str | None = "style",
-    statistic: Callable[[np.ndarray], float] = np.mean,
     resamples: int = 2000,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap over two crossed factors (Owen 2007, "The pigeonhole bootstrap").
+    """Return the mean with its 95 % percentile bootstrap over two crossed factors (Owen 2007, "pigeonhole bootstrap").
 
     Contents are drawn with replacement, then styles, and every row whose content and style were both drawn enters as
     often as the product of the two counts: rows of one content or one style are not independent. `None` in place of a
     column leaves that factor out. With a single content or style the interval says nothing about other ones.
 
-    statistic: of the values, a 1-D array. n counts the distinct pairs. Raises `ResultsError` for a missing column, an
-    empty table or NaN.
+    n counts the distinct pairs. Raises `ResultsError` for a missing column, an empty table or NaN.
     """
     factors = [column for column in (contents, styles) if column is not None]
     values = _checked(table, [value, *factors])[value].to_numpy(float)
-    if not 0 < confidence < 1 or resamples < 1:
-        raise ResultsError(
-            f"confidence must lie between 0 and 1 and resamples be at least 1: {confidence}, {resamples}."
-        )
+    if resamples < 1:
+        raise ResultsError(f"resamples must be at least 1, got {resamples}.")
     codes = [pd.factorize(table[column])[0] for column in factors]
     generator = np.random.default_rng(seed)
     drawn = []
@@ -67,10 +62,10 @@ def crossed_bootstrap(
             weights *= np.bincount(generator.integers(levels, size=levels), minlength=levels)[code]
         # A draw may hit only pairs that an incomplete table does not have.
         if weights.any():
-            drawn.append(float(statistic(np.repeat(values, weights))))
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+            drawn.append(float(np.mean(np.repeat(values, weights))))
+    low, high = np.quantile(drawn, [(1 - 0.95) / 2, (1 + 0.95) / 2])
     pairs = len(table[factors].drop_duplicates()) if factors else len(values)
-    return Interval(float(statistic(values)), float(low), float(high), pairs)
+    return Interval(float(np.mean(values)), float(low), float(high), pairs)
 
 
 def paired_difference(

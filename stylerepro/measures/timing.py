@@ -10,13 +10,13 @@ import platform
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -55,29 +55,19 @@ class Comparison:
     upper: float
 
 
-def measure(
-    function: Callable[[], object], *, warmup: int = 1, repeats: int = 5, device: str | torch.device = "cpu"
-) -> Timing:
+def measure(function: Callable[[], object], *, repeats: int = 5, device: str | torch.device = "cpu") -> Timing:
     """Time `function` by the protocol; its result is thrown away. Raises `ParameterError` for no repeats."""
-    _check(warmup, repeats)
-    for _ in range(warmup):
-        function()
-    return Timing.of([_seconds(function, device) for _ in range(repeats)])
+    return Timing.of([seconds for (seconds,) in _rounds([function], repeats, device)])
 
 
 def compare(
     first: Callable[[], object],
     second: Callable[[], object],
     *,
-    warmup: int = 1,
     repeats: int = 5,
     device: str | torch.device = "cpu",
 ) -> Comparison:
     """Time two functions in alternation, the order swapped from pair to pair, and give the median ratio."""
-    _check(warmup, repeats)
-    for _ in range(warmup):
-        first()
-        second()
     pairs = _rounds([first, second], repeats, device)
     lower, ratio, upper = np.quantile([b / max(a, 1e-12) for a, b in pairs], [0.25, 0.5, 0.75])
     seconds_of_first, seconds_of_second = (Timing.of([pair[place] for pair in pairs]) for place in (0, 1))
@@ -87,13 +77,12 @@ def compare(
 def in_turn(
     functions: Mapping[str, Callable[[], object]], repeats: int = 5, device: str | torch.device = "cpu"
 ) -> pd.DataFrame:
-    """Time functions in turn, the order swapped from round to round; the first round is warm-up and does not count.
+    """Time functions in turn, the order swapped from round to round.
 
     A row each, indexed by name: seconds (median), lower and upper (quartiles), repeats. Raises `ParameterError` for no
     repeats.
     """
-    _check(0, repeats)
-    rounds = _rounds(list(functions.values()), repeats + 1, device)[1:]
+    rounds = _rounds(list(functions.values()), repeats, device)
     timings = [Timing.of([seconds[place] for seconds in rounds]) for place in range(len(functions))]
     table = pd.DataFrame(map(vars, timings), index=list(functions), columns=["median", "lower", "upper", "repeats"])
     return table.rename(columns={"median": "seconds"})
@@ -105,13 +94,16 @@ def hardware() -> dict[str, Any]:
     cores: that this process may use; a container often gives fewer than the machine has.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpu = "Apple MPS" if torch.backends.mps.is_available() else None
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name()
     return {
         "cpu": _cpu(),
         "architecture": platform.machine(),
         "cores": cores,
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpu": _gpu(),
+        "gpu": gpu,
         "platform": f"{platform.system()} {platform.release()}".strip(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -137,18 +129,17 @@ def _seconds(function: Callable[[], object], device: str | torch.device) -> floa
 
 
 def _rounds(functions: Sequence[Callable[[], object]], repeats: int, device: str | torch.device) -> list[list[float]]:
-    """Seconds of each function, round by round, every other round called from the last function to the first."""
+    """Call each function once without counting, then give the seconds of each, every other round from last to first."""
+    if repeats < 1:
+        raise ParameterError(f"Timing needs at least 1 repeat, got {repeats}.")
+    for function in functions:
+        function()
     rounds = []
     for turn in range(repeats):
         order = range(len(functions))[:: 1 if turn % 2 == 0 else -1]
         seconds = {place: _seconds(functions[place], device) for place in order}
         rounds.append([seconds[place] for place in range(len(functions))])
     return rounds
-
-
-def _check(warmup: int, repeats: int) -> None:
-    if repeats < 1 or warmup < 0:
-        raise ParameterError(f"Timing needs at least 1 repeat and 0 warm-up calls, got {repeats} and {warmup}.")
 
 
 def _cpu() -> str:
@@ -166,12 +157,6 @@ def _cpu() -> str:
     return platform.processor() or platform.machine() or "unknown"
 
 
-def _gpu() -> str | None:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return "Apple MPS" if torch.backends.mps.is_available() else None
-
-
 def peak_memory(
     prepare: Callable[..., Callable[[], object]], *arguments: object, warm: tuple[object, ...] | None = None
 ) -> int:
@@ -182,7 +167,10 @@ def peak_memory(
     call cannot do without it; Python and its libraries are not. warm: smaller arguments, with which the same is done
     once before, so that what the libraries set up at their first call is not counted either.
     """
-    with _returned_memory(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    # By default glibc keeps what was freed, by a rule that shifts with use: that hides tens of megabytes from a look at
+    # the process's memory. Other systems' allocators do not know these variables.
+    at_once = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), "65536")
+    with mock.patch.dict(os.environ, at_once), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measured, prepare, arguments, warm).result()
 
 
@@ -209,22 +197,3 @@ def _measured(
         done.set()
         watcher.join()
     return max(peak, process.memory_info().rss) - before
-
-
-@contextmanager
-def _returned_memory() -> Iterator[None]:
-    """Processes started meanwhile give freed memory back to the system at once.
-
-    By default glibc keeps what was freed, by a rule that shifts with use: that hides tens of megabytes from a look at
-    the process's memory. Other systems' allocators do not know these variables.
-    """
-    names = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "65536"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value

@@ -3,8 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,7 +135,8 @@ def export_onnx(network: StyleNetwork, path: str | Path) -> Path:
     # Two pictures of an odd size: a 1 or a multiple of 4 would be taken for a constant.
     example = torch.zeros(2, 3, 33, 46)
     try:
-        with _quiet(), atomic_path(path) as temporary:
+        logging.disable(logging.WARNING)  # the exporter tells of its passes, and PyTorch warns of its own internals
+        with warnings.catch_warnings(action="ignore"), atomic_path(path) as temporary:
             torch.onnx.export(
                 still, (example,), temporary, dynamo=True, verbose=False, external_data=False,
                 input_names=["pictures"], output_names=["stylised"], dynamic_shapes=(free,),
@@ -146,23 +146,9 @@ def export_onnx(network: StyleNetwork, path: str | Path) -> Path:
             f"{Path(path).name} was not written: PyTorch could not export the network ({error}). Install onnx and "
             "onnxscript at the versions of requirements.txt."
         ) from error
-    return Path(path)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what the exporter says of its passes, and PyTorch's warnings about its own internals."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(logging.NOTSET)
+    return Path(path)
 
 
 class OnnxNetwork:

@@ -43,26 +43,21 @@ class Architecture:
     norm: "batch" (document 003) or "instance" (document 004, after Ulyanov et al. 2016).
     convolution: "full", or "separable": depthwise, then pointwise (document 004).
     upsampling: of the two layers with stride ½. "transposed": transposed convolutions (document 003; DepSep);
-    "nearest": nearest-neighbour up-sampling, then a convolution of the network's kind (DepSep-NN);
-    "nearest-bilinear": the nearest and the bilinear up-sampling concatenated, so that the convolution behind them sees
-    twice the channels (DepSep-NN-Bil). That a convolution follows is our reading: without one, the channels could not
-    become fewer.
-    multiplier: channels that a depthwise convolution makes of each channel (document 004: 4). Without effect where
-    `convolution` is "full".
-    multiplier_at: open in document 004, whose figures alone show it. "all": in every separable layer, as its caption
-    reads; "inner": not in the 9×9 ends, where four times the channels at the picture's own size cost most.
-    separable_ends: open too. Whether the 9×9 ends are separable; true, as the caption reads.
-    transposed: open too. DepSep's transposed convolution: "separable", a depthwise transposed one, then a pointwise
-    one (the caption replaces "the convolutional layers"), or "full".
-    norm_between: open too. A norm (no activation) also between depthwise and pointwise. False: the document has it
-    "after every depthwise separable convolutional layer", read as once behind the pair.
-    norm_last: open. A norm also behind the last convolution, which document 004's "every" would mean word for word.
-    False, as in Johnson et al. 2016, section 3.1: the output layer has the scaled tanh instead.
-    order: open. "norm-activation" (batch norm and ReLU, in the order in which document 003 names them) or
-    "activation-norm". Either way a residual block's second convolution has no ReLU, and none follows the sum
-    (Johnson et al. 2016, supplement).
-    widths: channels behind the first, second and third convolution. Document 003 gives none: these are Johnson's
-    (Johnson et al. 2016, supplement, table 1). residual_blocks: five, document 003.
+    "nearest": nearest-neighbour up-sampling, then a convolution of the network's kind (DepSep-NN; the convolution is
+    our reading, since the channels become fewer); "nearest-bilinear": before it, nearest and bilinear up-sampling
+    concatenated, twice the channels (DepSep-NN-Bil).
+    multiplier: channels that a depthwise convolution makes of each channel (document 004: 4).
+    multiplier_at: open. "all" separable layers, as document 004's caption reads; "inner": not in the 9×9 ends, where
+    four times the channels cost most. separable_ends: open. True, as the caption reads.
+    transposed: open. "separable", a depthwise transposed convolution and a pointwise one (the caption replaces "the
+    convolutional layers"), or "full".
+    norm_between: open. A norm also between depthwise and pointwise; false, since the document has it "after every
+    depthwise separable convolutional layer". norm_last: open. A norm also behind the last convolution, document 004's
+    "every" word for word; false, as in Johnson et al. 2016, section 3.1.
+    order: open. "norm-activation", as document 003 names batch norm and ReLU, or "activation-norm". A residual block's
+    second convolution has no ReLU, and none follows the sum (Johnson et al. 2016, supplement).
+    widths: channels behind the first three convolutions, Johnson's (2016, supplement, table 1); document 003 gives
+    none. residual_blocks: five, document 003.
 
     Raises `NetworkError` for a value that a field does not have.
     """

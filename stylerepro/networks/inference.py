@@ -7,7 +7,7 @@ stylised = ready(images.read("coffee", 512))
 import copy
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,6 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stylerepro.errors import NetworkError
-from stylerepro.networks import checkpoints
 from stylerepro.networks.feed_forward import StyleNetwork
 
 
@@ -104,47 +103,17 @@ def fast(network: StyleNetwork, *, bfloat16: bool = False, winograd: bool = Fals
         winograd = False
         warnings.warn("This build of PyTorch has no NNPACK; the network goes on without it.", RuntimeWarning, 2)
     ready = copy.deepcopy(network).eval().requires_grad_(False)
-    for group in [module for module in ready.modules() if isinstance(module, nn.Sequential)]:
-        _fold_batch_norms(group)
+    groups = [module for module in ready.modules() if isinstance(module, nn.Sequential)]
+    for group in groups:
+        for place, (before, norm) in enumerate(pairwise(list(group))):
+            if isinstance(before, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+                group[place] = fuse_conv_bn_eval(before, norm, transpose=isinstance(before, nn.ConvTranspose2d))
+                group[place + 1] = nn.Identity()
     dtype = torch.bfloat16 if bfloat16 else torch.float32
     ready.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if winograd:
-        for group in [module for module in ready.modules() if isinstance(module, nn.Sequential)]:
+        for group in groups:
             for place, step in enumerate(group):
                 if Winograd.fits(step):
                     group[place] = Winograd(step).to(memory_format=torch.contiguous_format)  # type: ignore[arg-type]
     return Fast(ready, dtype, winograd, compiled)
-
-
-def _fold_batch_norms(group: nn.Sequential) -> None:
-    steps = list(group)
-    for place in range(len(steps) - 1):
-        before, norm = steps[place], steps[place + 1]
-        if isinstance(before, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
-            group[place] = fuse_conv_bn_eval(before, norm, transpose=isinstance(before, nn.ConvTranspose2d))
-            group[place + 1] = nn.Identity()
-
-
-def offered(
-    network: StyleNetwork, folder: str | Path, *, compiled: bool = False, bfloat16: bool = False, onnx: bool = True
-) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Return the ways to run `network` on this machine, by name; "eager" is PyTorch as it comes: float32, contiguous.
-
-    folder: where the graph for ONNX Runtime is written. compiled, bfloat16, onnx: whether to offer those too; the
-    first takes minutes to get ready, the second is emulated, and slow, on processors without it, the last is for the
-    CPU.
-    """
-    usual = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)
-    on_cpu = next(network.parameters()).device.type == "cpu"
-    ways: dict[str, Callable[[Tensor], Tensor]] = {"eager": torch.inference_mode()(usual)}
-    ways["channels-last"] = fast(network)
-    if on_cpu and has_winograd():
-        ways["Winograd"] = fast(network, winograd=True)
-    if bfloat16:
-        ways["bfloat16"] = fast(network, bfloat16=True)
-    if compiled:
-        ways["compiled"] = fast(network, compiled=True)
-    if onnx and on_cpu:
-        graph = Path(folder) / "network.onnx"
-        ways["ONNX Runtime"] = checkpoints.OnnxNetwork(checkpoints.export_onnx(network, graph))
-    return ways

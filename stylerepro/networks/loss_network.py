@@ -16,6 +16,8 @@ from stylerepro.pictures import images, samples
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+POOLINGS = ("max", "average")
+SCALES = ("native", "unit")
 
 
 class LossNetwork(nn.Module):
@@ -50,12 +52,17 @@ class LossNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = NETWORKS[resolve(name)] if isinstance(name, str) else name
-        self.name = self.spec.name
-        self.layers = tuple(layers)
-        self.pooling = _one_of("pooling", pooling, ("max", "average"))
-        self.scale = _one_of("scale", scale, ("native", "unit"))
-        self.dtype = dtype
-        self._steps = self.spec.layers[: self._deepest() + 1]
+        self.name, self.layers = self.spec.name, tuple(layers)
+        self.pooling, self.scale, self.dtype = pooling, scale, dtype
+        for what, choice, allowed in (("pooling", pooling, POOLINGS), ("scale", scale, SCALES)):
+            if choice not in allowed:
+                raise NetworkError(f"Unknown {what} {choice!r}; expected one of {', '.join(allowed)}.")
+        if not layers:
+            raise NetworkError("LossNetwork needs at least one layer, for example layers=['relu4_2'].")
+        for layer in layers:
+            if layer not in self.spec.layers:
+                raise NetworkError(unknown(layer, list(self.spec.layers), "layer", self.spec.name))
+        self._steps = self.spec.layers[: max(map(self.spec.layers.index, layers)) + 1]
         state = weights.load(self.spec) if state is None else state
         self.convolutions = nn.ModuleDict(
             {step: _convolution(state, step, self.spec) for step in self._steps if step.startswith("conv")}
@@ -75,14 +82,6 @@ class LossNetwork(nn.Module):
 
     matrix: Tensor
     offset: Tensor
-
-    def _deepest(self) -> int:
-        if not self.layers:
-            raise NetworkError("LossNetwork needs at least one layer, for example layers=['relu4_2'].")
-        for layer in self.layers:
-            if layer not in self.spec.layers:
-                raise NetworkError(unknown(layer, list(self.spec.layers), "layer", self.spec.name))
-        return max(self.spec.layers.index(layer) for layer in self.layers)
 
     @property
     def least_size(self) -> int:
@@ -151,12 +150,6 @@ def pick_device(device: str = "auto") -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
-
-
-def _one_of(what: str, value: str, allowed: Sequence[str]) -> str:
-    if value not in allowed:
-        raise NetworkError(f"Unknown {what} {value!r}; expected one of {', '.join(allowed)}.")
-    return value
 
 
 def _convolution(state: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -> nn.Conv2d:

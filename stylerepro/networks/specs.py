@@ -12,8 +12,6 @@ from stylerepro.errors import NetworkError, unknown
 
 DEFAULT_NETWORK = "compact"
 
-_VGG16_DEPTHS = (2, 2, 3, 3, 3)
-_VGG19_DEPTHS = (2, 2, 4, 4, 4)
 _VGG_WIDTHS = (64, 128, 256, 512, 512)
 _WEIGHTS = Path(__file__).parent / "weights"
 CARD = _WEIGHTS / "compact.md"
@@ -33,7 +31,7 @@ class NetworkSpec:
     (`conv1_1`, safetensors), or "random" for seeded random weights without a file.
     padding: "zeros" or "reflect".
     scale: in words, how large the features are.
-    packaged: file name of the weights beside `stylerepro/weights`, for a network that comes with the package.
+    packaged: file name of the weights in `networks/weights/`, for a network that comes with the package.
     """
 
     name: str
@@ -71,12 +69,12 @@ _SPECS = (
         packaged="compact.safetensors",
     ),
     NetworkSpec(
-        "vgg16", _VGG16_DEPTHS, _VGG_WIDTHS, "vgg16", "torchvision", "zeros",
+        "vgg16", (2, 2, 3, 3, 3), _VGG_WIDTHS, "vgg16", "torchvision", "zeros",
         "ImageNet mean and standard deviation at the input; activations grow from about 1 to about 10 with depth",
         "Simonyan and Zisserman 2014; weights of torchvision (IMAGENET1K_V1)",
     ),
     NetworkSpec(
-        "vgg19", _VGG19_DEPTHS, _VGG_WIDTHS, "vgg19", "torchvision", "zeros",
+        "vgg19", (2, 2, 4, 4, 4), _VGG_WIDTHS, "vgg19", "torchvision", "zeros",
         "ImageNet mean and standard deviation at the input; activations grow from about 1 to about 10 with depth",
         "Simonyan and Zisserman 2014; weights of torchvision (IMAGENET1K_V1)",
     ),

@@ -61,21 +61,6 @@ def enlarge(picture: Tensor, box: Box, size: int) -> Tensor:
     return images.resize(picture[..., rows, columns], size, side="long")
 
 
-def spectrum_grid(spectra: Sequence[np.ndarray], titles: Sequence[str], width: float = 10.0) -> Figure:
-    """Draw log-amplitude spectra (H, W), zero frequency in the middle, on one colour scale."""
-    low = min(float(np.percentile(s, 1)) for s in spectra)
-    high = max(float(np.percentile(s, 99.9)) for s in spectra)
-    figure, axes = plt.subplots(
-        1, len(spectra), figsize=(width, width / len(spectra) + 0.3), squeeze=False, layout="constrained"
-    )
-    for axis, spectrum, title in zip(axes[0], spectra, titles, strict=True):
-        shown = axis.imshow(spectrum, cmap="magma", vmin=low, vmax=high, extent=(-0.5, 0.5, -0.5, 0.5))
-        axis.set(title=title, xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
-        axis.grid(False)
-    figure.colorbar(shown, ax=list(axes[0]), label="log amplitude", shrink=0.8)
-    return figure
-
-
 def lines_with_range(
     table: pd.DataFrame, x: str, y: str, unit: Sequence[str], axis: Axes, hue: str | None = None, label: str = ""
 ) -> Axes:
@@ -85,8 +70,8 @@ def lines_with_range(
     """
     groups = [(label, table)] if hue is None else list(table.groupby(hue, sort=False))
     for colour, (name, group) in zip(sns.color_palette(n_colors=len(groups)), groups, strict=True):
-        for _, one in group.groupby(list(unit)):
-            ordered = one.sort_values(x)
+        for _, rows in group.groupby(list(unit)):
+            ordered = rows.sort_values(x)
             axis.plot(ordered[x], ordered[y], color=colour, alpha=0.25, linewidth=1)
         median = group.groupby(x)[y].median()
         axis.plot(median.index, median, color=colour, marker="o", markersize=4, linewidth=2, label=str(name))

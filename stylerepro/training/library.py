@@ -43,11 +43,6 @@ class Kept:
     committed: bool
     description: checkpoints.Description
 
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """The recipe's settings in plain values."""
-        return dict(self.description.trained["recipe"])
-
     def is_of(self, settings: Mapping[str, Any], style: str, style_size: int) -> bool:
         """Tell whether the network was trained by these settings, on this style picture.
 

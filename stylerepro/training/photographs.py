@@ -20,7 +20,6 @@ from stylerepro.errors import AssetError, ImageError
 from stylerepro.pictures import assets, images
 from stylerepro.pictures.samples import CONTENTS
 
-CROPS = ("random", "stretch")
 _KEPT = 64  # a set of so many pictures or fewer stays decoded in memory
 
 
@@ -87,10 +86,6 @@ class Photographs:
         seed: int = 0,
         leave_out: Sequence[str] = (),
     ) -> None:
-        if crop not in CROPS:
-            raise AssetError(f"Unknown crop {crop!r}; expected one of {', '.join(CROPS)}.")
-        if size < 1:
-            raise AssetError(f"The size of training pictures must be at least 1 px, got {size}.")
         self.size, self.crop, self.seed = size, crop, seed
         self.source, files = files_of(source)
         self._files = {name: file for name, file in files.items() if Path(name).stem not in set(leave_out)}
@@ -134,7 +129,11 @@ class Photographs:
                 self.skipped[name] = str(error)
                 continue
             # A stream of its own for each sample; the third number keeps it apart from the order's.
-            return self._cut(picture, np.random.default_rng([self.seed, number, 1]))
+            rng = np.random.default_rng([self.seed, number, 1])
+            if self.crop == "random":
+                picture = random_part(picture, self.size, rng)
+                picture = picture.flip(3) if rng.random() < 0.5 else picture
+            return to_square(picture, self.size)
         raise AssetError(
             f"None of the {len(self)} pictures of {self.source!r} can be read. The first: "
             f"{next(iter(self.skipped.values()))}"
@@ -148,12 +147,6 @@ class Photographs:
         if len(self) <= _KEPT:
             self._decoded[name] = picture
         return picture
-
-    def _cut(self, picture: Tensor, rng: np.random.Generator) -> Tensor:
-        if self.crop == "random":
-            picture = random_part(picture, self.size, rng)
-            picture = picture.flip(3) if rng.random() < 0.5 else picture
-        return to_square(picture, self.size)
 
 
 def ahead(make: Callable[[int], Any], numbers: Sequence[int], depth: int = 2, threads: int | None = 1) -> Iterator[Any]:

@@ -4,7 +4,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -12,14 +14,27 @@ from torch import Tensor
 
 from stylerepro.errors import TransferError
 from stylerepro.networks.feed_forward import Architecture, architecture
-from stylerepro.networks.loss_network import LossNetwork, layer_names
+from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.networks.specs import DEFAULT_NETWORK, resolve
-from stylerepro.training.photographs import CROPS, Photographs
-from stylerepro.transfer.objective import CONTENT_LAYERS, STYLE_LAYERS, TERMS, Conventions, build_objective, conventions
+from stylerepro.training.photographs import Photographs
+from stylerepro.transfer.objective import (
+    CONTENT_LAYERS,
+    STYLE_LAYERS,
+    TERMS,
+    Conventions,
+    build_objective,
+    conventions,
+    weights_of_layers,
+)
 
-OPTIMISERS = ("adam", "sgd")
-RATES = ("constant", "cosine")
-PRECISIONS = ("no", "bf16")
+_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "optimiser": ("adam", "sgd"),
+        "rate": ("constant", "cosine"),
+        "precision": ("no", "bf16"),
+        "crop": ("random", "stretch"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -30,13 +45,11 @@ class Recipe:
     loss_network, content_layers, style_layers: as of `transfer.transfer`; a sequence of style layers shares a weight of
     1 equally (the document: 0.2 each), content layers weigh 1 each.
     content_weight, style_weight, tv_weight: λ_c, λ_s, λ_TV.
-    convention: how the terms are written. Feature loss and Gram are divided by CHW and the style loss is the squared
-    Frobenius norm, as section 3.3 has them. What the document leaves open is our reading: the total variation of
-    section 3.3 has no formula, and section 4's sum over all pixels would outweigh the other two terms ten thousandfold
-    at λ_TV = 200, so that a mean stands here, of squared differences as in Johnson et al. 2016; `scale="unit"` makes
-    the weights mean the same on every loss network.
-    size, crop: of the training pictures (`photographs.Photographs`); the document resizes to 256×256, crop="stretch".
-    photographs: where they are from; "embedded" needs no download. leave_out: names never learned from.
+    convention: how the terms are written; feature loss, Gram and style loss as in section 3.3. The total variation has
+    no formula there, and section 4's sum over all pixels would outweigh the other terms ten thousandfold at λ_TV = 200:
+    our reading is a mean, of squared differences as in Johnson et al. 2016. On `scale="unit"` weights mean the same on
+    every loss network.
+    photographs, leave_out, size, crop: as `photographs.Photographs` has them; the document's crop is "stretch".
     batch: pictures a step over all processes together. accumulation: parts that a process's share of it is computed
     in, to fit memory. steps: updates of the network; two epochs of COCO's 82,783 pictures.
     optimiser: "adam" with `betas`, or "sgd", plain (document 004 names both, and betas of 0.999 and 0.99).
@@ -75,8 +88,7 @@ class Recipe:
         object.__setattr__(self, "architecture", architecture(self.architecture))
         object.__setattr__(self, "convention", conventions(self.convention))
         object.__setattr__(self, "betas", tuple(self.betas))
-        choices = {"optimiser": OPTIMISERS, "rate": RATES, "precision": PRECISIONS, "crop": CROPS}
-        for name, allowed in choices.items():
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise TransferError(f"Unknown {name} {getattr(self, name)!r}; expected one of {', '.join(allowed)}.")
         for name in ("size", "batch", "accumulation", "steps"):
@@ -93,13 +105,7 @@ class Recipe:
     @property
     def layer_weights(self) -> dict[str, dict[str, float]]:
         """Return weights by layer, for "content" and "style"; the layers rectified where the convention says so."""
-        rectified = conventions(self.convention).rectified
-        weights = {}
-        for term, layers in (("content", self.content_layers), ("style", self.style_layers)):
-            if not isinstance(layers, Mapping):
-                layers = dict.fromkeys(layers, 1.0 if term == "content" else 1.0 / max(len(layers), 1))
-            weights[term] = dict(zip(layer_names(list(layers), rectified), layers.values(), strict=True))
-        return weights
+        return weights_of_layers(self.content_layers, self.style_layers, conventions(self.convention).rectified)
 
     def pictures(self) -> Photographs:
         """Find the photographs to train on. Raises what `Photographs` raises."""
@@ -155,18 +161,12 @@ class Criterion:
         how, layers = conventions(recipe.convention), recipe.layer_weights
         dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
 
-        def network(names: Sequence[str]) -> LossNetwork:
-            return LossNetwork(
-                recipe.loss_network, names, pooling=how.pooling, scale=how.scale, device=device, dtype=dtype
-            )
-
-        wanted = [name for term in ("content", "style") for name in layers[term]]
-        whole = network(list(dict.fromkeys(wanted)))
+        network = partial(
+            LossNetwork, recipe.loss_network, pooling=how.pooling, scale=how.scale, device=device, dtype=dtype
+        )
+        whole = network(list(layers["content"] | layers["style"]))
         self._of_photographs = network(list(layers["content"])) if layers["content"] else None
-        weights = {
-            name: torch.tensor([getattr(recipe, f"{name}_weight")], dtype=torch.float32, device=device)
-            for name in TERMS
-        }
+        weights = {name: torch.tensor([getattr(recipe, f"{name}_weight")]).float().to(device) for name in TERMS}
         style = style.to(device)
         self._objective = build_objective(whole, how, style, [style], weights, {}, layers["style"])
         self._objective.layer_weights["content"] = layers["content"]

@@ -97,7 +97,6 @@ def train(
     callback: Callable[[Progress], None] | None = None,
     progress: bool = False,
     device: str = "auto",
-    accelerator: "Accelerator | None" = None,
 ) -> Trained:
     """Train a network of `recipe` on one style picture (1, 3, h, w), sRGB in [0, 1] (document 003, section 3).
 
@@ -106,7 +105,7 @@ def train(
     weights, bit for bit, as one that was not.
     until: stop (with a checkpoint) after so many steps, counted from the start of training.
     callback: called with a `Progress` after every step; progress: show a bar. Both in the main process alone.
-    device: "auto" is accelerate's choice, or "cpu". accelerator: one of your own, whose settings then hold.
+    device: "auto" is accelerate's choice, or "cpu".
 
     Several processes (`accelerate launch`) share each batch and give, for networks with instance norm, the losses that
     one process gives; a batch norm sees only its own process's pictures.
@@ -117,7 +116,7 @@ def train(
     if style.ndim != 4 or len(style) != 1:
         raise TransferError(f"style must be one picture (1, 3, H, W) in [0, 1], got shape {tuple(style.shape)}.")
     pictures = recipe.pictures()
-    runner = accelerator or _accelerator(recipe.precision, device)
+    runner = _accelerator(recipe.precision, device)
     shares = _shares(recipe, runner.num_processes, runner.process_index)
 
     network = StyleNetwork(recipe.architecture, recipe.seed).to(memory_format=torch.channels_last)
@@ -194,7 +193,7 @@ def _accelerator(precision: str, device: str) -> "Accelerator":
     if not PartialState._shared_state or PartialState().num_processes == 1:
         AcceleratorState._reset_state(reset_partial_state=True)
     if device not in ("auto", "cpu"):
-        raise TransferError(f"Unknown device {device!r}; expected 'auto' or 'cpu', or hand over an accelerator.")
+        raise TransferError(f"Unknown device {device!r}; expected 'auto' or 'cpu'.")
     return Accelerator(cpu=device == "cpu", mixed_precision=precision)
 
 
@@ -250,9 +249,8 @@ def _write(path: str | Path, settings: Mapping[str, str], rows: list[list[float]
 
     Of the position in the data nothing is kept: it follows from the step.
     """
-    random = {"cpu": torch.get_rng_state(), "cuda": []}
-    if torch.cuda.is_available():
-        random["cuda"] = torch.cuda.get_rng_state_all()
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    random = {"cpu": torch.get_rng_state(), "cuda": gpus}
     state = {"format": FORMAT, "settings": settings, "step": len(rows), "random": random}
     state |= {"history": torch.tensor(rows, dtype=torch.float64)}
     with atomic_path(path) as temporary:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylerepro.errors import TransferError
-from stylerepro.networks.loss_network import LossNetwork, layer_names
+from stylerepro.networks.loss_network import POOLINGS, SCALES, LossNetwork, layer_names
 from stylerepro.transfer import losses
 
 CONTENT_LAYERS = ("conv4_2",)
@@ -45,8 +45,8 @@ class Conventions:
             "gram": self.gram in losses.GRAM_NORMALISATIONS,
             "tv_norm": self.tv_norm in losses.TV_NORMS,
             "tv_reduction": self.tv_reduction in losses.TV_REDUCTIONS,
-            "pooling": self.pooling in ("max", "average"),
-            "scale": self.scale in ("native", "unit"),
+            "pooling": self.pooling in POOLINGS,
+            "scale": self.scale in SCALES,
         }
         for name, value in asdict(self).items():
             if not known.get(name, True):
@@ -63,8 +63,8 @@ _CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
         "gram": losses.GRAM_NORMALISATIONS,
         "tv_norm": losses.TV_NORMS,
         "tv_reduction": losses.TV_REDUCTIONS,
-        "pooling": ("max", "average"),
-        "scale": ("native", "unit"),
+        "pooling": POOLINGS,
+        "scale": SCALES,
     }
 )
 
@@ -83,13 +83,8 @@ CONVENTIONS: Mapping[str, Conventions] = MappingProxyType(
     }
 )
 
-_SHORT: Mapping[str, dict[str, str | bool]] = MappingProxyType(
-    {
-        "native": {"scale": "native"},
-        "unit": {"scale": "unit"},
-        "conv": {"rectified": False},
-        "average": {"pooling": "average"},
-    }
+_SHORT: Mapping[str, Mapping[str, str | bool]] = MappingProxyType(
+    {"unit": {"scale": "unit"}, "conv": {"rectified": False}, "average": {"pooling": "average"}}
 )
 
 
@@ -245,38 +240,37 @@ def build_objective(
             f"{_sizes([content])} px cannot be compared, since each sums over its own positions. "
             "Give both the same size, or use gram='positions' or 'all'."
         )
-    target_image = content
-    if content_target == "style":
-        target_image = stretched(styles, content)
-    asked = [
-        *content_layers,
-        *style_layers,
-        *(name for term in added for name in term.features(how.rectified).values()),
-    ]
-    missing = [layer for layer in asked if layer not in network.layers]
+    read = [name for term in added for name in term.features(how.rectified).values()]
+    missing = [layer for layer in (*content_layers, *style_layers, *read) if layer not in network.layers]
     if missing:
         raise TransferError(
             f"The loss network was made with layers {', '.join(network.layers)}, but the losses need "
             f"{', '.join(missing)} too. Make it with all of them, or pass its name instead."
         )
     with torch.no_grad():
-        content_targets: dict[str, Tensor] = {}
-        if content_layers:
-            described = [network(picture[None]) for picture in target_image]
-            content_targets = {
-                layer: torch.cat([features[layer] for features in described]) for layer in content_layers
-            }
-        style_targets: dict[str, Tensor] = {}
-        if style_layers:
-            described = [network(style) for style in styles]
-            style_targets = {
-                layer: torch.cat([losses.gram(features[layer], how.gram) for features in described])
-                for layer in style_layers
-            }
-    return Objective(
-        network, how, content_targets, style_targets, weights,
-        {"content": dict(content_layers), "style": dict(style_layers)}, added,
-    )  # fmt: skip
+        target_image = content if content_target == "content" else stretched(styles, content)
+        seen = [network(picture[None]) for picture in target_image if content_layers]
+        content_targets = {layer: torch.cat([features[layer] for features in seen]) for layer in content_layers}
+        seen = [network(style) for style in styles if style_layers]
+        style_targets = {
+            layer: torch.cat([losses.gram(features[layer], how.gram) for features in seen]) for layer in style_layers
+        }
+    layer_weights = {"content": dict(content_layers), "style": dict(style_layers)}
+    return Objective(network, how, content_targets, style_targets, weights, layer_weights, added)
+
+
+def weights_of_layers(
+    content: Sequence[str] | Mapping[str, float], style: Sequence[str] | Mapping[str, float], rectified: bool
+) -> dict[str, dict[str, float]]:
+    """Return weights by layer for "content" and "style", the layers read as rectified ones where asked.
+
+    A mapping states the weights; a sequence weighs content layers 1 each, style layers so that they add up to 1.
+    """
+    weights = {}
+    for term, layers, each in (("content", content, 1.0), ("style", style, 1.0 / max(len(style), 1))):
+        given = layers if isinstance(layers, Mapping) else dict.fromkeys(layers, each)
+        weights[term] = dict(zip(layer_names(list(given), rectified), given.values(), strict=True))
+    return weights
 
 
 def stretched(styles: Sequence[Tensor], content: Tensor) -> Tensor:

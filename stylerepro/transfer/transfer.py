@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from stylerepro.errors import TransferError
-from stylerepro.networks.loss_network import LossNetwork, layer_names, pick_device
+from stylerepro.networks.loss_network import LossNetwork, pick_device
 from stylerepro.transfer.history import Progress, Result
 from stylerepro.transfer.objective import (
     CONTENT_LAYERS,
@@ -25,6 +25,7 @@ from stylerepro.transfer.objective import (
     build_objective,
     conventions,
     stretched,
+    weights_of_layers,
 )
 from stylerepro.transfer.optimisers import LEARNING_RATES, Descent, minimise
 
@@ -86,7 +87,9 @@ def transfer(
     says at which step and with which losses, and carries the last good `image` and the `history` so far.
     """
     how = conventions(convention)
-    place, number = pick_device(device), _dtype(dtype)
+    if dtype not in DTYPES:
+        raise TransferError(f"Unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}.")
+    place, number = pick_device(device), DTYPES[dtype]
     work = torch.float32 if number == torch.bfloat16 else number
     styles = [picture[None] for picture in style] if isinstance(style, Tensor) else list(style)
     content, styles = content.to(place, work), [picture.to(place, work) for picture in styles]
@@ -97,23 +100,18 @@ def transfer(
     settings = _count_settings(content, styles, start, given)
     weights = {name: _weights(name, weight, settings, content) for name, weight in given.items()}
 
-    content_map = _layer_weights(content_layers, how.rectified, each=1.0)
-    style_map = _layer_weights(style_layers, how.rectified, each=1.0 / max(len(style_layers), 1))
+    layers = weights_of_layers(content_layers, style_layers, how.rectified)
     if isinstance(network, str):
         read = [name for term in terms for name in term.features(how.rectified).values()]
-        asked = list(dict.fromkeys([*content_map, *style_map, *read]))
+        asked = list(dict.fromkeys([*layers["content"], *layers["style"], *read]))
         network = LossNetwork(network, asked, pooling=how.pooling, scale=how.scale, device=place, dtype=number)
-    objective = build_objective(network, how, content, styles, weights, content_map, style_map, content_target, terms)
+    objective = build_objective(
+        network, how, content, styles, weights, layers["content"], layers["style"], content_target, terms
+    )
 
     image = _starting_image(start, content, styles, settings, seed)
     rate = LEARNING_RATES.get(optimiser, math.nan) if learning_rate is None else learning_rate
     return minimise(objective, image, Descent(optimiser, rate, iterations, clamp, chunk), callback, progress)
-
-
-def _dtype(name: str) -> torch.dtype:
-    if name not in DTYPES:
-        raise TransferError(f"Unknown dtype {name!r}; expected one of {', '.join(DTYPES)}.")
-    return DTYPES[name]
 
 
 def _count_settings(
@@ -134,15 +132,9 @@ def _count_settings(
     if odd or 0 in lengths.values():
         raise TransferError(
             f"A batch of settings needs lengths of 1 or {settings}; got "
-            + ", ".join(f"{name}: {length}" for name, length in lengths.items())
-            + "."
+            f"{', '.join(f'{name}: {length}' for name, length in lengths.items())}."
         )
     return settings
-
-
-def _layer_weights(layers: Sequence[str] | Mapping[str, float], rectified: bool, each: float) -> dict[str, float]:
-    given = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, each)
-    return dict(zip(layer_names(list(given), rectified), given.values(), strict=True))
 
 
 def _weights(name: str, given: float | Sequence[float], settings: int, like: Tensor) -> Tensor:

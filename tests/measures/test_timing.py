@@ -44,10 +44,10 @@ def test_pairs_alternate_and_give_the_median_ratio(spend):
     assert (comparison.lower, comparison.upper) == (1.5, 2.5)
 
 
-def test_functions_take_turns_and_the_first_round_does_not_count(spend):
+def test_functions_take_turns_and_the_first_calls_do_not_count(spend):
     called, seconds = [], {"slow": (100, 3, 3, 3), "quick": (100, 1, 1, 2)}
     table = in_turn({name: spend(*given, name=name, called=called) for name, given in seconds.items()}, repeats=3)
-    assert called == ["slow", "quick", "quick", "slow"] * 2
+    assert called == ["slow", "quick", *["slow", "quick", "quick", "slow"], "slow", "quick"]
     assert table["seconds"].to_dict() == {"slow": 3.0, "quick": 1.0}
     assert table.loc["quick", ["lower", "upper", "repeats"]].tolist() == [1.0, 1.5, 3]
 
@@ -58,16 +58,16 @@ def test_the_device_that_is_meant_is_synchronised_before_every_look_at_the_clock
     monkeypatch.setattr(timing.torch.mps, "synchronize", lambda: events.append("mps"))
     monkeypatch.setattr(timing.time, "perf_counter", lambda: float(events.append("clock") or len(events)))
     for device in ("cuda:1", "mps", "cpu"):
-        measure(lambda: events.append("call"), warmup=0, repeats=1, device=device)
-    looks = [["cuda:1", "clock", "call", "cuda:1", "clock"], ["mps", "clock", "call", "mps", "clock"]]
-    assert events == [*looks[0], *looks[1], "clock", "call", "clock"]
+        measure(lambda: events.append("call"), repeats=1, device=device)
+    looks = [["call", "cuda:1", "clock", "call", "cuda:1", "clock"], ["call", "mps", "clock", "call", "mps", "clock"]]
+    assert events == [*looks[0], *looks[1], "call", "clock", "call", "clock"]
 
 
 @pytest.mark.parametrize(
     "call",
     [
         lambda: measure(lambda: None, repeats=0),
-        lambda: compare(lambda: None, lambda: None, warmup=-1),
+        lambda: compare(lambda: None, lambda: None, repeats=0),
         lambda: in_turn({"only": lambda: None}, repeats=0),
     ],
 )

@@ -120,7 +120,7 @@ COMMITTED = [network for network in library.kept() if network.committed]
 
 @pytest.mark.parametrize("kept", COMMITTED, ids=lambda kept: kept.name)
 def test_a_committed_network_stylises_a_photograph_that_it_never_saw(kept):
-    assert "chelsea" not in kept.recipe["photographs"]
+    assert "chelsea" not in kept.description.trained["recipe"]["photographs"]
     photograph, style = images.read("chelsea", 128), images.read(kept.description.trained["style"], 160)
     with torch.no_grad():
         made = checkpoints.load(kept.path)(photograph)

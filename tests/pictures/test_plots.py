@@ -1,7 +1,6 @@
 """Figures say what they were given: the right picture in the right place, under the right title."""
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -39,12 +38,6 @@ def test_enlarge_cuts_out_the_box():
     cut = plots.enlarge(picture, Box(2, 5, 12, 10), 40)
     assert cut.shape == (1, 3, 20, 40)
     assert float(cut.min()) == 1.0
-
-
-def test_spectra_share_one_scale():
-    figure = plots.spectrum_grid([np.zeros((8, 8)), np.ones((8, 8))], ["none", "some"])
-    limits = {axis.get_images()[0].get_clim() for axis in figure.axes[:2]}
-    assert limits == {(0.0, 1.0)}
 
 
 def test_median_stands_on_the_units():

@@ -57,7 +57,7 @@ def test_a_network_is_trained_once(no_training):
     (kept,) = library.kept()
     assert kept.name.startswith("swirls-johnson-in")
     assert not kept.committed
-    assert kept.recipe["steps"] == 12
+    assert kept.description.trained["recipe"]["steps"] == 12
     assert [path.suffix for path in sorted(library.own_folder().iterdir())] == [".csv", ".lock", ".safetensors"]
     no_training()
     again = obtain(recipe())

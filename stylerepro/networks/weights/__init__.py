@@ -5,13 +5,12 @@
 
 import dataclasses
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -40,13 +39,8 @@ def load(spec: NetworkSpec) -> dict[str, Tensor]:
             f"The weights of {spec.name} cannot be had. {error} "
             f"Networks that work now: {', '.join(filter(network_at_hand, NETWORKS))}."
         ) from error
-    if spec.keys == "torchvision":
-        entry = torchvision.models.get_model_weights(spec.name)["IMAGENET1K_V1"]
-        # torchvision's loader finds the file already in place, with its own name, and does not download.
-        return read_weights(path, lambda: entry.get_state_dict(
-            progress=False, model_dir=str(path.parent), map_location="cpu", weights_only=True
-        ))  # fmt: skip
-    return read_weights(path)["model"]
+    state = read_weights(path)
+    return state["model"] if spec.keys == "distilled" else state
 
 
 def network_at_hand(name: str) -> bool:
@@ -61,13 +55,13 @@ def with_any_weights(name: str) -> NetworkSpec:
     return spec if network_at_hand(name) else dataclasses.replace(spec, asset=None, keys="random")
 
 
-def read_weights(path: Path, load: Callable[[], Any] | None = None) -> dict[str, Any]:
+def read_weights(path: Path) -> dict[str, Any]:
     """Read a weights file of tensors and plain containers, on the CPU.
 
     A file that is damaged, or a pickle that would run code, is a `NetworkError`: nothing in it is executed.
     """
     try:
-        return load() if load else torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise NetworkError(
             f"{path.name} was refused: it is not a file of plain tensors. It may be damaged, or hold code that would "
@@ -115,8 +109,7 @@ def save(weights: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str,
 
 def _torch_hub_file(spec: NetworkSpec) -> Path | None:
     """Return the file that torchvision has already downloaded on this machine, so that it is not downloaded again."""
-    if spec.keys != "torchvision":
+    if spec.keys != "torchvision" or spec.asset is None:
         return None
-    url = torchvision.models.get_model_weights(spec.name)["IMAGENET1K_V1"].url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(assets.REGISTRY[spec.asset].path).name
     return path if path.is_file() else None
