@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from stylerepro.cli.main import BROWSERS
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 _FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 _ELSEWHERE = re.compile(r"^(?!file:|data:|blob:|about:)")

@@ -1,6 +1,5 @@
 """The command `stylerepro`: a thin layer. Heavy modules are imported by the commands that need them."""
 
-import platform
 import shutil
 import sys
 import warnings
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from stylerepro.runs.runner import Job
 
 OK, NOTE, WRONG = "ok", "note", "wrong"  # with a note, everything that is on by default works
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 app = typer.Typer(
     help="Documents on image style transfer, every claim put to the test.",
@@ -256,7 +254,7 @@ def doctor() -> None:
     from stylerepro.cli import display
 
     findings = []
-    for name, check in _CHECKS.items():
+    for name, check in {"packages": _packages, "devices": _devices, "disk": _disk}.items():
         try:
             findings.append((name, *check()))
         except Exception as error:  # a broken installation fails in ways of its own, which hide nothing else
@@ -266,26 +264,18 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _python() -> tuple[str, str]:
-    version = platform.python_version()
-    return (OK, version) if sys.version_info >= (3, 11) else (WRONG, f"{version}; 3.11 or newer is needed")
-
-
 def _packages() -> tuple[str, str]:
     from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
 
     lines = (project_root() / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    missing, other = [], []
-    for pin in (pin for pin in pins if pin.marker is None or pin.marker.evaluate()):
-        try:
-            version = metadata.version(pin.name)
-        except metadata.PackageNotFoundError:
-            missing.append(pin.name)
-            continue
-        if not pin.specifier.contains(version.partition("+")[0], prereleases=True):  # "+cpu" is a build of the same
-            other.append(f"{pin.name} {version} ({pin.specifier})")
-    told = {"missing": missing, "not as pinned": other}
+    # "+cpu" is a build of the same version.
+    here = {canonicalize_name(package.name): package.version.partition("+")[0] for package in metadata.distributions()}
+    wanted = {canonicalize_name(pin.name): pin.specifier for pin in pins if pin.marker is None or pin.marker.evaluate()}
+    missing = [name for name in wanted if name not in here]
+    other = [f"{name} {here[name]} ({pin})" for name, pin in wanted.items() if name in here and here[name] not in pin]
+    told: dict[str, list[str]] = {"missing": missing, "not as pinned": other}
     words = "; ".join(f"{what}: {', '.join(names)}" for what, names in told.items() if names)
     advice = "make environment, or: pip install -r requirements.txt"
     return WRONG if missing else NOTE if other else OK, f"{words}. {advice}" if words else "all as pinned"
@@ -302,38 +292,9 @@ def _devices() -> tuple[str, str]:
 
 
 def _disk() -> tuple[str, str]:
-    from stylerepro.pictures import assets
-
-    places = {"the project": project_root(), f"the cache ({assets.CACHE_VARIABLE})": assets.cache_root()}
-    free = {}
-    for what, place in places.items():
-        existing = next(folder for folder in (place, *place.parents) if folder.exists())
-        free[what] = shutil.disk_usage(existing).free / 1e9
-    state = WRONG if min(free.values()) < 1 else NOTE if min(free.values()) < 6 else OK  # a run, a new environment
-    return state, ", ".join(f"{size:.1f} GB free for {what}" for what, size in free.items())
-
-
-def _cache_and_mirror() -> tuple[str, str]:
-    from stylerepro.pictures import assets
-
-    named = assets.mirror()
-    if named is None:
-        return OK, f"no mirror, none is needed; cache: {assets.cache_root()}"
-    places = [base / Path(named).expanduser() for base in (Path.cwd(), project_root())]
-    if "://" not in named and not any(place.is_dir() for place in places):
-        return WRONG, f"{assets.MIRROR_VARIABLE}={named} is no folder that exists; correct it or unset it"
-    return OK, f"{assets.MIRROR_VARIABLE}={named}; cache: {assets.cache_root()}"
-
-
-def _browser() -> tuple[str, str]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    return (OK, path) if path else (NOTE, "none; only the tests of the book use one (apt-get install chromium)")
-
-
-_CHECKS = {
-    "Python": _python, "packages": _packages, "devices": _devices, "disk": _disk, "cache and mirror": _cache_and_mirror,
-    "browser": _browser,
-}  # fmt: skip
+    free = shutil.disk_usage(project_root()).free / 1e9
+    state = WRONG if free < 1 else NOTE if free < 6 else OK  # a run, a new environment
+    return state, f"{free:.1f} GB free for the project"
 
 
 for _name, _command in COMMANDS.items():

@@ -115,12 +115,8 @@ def _sidecar(original: Experiment, title: str, document: str, claims: list[Any])
 
 def _laid_out(content: Mapping[str, object]) -> str:
     """Return content as a person would lay it out in YAML: keys in their order, no aliases."""
-
-    class Plain(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    return yaml.dump(content, Dumper=Plain, sort_keys=False, allow_unicode=True, width=110)
+    apart = json.loads(json.dumps(content))  # what is the same object twice would become an alias
+    return str(yaml.safe_dump(apart, sort_keys=False, allow_unicode=True, width=110))
 
 
 def _claim(original: Experiment) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class Finding(Declaration):
                 f"{row['verdict']!r} ({row['reason']}). Read the claim again and write the finding anew."
             )
         try:
-            text = self.text.format(**{name: _shown(row.get(name)) for name in FIELDS})
+            text = _Words().format(self.text, **{name: row.get(name) for name in FIELDS})
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise ClaimError(f"Claim {self.claim}: its finding asks for what is not there: {error}.") from error
         return " ".join(text.split())
@@ -245,29 +245,12 @@ def _check_sidecar(experiment: Experiment, ledger: Ledger) -> None:
             raise ClaimError(unknown(id, claims, "claim", f"{where}: document {experiment.document}"))
 
 
-class _Number(float):
-    """A float that prints itself as people read it, unless a format says how."""
+class _Words(Formatter):
+    """Print numbers as people read them, unless a placeholder says how; what a claim does not have is an error."""
 
-    def __format__(self, spec: str) -> str:
-        return format(float(self), spec).replace("-", "−") if spec else short_text(self)
-
-
-class _Missing:
-    """Stands for what a claim does not have: an error where it is printed."""
-
-    def __format__(self, spec: str) -> str:
-        raise ValueError("one of its placeholders has no value")
-
-
-def _shown(value: Any) -> Any:
-    if value is None or value != value:
-        return _Missing()
-    if isinstance(value, float):
-        return _Number(value)
-    if isinstance(value, tuple):
-        return stated_text(value)
-    if isinstance(value, list):
-        return [_shown(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _shown(item) for key, item in value.items()}
-    return value
+    def format_field(self, value: Any, spec: str) -> str:
+        if value is None or value != value:
+            raise ValueError("one of its placeholders has no value")
+        if isinstance(value, float):
+            return format(value, spec).replace("-", "−") if spec else short_text(value)
+        return stated_text(value) if isinstance(value, tuple) else format(value, spec)

@@ -237,22 +237,8 @@ def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     return _graded(interval, clear and enough, clear, why_not, measured, good, effect_size(changes))
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """The paired difference a − b, or with `relative` a/b − 1 (geometric mean); `lacking` pairs had one of the two."""
-
-    interval: Interval
-    effect: float
-    lacking: int
-    relative: bool
-
-    def __str__(self) -> str:
-        lacking = f", {self.lacking} pairs incomplete" if self.lacking else ""
-        return f"{_interval_text(self.interval, self.relative, signed=True)}, d_z {self.effect:.2g}{lacking}"
-
-
-def _pairs(rule: Rule, rows: pd.DataFrame, b: Any, resamples: int) -> _Pairs:
-    """Return condition a against b, paired by units and `match`, averaged within units."""
+def _pairs(rule: Rule, rows: pd.DataFrame, b: Any, resamples: int) -> tuple[Interval, float, str]:
+    """Return a − b, or with `relative` a/b − 1 (geometric mean), over paired units, its d_z, and both in words."""
     units, column, relative = list(rule.get("units", UNITS)), rule["between"], rule.get("relative", False)
     by = [*units, *rule.get("match", ())]
     rows = rows[matches(rows[column], [rule["a"], b])].dropna(subset=by)
@@ -269,37 +255,35 @@ def _pairs(rule: Rule, rows: pd.DataFrame, b: Any, resamples: int) -> _Pairs:
     if relative:
         low, middle, high = (float(np.expm1(end)) for end in (interval.low, interval.estimate, interval.high))
         interval = Interval(middle, low, high, interval.n)
-    return _Pairs(interval, effect, int((~whole).sum()), relative)
+    lacking = f", {(~whole).sum()} pairs incomplete" if not whole.all() else ""
+    return interval, effect, f"{_interval_text(interval, relative, signed=True)}, d_z {effect:.2g}{lacking}"
 
 
 def _difference(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
-    sign, pairs = _sign(rule), _pairs(rule, rows, rule["b"], resamples)
+    sign, (interval, effect, seen) = _sign(rule), _pairs(rule, rows, rule["b"], resamples)
     least = rule.get("minimum", 0.0)
     if "floor" in rule:
         least = max(least, float(np.abs(rows[rule["floor"]].to_numpy(float)).mean()))
-    clear = _clear(pairs.interval, sign)
+    clear = _clear(interval, sign)
     doubts = [] if clear else ["no difference in the claimed direction"]
-    if clear and sign * pairs.interval.estimate < least:
+    if clear and sign * interval.estimate < least:
         doubts.append(f"smaller than {number_text(least)}")
     for control in rule.get("controls", ()) if clear else ():
-        against = _pairs(rule, rows, control, resamples)
-        if not _clear(against.interval, sign):
-            doubts.append(f"no better than the control {control} ({against})")
-    measured = f"{rule['a']} − {rule['b']} {pairs}"
-    good = "a difference in the claimed direction"
-    return _graded(pairs.interval, not doubts, clear, "; ".join(doubts), measured, good, pairs.effect)
+        against, _, words_against = _pairs(rule, rows, control, resamples)
+        if not _clear(against, sign):
+            doubts.append(f"no better than the control {control} ({words_against})")
+    measured, good = f"{rule['a']} − {rule['b']} {seen}", "a difference in the claimed direction"
+    return _graded(interval, not doubts, clear, "; ".join(doubts), measured, good, effect)
 
 
 def _equivalence(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
-    pairs = _pairs(rule, rows, rule["b"], resamples)
-    low, high = (
-        open_end if end is None else end for end, open_end in zip(rule["within"], (-np.inf, np.inf), strict=True)
-    )
-    holds = low <= pairs.interval.low and pairs.interval.high <= high
+    interval, effect, seen = _pairs(rule, rows, rule["b"], resamples)
+    ends = zip(rule["within"], (-np.inf, np.inf), strict=True)
+    low, high = (open_end if end is None else end for end, open_end in ends)
+    holds = low <= interval.low and interval.high <= high
     why_not = f"not all within {number_text(low)} … {number_text(high)}"
-    measured = f"{rule['a']} − {rule['b']} {pairs}"
-    partly = low <= pairs.interval.estimate <= high
-    return _graded(pairs.interval, holds, partly, why_not, measured, effect=pairs.effect)
+    partly = low <= interval.estimate <= high
+    return _graded(interval, holds, partly, why_not, f"{rule['a']} − {rule['b']} {seen}", effect=effect)
 
 
 def _order(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
@@ -317,9 +301,8 @@ def _order(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     interval = Interval(share, share, share, len(means))
     partly = share > 0.5 and bool(ends.all())
     measured = f"medians {middle}; {steps.sum()} of {steps.size} steps in order"
-    return _graded(
-        interval, bool(steps.all()) and steps.size > 0, partly, "not in this order", measured, "in this order"
-    )
+    holds = bool(steps.all()) and steps.size > 0
+    return _graded(interval, holds, partly, "not in this order", measured, "in this order")
 
 
 KINDS: Mapping[str, Callable[[Rule, pd.DataFrame, int], Outcome]] = {

@@ -7,14 +7,14 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from stylerepro.errors import ClaimError, unknown
-from stylerepro.files import project_root, reference_root, runs_root, write_text
+from stylerepro.files import project_root, reference_root, runs_root
 from stylerepro.ledger.claims import Claim, Ledger
 from stylerepro.ledger.rules import NOT_TESTED, VERDICTS, short_text
 from stylerepro.ledger.verdicts import leaves, verdict
@@ -108,7 +108,9 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table for a CSV file: what is a list or a dict, as JSON."""
-    return table.map(lambda cell: json.dumps(_finite(cell), ensure_ascii=False) if _nested(cell) else cell)
+    return table.map(
+        lambda cell: json.dumps(_finite(cell), ensure_ascii=False) if isinstance(cell, list | tuple | Mapping) else cell
+    )
 
 
 def missing(table: pd.DataFrame) -> list[str]:
@@ -128,13 +130,17 @@ def disagreements(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def summary(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = str) -> str:
+def summary(ledger: Ledger, table: pd.DataFrame) -> str:
     """Return verdicts counted by document, and what surprises most in each, as Markdown. table: of `judged`.
 
-    link: what to print for a claim's id, a link to it for instance. Raises `ClaimError` where a finding was written
-    for another verdict than the one that its claim has now.
+    Raises `ClaimError` where a finding was written for another verdict than the one that its claim has now.
     """
-    return f"{counts(ledger, table)}\n\n{findings(ledger, table, link)}"
+    by_id = {row["id"]: row for row in rows(table)}
+    findings = (
+        f"- **{finding.claim}**, *{finding.written_for}*: {finding.filled(by_id[finding.claim])}"
+        for finding in ledger.findings.values()
+    )
+    return "\n".join([counts(ledger, table), "", *findings])
 
 
 def counts(ledger: Ledger, table: pd.DataFrame) -> str:
@@ -142,19 +148,14 @@ def counts(ledger: Ledger, table: pd.DataFrame) -> str:
 
     The suite's own ablations do not count among those of the documents.
     """
-    lines = [f"| document | {' | '.join(VERDICTS)} |", "|---|" + "---|" * len(VERDICTS)]
-    for id, document in ledger.documents.items():
-        lines.append(f"| {id}: {document.title} | {_counted(table[table['document'] == id])} |")
-    return "\n".join([*lines, f"| **all** | {_counted(table[table['document'] != OWN])} |"])
 
+    def row(name: str, claims: pd.DataFrame) -> str:
+        return f"| {' | '.join([name, *(str(int((claims['verdict'] == verdict).sum())) for verdict in VERDICTS)])} |"
 
-def findings(ledger: Ledger, table: pd.DataFrame, link: Callable[[str], str] = str) -> str:
-    """Return the most surprising finding of each document that has one, as a Markdown list; see `summary`."""
-    by_id = {row["id"]: row for row in rows(table)}
-    return "\n".join(
-        f"- **{link(finding.claim)}**, *{finding.written_for}*: {finding.filled(by_id[finding.claim])}"
-        for finding in ledger.findings.values()
-    )
+    of = ((f"{id}: {one.title}", table[table["document"] == id]) for id, one in ledger.documents.items())
+    lines = [row(name, claims) for name, claims in of]
+    lines.append(row("**all**", table[table["document"] != OWN]))
+    return "\n".join([f"| document | {' | '.join(VERDICTS)} |", "|---|" + "---|" * len(VERDICTS), *lines])
 
 
 def readme(ledger: Ledger, text: str) -> str:
@@ -167,15 +168,6 @@ def readme(ledger: Ledger, text: str) -> str:
         raise ClaimError(f"README.md needs one place for the summary, between {_OPENING}… --> and {_CLOSING}.")
     content = summary(ledger, judged(ledger))
     return block.sub(lambda place: f"{place[1]}{content}\n{place[2]}", text)
-
-
-def write_readme(ledger: Ledger) -> Path:
-    """Bring the project's README.md up to date, see `readme`, and return its path."""
-    path = project_root() / "README.md"
-    if not path.is_file():
-        raise ClaimError(f"There is no README.md in {project_root()}: call this in the project's folder.")
-    write_text(path, readme(ledger, path.read_text(encoding="utf-8")))
-    return path
 
 
 def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:
@@ -234,14 +226,6 @@ def _records(profiles: Iterable[str], root: Path) -> dict[tuple[str, ...], dict[
             "seconds": record["seconds"],
         }
     return behind
-
-
-def _counted(table: pd.DataFrame) -> str:
-    return " | ".join(str(int((table["verdict"] == verdict).sum())) for verdict in VERDICTS)
-
-
-def _nested(cell: Any) -> bool:
-    return isinstance(cell, list | tuple | Mapping)
 
 
 def _finite(cell: Any) -> Any:
