@@ -273,9 +273,9 @@ def _packages() -> tuple[str, str]:
     # "+cpu" is a build of the same version.
     here = {canonicalize_name(package.name): package.version.partition("+")[0] for package in metadata.distributions()}
     wanted = {canonicalize_name(pin.name): pin.specifier for pin in pins if pin.marker is None or pin.marker.evaluate()}
-    missing = [name for name in wanted if name not in here]
+    missing: list[str] = [name for name in wanted if name not in here]
     other = [f"{name} {here[name]} ({pin})" for name, pin in wanted.items() if name in here and here[name] not in pin]
-    told: dict[str, list[str]] = {"missing": missing, "not as pinned": other}
+    told = {"missing": missing, "not as pinned": other}
     words = "; ".join(f"{what}: {', '.join(names)}" for what, names in told.items() if names)
     advice = "make environment, or: pip install -r requirements.txt"
     return WRONG if missing else NOTE if other else OK, f"{words}. {advice}" if words else "all as pinned"
