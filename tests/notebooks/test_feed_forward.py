@@ -93,7 +93,7 @@ def test_the_fair_comparison_stops_where_the_loss_is_reached(tables, curves, cho
 def recipe(given, asked):
     shared = {"content_weight": "lambda_c", "style_weight": "lambda_s", "tv_weight": "lambda_tv", "size": "crop"}
     same = ("photographs", "style_layer_weight", "batch", "steps", "learning_rate")
-    settings = {name: given[parameter] for name, parameter in shared.items()} | {name: given[name] for name in same}
+    settings = {name: given[shared.get(name, name)] for name in (*shared, *same)}
     return chapter_recipe(asked, given["network"], held_out=given["contents"], **settings)
 
 

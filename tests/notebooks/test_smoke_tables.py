@@ -1,12 +1,15 @@
 """The smoke runs' tables: what must hold whatever the picture, the network and the number of steps."""
 
+import ast
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stylerepro.ledger.rules import matches
-from stylerepro.runs import experiments
+from stylerepro.runs import experiments, record
+from stylerepro.studies.compression import READINGS
 from stylerepro.transfer.objective import STYLE_LAYERS
 
 
@@ -99,3 +102,44 @@ def test_what_rules_select_is_in_the_tables(tables):
     """A rule that selects by a value which the notebook never writes would wait forever."""
     table = tables["reconstructions"]
     assert (matches(table["deepest"], True) & matches(table["target"], "style")).sum() == 1
+
+
+# ---- compression
+
+
+def test_every_row_of_compression_is_one_setting_and_none_beats_hosvd(tables):
+    table = tables["compression"]
+    assert set(table.method) == {"hosvd", "honmf_svd"}
+    assert set(table.reading) == {"-", *READINGS}
+    assert not table.duplicated(["picture", "size", "method", "reading", "r", "n", "init"]).any()
+    hosvd = table[table.method == "hosvd"]
+    assert hosvd.r.isna().all()
+    assert (hosvd.mse[hosvd.n == hosvd["size"]] < 1e-20).all(), "nothing is left out"
+    keys = ["picture", "size", "n"]
+    least = table[table.method != "hosvd"].join(hosvd.set_index(keys).mse.rename("least"), on=keys)
+    assert (least.mse >= (1 - 1e-9) * least.least).all()
+
+
+def test_compression_measures_time_at_the_documents_setting_alone_and_saves_its_figures(tables, chosen, offline):
+    timed = tables["compression"].dropna(subset="iteration_ratio")
+    assert sorted(timed.reading) == ["-", "qr"]
+    assert (timed.n == chosen("compression")["n"]).all()
+    assert (timed.iteration_ratio > 0).all()
+    runs = record.current_runs(offline[0] / "results" / "runs", "smoke")
+    (folder,) = [folder for folder, about in runs if about["experiment"] == "compression"]
+    figures = {path.stem for path in (folder / "figures").iterdir()}
+    assert figures == {"shares", "error", "sizes", "readings", "pictures", "storage"}
+
+
+def test_what_meets_the_documents_figures_is_found_and_what_misses_them_is_not():
+    """The notebook's own function, taken out of its cell."""
+    sources = [source for source, _ in experiments.code_cells(experiments.load("compression").notebook)]
+    (source,) = [source for source in sources if "def fit(" in source]
+    (function,) = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    names = {"near": 0.01, "rounding": (0.5e-4, 1.5e-4)}
+    exec(ast.unparse(function), names)
+    rows = [("a", 1, 1e-4, 0.5), ("b", 2, 9e-4, 0.92), ("c", 3, 1.4e-4, 0.911)]
+    table = pd.DataFrame(rows, columns=["picture", "size", "mse", "share"])
+    fit = names["fit"](table, "share", 0.9191)
+    assert (fit["at"], fit["share met"], fit["share and MSE met"]) == ("b 2 px", True, "c 3 px")
+    assert names["fit"](table.iloc[:1], "share", 0.9191)["share and MSE met"] == "nowhere"

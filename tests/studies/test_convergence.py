@@ -51,10 +51,9 @@ def test_first_crossing_interpolated_in_the_logarithm():
 
 def test_settings_in_turn_as_lbfgs_takes_them():
     crossings = Crossings([0.5])
-    feed(crossings, 0, [10.0], [0.0])
-    feed(crossings, 1, [4.0], [0.1])
-    feed(crossings, 0, [12.0], [0.0], first=1)
-    feed(crossings, 1, [5.0], [0.2], first=1)
+    for setting, losses in enumerate(([10.0, 4.0], [12.0, 5.0])):
+        for step, loss in enumerate(losses):
+            feed(crossings, step, [loss], [0.1 * step], first=setting)
     assert crossings.table({})["setting"].tolist() == [0, 1]
     assert crossings.table({})["style_loss"].tolist() == [5.0, 5.0]
 
@@ -69,14 +68,8 @@ def test_levels_are_shares(levels):
 def test_on_a_real_transfer(optimiser):
     content, style = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(3)).split(1)
     crossings = Crossings([0.6])
-    result = transfer(
-        torch.cat([content, content * 0.9]),
-        style,
-        optimiser=optimiser,
-        iterations=40,
-        callback=crossings,
-        **SETTINGS,
-    )
+    contents = torch.cat([content, content * 0.9])
+    result = transfer(contents, style, optimiser=optimiser, iterations=40, callback=crossings, **SETTINGS)
     table = crossings.table({"grey": mean})
     assert table["setting"].tolist() == [0, 1]
     first = result.history.query("setting == 0").set_index("step")["style"]
@@ -118,10 +111,9 @@ def test_following_changes_nothing_and_keeps_the_best_picture_so_far(both):
     followed = convergence.follow(*both, [3, 8, 20], **given)
     plain = transfer(*both, **given)
     assert torch.equal(followed["images"][1], plain.image[0])
-    assert torch.equal(followed["images"][2], followed["images"][1]), (
-        "a mark that is not reached keeps the last picture"
-    )
-    assert not torch.equal(followed["images"][0], followed["images"][1])
+    early, last, unreached = followed["images"]
+    assert torch.equal(unreached, last), "a mark that is not reached keeps the last picture"
+    assert not torch.equal(early, last)
     assert len(followed["history"]) == 8
     assert followed["history"]["total"].tolist() == plain.history["total"].tolist()[:-1]
     assert followed["shares"]["style_share_start"] == pytest.approx(1)
@@ -134,9 +126,6 @@ def test_a_run_that_diverges_keeps_its_best_picture_and_its_history(both):
     assert np.isfinite(followed["history"]["total"]).all()
     assert followed["shares"] == {}
     assert followed["images"].isfinite().all()
-
-
-def test_only_one_setting_can_be_followed(both):
     content, style = both
     with pytest.raises(TransferError, match="one setting"):
         convergence.follow(content.expand(2, -1, -1, -1), style, [1], iterations=1, **SETTINGS)

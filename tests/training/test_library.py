@@ -146,37 +146,32 @@ def test_a_painting_goes_by_its_name_and_any_other_picture_by_its_values(tmp_pat
         library.obtain(str(tmp_path / "mine.png"), recipe(), SIZE)
 
 
-def test_a_damaged_network_is_named_and_passed_over():
+def test_a_damaged_network_is_passed_over_and_an_unknown_one_names_the_nearest():
     obtain(recipe())
     (library.own_folder() / "broken.safetensors").write_bytes(b"nothing")
     with pytest.warns(ResultsWarning, match=r"broken\.safetensors cannot be read"):
-        assert len(library.kept()) == 1
+        (kept,) = library.kept()
+    (library.own_folder() / "broken.safetensors").unlink()
+    with pytest.raises(NetworkError, match=kept.name):
+        library.find(kept.name[:-1] + "x")
+    for name in ("nothing.safetensors", "./nothing", "nothing"):
+        with pytest.raises(NetworkError, match="nothing"):
+            library.load(name)
 
 
-def test_a_committed_network_is_not_replaced_by_one_of_other_settings():
+def test_committed_networks_stay_small_and_are_not_replaced_by_one_of_other_settings(monkeypatch):
     obtain(recipe())
     obtain(recipe(betas=(0.999, 0.99)))
     first, second = library.kept()
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "LIMIT", 1000)
+        with pytest.raises(NetworkError, match=r"would take .* more than 0 MB"):
+            library.commit(first.name)
+    assert not list(library.committed_folder().glob("*"))
     library.commit(first.name)
     library.commit(first.name)
     with pytest.raises(NetworkError, match="trained by other settings"):
         library.commit(second.name)
-
-
-def test_committed_networks_stay_small(monkeypatch):
-    obtain(recipe())
-    (kept,) = library.kept()
-    monkeypatch.setattr(library, "LIMIT", 1000)
-    with pytest.raises(NetworkError, match=r"would take .* more than 0 MB"):
-        library.commit(kept.name)
-    assert not list(library.committed_folder().glob("*"))
-
-
-def test_an_unknown_network_names_the_nearest():
-    obtain(recipe())
-    (kept,) = library.kept()
-    with pytest.raises(NetworkError, match=kept.name):
-        library.find(kept.name[:-1] + "x")
 
 
 def test_judging_measures_what_it_says():
@@ -227,11 +222,11 @@ def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(netwo
 
 
 def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
-    for place in ("a", "b"):
-        images.write(images.read("coffee", 30), tmp_path / place / "same.jpg")
     inputs = [str(tmp_path / place / "same.jpg") for place in ("a", "b")]
+    for path in inputs:
+        images.write(images.read("coffee", 30), path)
     done = list(library.restyle(library.load(str(network_file)), inputs, tmp_path / "out", None))
-    assert [Path(one.path).name for one in done] == ["same.jpg", "same-2.jpg"]
+    assert [Path(restyled.path).name for restyled in done] == ["same.jpg", "same-2.jpg"]
     assert done[0].size == images.read(inputs[0]).shape[:1:-1]
 
 
@@ -240,12 +235,6 @@ def test_nothing_to_restyle_is_said_before_anything_is_read(tmp_path):
     with pytest.raises(ImageError, match="no picture in"):
         library.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("name", ["nothing.safetensors", "./nothing", "nothing"])
-def test_a_network_that_is_not_there_is_named(name):
-    with pytest.raises(NetworkError, match="nothing"):
-        library.load(name)
 
 
 def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkeypatch, call):

@@ -176,28 +176,23 @@ def test_a_checkpoint_of_another_training_is_refused(recipe, tmp_path):
     go(recipe(accumulation=2), checkpoint=file, until=2)  # only the order of sums
 
 
-def test_damaged_and_foreign_checkpoints_are_refused(recipe, tmp_path):
-    file = tmp_path / "training.pt"
-    go(recipe(), checkpoint=file, until=1)
-    whole = file.read_bytes()
-    for content in (whole[:-50], b"", b"no checkpoint"):
-        file.write_bytes(content)
-        with pytest.raises(TransferError, match=r"training\.pt cannot be read as a checkpoint"):
-            go(recipe(), checkpoint=file)
-    torch.save({"weights": torch.zeros(1)}, file)
-    with pytest.raises(TransferError, match="not a checkpoint of a training"):
-        go(recipe(), checkpoint=file)
-
-
-def test_code_in_a_checkpoint_does_not_run(recipe, tmp_path):
+def test_damaged_and_foreign_checkpoints_are_refused_and_their_code_does_not_run(recipe, tmp_path):
     class Trap:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "sprung"),))
 
-    torch.save({"format": "stylerepro.training.train/1", "trap": Trap()}, tmp_path / "training.pt")
-    with pytest.raises(TransferError, match="cannot be read as a checkpoint"):
-        go(recipe(), checkpoint=tmp_path / "training.pt")
+    file = tmp_path / "training.pt"
+    go(recipe(), checkpoint=file, until=1)
+    whole = file.read_bytes()
+    torch.save({"format": "stylerepro.training.train/1", "trap": Trap()}, file)
+    for content in (file.read_bytes(), whole[:-50], b"", b"no checkpoint"):
+        file.write_bytes(content)
+        with pytest.raises(TransferError, match=r"training\.pt cannot be read as a checkpoint"):
+            go(recipe(), checkpoint=file)
     assert not (tmp_path / "sprung").exists()
+    torch.save({"weights": torch.zeros(1)}, file)
+    with pytest.raises(TransferError, match="not a checkpoint of a training"):
+        go(recipe(), checkpoint=file)
 
 
 def test_a_lost_loss_says_where_and_spoils_no_checkpoint(recipe, tmp_path):
@@ -243,16 +238,19 @@ def test_a_trained_network_tells_what_it_was_trained_on(recipe, tmp_path):
 
 
 def test_the_bar_shows_up_only_when_asked(recipe, capsys):
-    go(recipe(), until=1)
-    assert "training" not in capsys.readouterr().err
-    go(recipe(), until=1, progress=True)
-    assert "training" in capsys.readouterr().err
+    for asked in (False, True):
+        go(recipe(), until=1, progress=asked)
+        assert ("training" in capsys.readouterr().err) == asked
 
 
-def test_calls_that_do_not_fit_are_named(recipe):
-    with pytest.raises(TransferError, match="multiple of 3"):
-        go(recipe(accumulation=3))
-    with pytest.raises(TransferError, match=r"\(1, 3, H, W\)"):
-        train(STYLE[0], recipe(), device="cpu")
-    with pytest.raises(TransferError, match="'auto' or 'cpu'"):
-        go(recipe(), device="tpu")
+@pytest.mark.parametrize(
+    ("style", "changes", "device", "named"),
+    [
+        (STYLE, {"accumulation": 3}, "cpu", "multiple of 3"),
+        (STYLE[0], {}, "cpu", r"\(1, 3, H, W\)"),
+        (STYLE, {}, "tpu", "'auto' or 'cpu'"),
+    ],
+)
+def test_calls_that_do_not_fit_are_named(recipe, style, changes, device, named):
+    with pytest.raises(TransferError, match=named):
+        train(style, recipe(**changes), device=device)
