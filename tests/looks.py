@@ -50,8 +50,8 @@ _CONTRAST = """([selector, least]) => {
     }
     return known.get(colour);
   };
-  const over = ([r, g, b, a], below) => [r, g, b].map((one, i) => a * one + (1 - a) * below[i]);
-  const linear = one => (one /= 255) <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4;
+  const over = ([r, g, b, a], below) => [r, g, b].map((level, i) => a * level + (1 - a) * below[i]);
+  const linear = level => (level /= 255) <= 0.04045 ? level / 12.92 : ((level + 0.055) / 1.055) ** 2.4;
   const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
   const grounds = new Map();
   const ground = element => {
@@ -94,9 +94,9 @@ _TABLES = """async () => {
     await new Promise(done => setTimeout(done, 20));
   for (const [name, table, column] of activated) {
     const seen = [...table.tBodies[0].rows].map(row => row.cells[column]?.textContent.trim());
-    const numbers = seen.every(one => one && isFinite(one) && !/^0\\d/.test(one));
+    const numbers = seen.every(cell => cell && isFinite(cell) && !/^0\\d/.test(cell));
     if (!table.querySelector('th[aria-sort="ascending"]')) faults.push(`${name} does not sort`);
-    else if (numbers && seen.some((one, i) => +one < +seen[i - 1]))
+    else if (numbers && seen.some((cell, i) => +cell < +seen[i - 1]))
       faults.push(`${name} is not in order: ${seen.slice(0, 5)}`);
   }
   return faults;
@@ -120,9 +120,9 @@ def too_wide(page: Any, width: int = PHONE) -> list[str]:
 
 def faint(page: Any, selector: str, least: float = LEAST_CONTRAST) -> list[str]:
     """Elements with text of their own among those selected whose contrast is below `least`; folded parts are opened."""
-    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     # A colour on its way from one theme to the other is neither's.
-    page.evaluate("document.getAnimations().forEach(one => one.effect.getTiming().iterations < 9 && one.finish())")
+    page.evaluate("document.getAnimations().forEach(play => play.effect.getTiming().iterations < 9 && play.finish())")
     return page.evaluate(_CONTRAST, [selector, least])
 
 

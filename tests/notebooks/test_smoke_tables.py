@@ -116,8 +116,10 @@ def test_every_row_of_compression_is_one_setting_and_none_beats_hosvd(tables):
     assert hosvd.r.isna().all()
     assert (hosvd.mse[hosvd.n == hosvd["size"]] < 1e-20).all(), "nothing is left out"
     keys = ["picture", "size", "n"]
-    least = table[table.method != "hosvd"].join(hosvd.set_index(keys).mse.rename("least"), on=keys)
-    assert (least.mse >= (1 - 1e-9) * least.least).all()
+    others = table[table.method != "hosvd"].join(hosvd.set_index(keys).mse.rename("least"), on=keys)
+    others = others[others.least > 1e-12]  # with all singular values only rounding is left
+    assert len(others)
+    assert (others.mse >= (1 - 1e-9) * others.least).all()
 
 
 def test_compression_measures_time_at_the_documents_setting_alone_and_saves_its_figures(tables, chosen, offline):

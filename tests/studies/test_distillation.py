@@ -58,16 +58,13 @@ def test_a_wider_student_explains_its_teacher(learned):
         wanted = teacher(SQUARES)[name].movedim(1, -1)
         share = 1 - (predicted - wanted).square().sum() / (wanted - wanted.mean((0, 1, 2))).square().sum()
         assert share > 0.7, (layer, share)
-
-
-def test_the_history_says_how_it_went(learned):
-    curve = learned[1]["conv1_1"]["history"]
-    assert list(curve["step"]) == [RECIPE.steps * (n + 1) for n in range(RECIPE.rounds)]
+    curve = parts["conv1_1"]["history"]
+    assert list(curve["step"]) == [RECIPE.steps * (number + 1) for number in range(RECIPE.rounds)]
     assert curve["explained"].iloc[-1] > 0.9 > curve["explained"].iloc[0]
     assert curve["learning_rate"].iloc[-1] < RECIPE.learning_rate / 100
 
 
-def test_inner_products_are_the_teachers(learned):
+def test_inner_products_are_the_teachers(learned, crops):
     """Not asked for, they are not: the features could be any linear image of the teacher's."""
 
     def error(weights):
@@ -77,10 +74,8 @@ def test_inner_products_are_the_teachers(learned):
         own, its = (kernel / kernel.norm() for kernel in kernels)
         return float((own - its).norm())
 
-    free = fit_layer(
-        "conv1_1", STUDENT, {}, LossNetwork(TEACHER, ["conv1_1"]), Crops(BYTES, [], size=32),
-        replace(RECIPE, rounds=8, kernel_weight=0.0),
-    )  # fmt: skip
+    teacher, recipe = LossNetwork(TEACHER, ["conv1_1"]), replace(RECIPE, rounds=8, kernel_weight=0.0)
+    free = fit_layer("conv1_1", STUDENT, {}, teacher, crops, recipe)
     without = error({"conv1_1.weight": free["weight"], "conv1_1.bias": free["bias"]})
     assert error(learned[0]) < 0.05 < without
 
@@ -116,17 +111,17 @@ def test_the_first_layer_sees_what_the_network_sees():
 
 def test_held_out_photographs_are_never_learned_from():
     split = distillation.photographs("embedded")
-    learned_from = {picture.numpy().tobytes() for picture in split.training}
-    assert len(split.training) + len(split.held_out) == len(CONTENTS)
-    assert not learned_from & {picture.numpy().tobytes() for picture in split.held_out}
+    learned_from, held_out = (
+        {picture.numpy().tobytes() for picture in part} for part in (split.training, split.held_out)
+    )
+    assert len(learned_from | held_out) == len(CONTENTS)
+    assert not learned_from & held_out
     assert split.source == "embedded"
 
 
 def folder_of(path, number):
     for place in range(number):
-        pixels = np.full((40, 50, 3), place * 5, np.uint8)
-        Image.fromarray(pixels).save(path / f"{place:03}.png")
-    return path
+        Image.new("RGB", (50, 40), (place * 5,) * 3).save(path / f"{place:03}.png")
 
 
 def test_every_tenth_is_held_out_and_the_unreadable_is_named(tmp_path):
@@ -136,9 +131,10 @@ def test_every_tenth_is_held_out_and_the_unreadable_is_named(tmp_path):
     assert (len(split.training), len(split.held_out), split.skipped) == (26, 3, ["005.png"])
     assert [int(picture[0, 0, 0, 0]) for picture in split.held_out] == [0, 50, 100]
     fewer = distillation.photographs(str(tmp_path), most=12)
-    assert (len(fewer.training), len(fewer.held_out)) == (10, 2)
-    assert {int(picture[0, 0, 0, 0]) for picture in fewer.held_out} <= {0, 50, 100}
-    assert not {int(picture[0, 0, 0, 0]) for picture in fewer.training} & {0, 50, 100}
+    training, held_out = ({int(picture[0, 0, 0, 0]) for picture in part} for part in (fewer.training, fewer.held_out))
+    assert (len(training), len(held_out)) == (10, 2)
+    assert held_out <= {0, 50, 100}
+    assert not training & {0, 50, 100}
 
 
 def test_auto_takes_the_mirrors_photographs_or_the_embedded_and_too_few_are_refused(tmp_path, monkeypatch):
