@@ -49,6 +49,8 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_copy_source = False
+html_use_index = False
+html_domain_indices = False
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_theme_options = {
     "home_page_in_toc": True,

@@ -449,7 +449,7 @@ def test_the_curves_are_drawn_and_the_present_one_stands_out(open_page, built):
 
 def test_the_pictures_of_other_settings_are_not_all_loaded_at_once(open_page, built):
     requested = []
-    visit = open_page(built.parent / "genindex.html")
+    visit = open_page(built.parent / "search.html")
     visit.page.on("request", lambda request: requested.append(request.url))
     visit.page.goto(f"{built.as_uri()}#sweep&gamma=0&rank=3&content=coffee")
     visit.settle()
