@@ -33,6 +33,7 @@ from stylerepro.runs import record as records
 from stylerepro.runs.execution import (
     BUSY,
     COMPLETED,
+    FAILED,
     FRESH,
     Outcome,
     Task,
@@ -333,12 +334,12 @@ def _parcel(task: Task, token: str) -> Parcel:
     try:
         _, _, print_ = resolved(task)
         if print_.digest != task.digest:
-            return Parcel(task.failed("its code differs"), components=dict(print_.components))
+            return Parcel(task.ended(FAILED, error="its code differs"), components=dict(print_.components))
         threads = os.environ.get("OMP_NUM_THREADS", "")
         task = replace(task, threads=task.threads or (int(threads) if threads.isdigit() else None))
         outcome = perform(task, patience=_PATIENCE)
     except StyleReproError as error:
-        return Parcel(task.failed(str(error)))
+        return Parcel(task.ended(FAILED, error=str(error)))
     if _sees(project_root(), token) or outcome.status == BUSY:
         return Parcel(outcome)
     return Parcel(outcome, pack(task.failed_folder if outcome.log else task.folder))

@@ -1,6 +1,8 @@
 """Do one run: lock, run the notebook by papermill, judge, put in place. It is prepared elsewhere, then moved whole."""
 
+import contextlib
 import errno
+import functools
 import logging
 import os
 import shutil
@@ -15,11 +17,12 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from stylerepro.errors import ResultsError
-from stylerepro.files import is_disk_full, lock, make_folder, project_root, runs_root
+from stylerepro.files import atomic_path, is_disk_full, lock, make_folder, project_root, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs.experiments import Experiment, load, resolve_parameters
 from stylerepro.runs.fingerprint import Fingerprint, compute
 from stylerepro.runs.processes import own_prefix
+from stylerepro.runs.scrub import plain, scrub_notebook
 
 COMPLETED, FAILED, FRESH, BUSY = "completed", "failed", "fresh", "busy"
 _START_TIMEOUT = 180  # seconds; a machine busy with other runs is slow to start a kernel
@@ -45,7 +48,7 @@ class Task:
     timeout: int | None = None
     digest: str = ""
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """Return the name of the run's folder."""
         return records.run_name(self.label, self.parameters)
@@ -65,9 +68,9 @@ class Task:
         """Return the lock of the run's place."""
         return runs_root() / ".staging" / f"{self.experiment}-{self.name}.lock"
 
-    def failed(self, error: str, seconds: float = 0.0) -> "Outcome":
-        """Return the outcome of a run that failed before its notebook could."""
-        return Outcome(self.experiment, self.label, FAILED, seconds, error)
+    def ended(self, status: str, seconds: float = 0.0, error: str = "", **more: Any) -> "Outcome":
+        """Return the outcome of this run; see there."""
+        return Outcome(self.experiment, self.label, status, seconds, error, **more)
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,10 @@ def perform(task: Task, patience: float = 0.0) -> Outcome:
     experiment, parameters, fingerprint = resolved(task)
     with lock(task.lock_path, wait=patience) as mine:
         if not mine:
-            return Outcome(task.experiment, task.label, BUSY, error="another process is running it")
+            return task.ended(BUSY, error="another process is running it")
         if not task.force and done_record(task.folder, fingerprint.digest):
-            return Outcome(task.experiment, task.label, FRESH)
-        return _Attempt(task, experiment, parameters, fingerprint).perform()
+            return task.ended(FRESH)
+        return _attempt(task, experiment, parameters, fingerprint)
 
 
 def resolved(task: Task) -> tuple[Experiment, dict[str, Any], Fingerprint]:
@@ -127,109 +130,87 @@ def done_record(folder: Path, digest: str) -> dict[str, Any] | None:
     return record if same and whole else None
 
 
-class _Attempt:
-    """A run that is being done, in its staging folder."""
-
-    def __init__(
-        self, task: Task, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint
-    ) -> None:
-        self.task, self.experiment, self.parameters, self.fingerprint = task, experiment, parameters, fingerprint
-        self.staging = records.staging_folder(task.experiment, task.name, fingerprint.digest)
-        self.result = self.staging / "result"
-
-    def perform(self) -> Outcome:
-        if self.task.force:
-            shutil.rmtree(self.staging, ignore_errors=True)
-        make_folder(self.staging)
-        # A kill between the end of the notebook and the last move: only the move is left to do.
-        if done_record(self.result, self.fingerprint.digest):
-            return self._settle(0.0)
-        shutil.rmtree(self.result, ignore_errors=True)
-        make_folder(self.result)
-        start = time.perf_counter()
-        try:
-            run_notebook(
-                self.experiment.notebook,
-                self.staging / "executing.ipynb",
-                self.parameters | {"out": str(self.result)},
-                root=project_root(),
-                threads=self.task.threads,
-                timeout=self.task.timeout,
-            )
-            self._check(time.perf_counter() - start)
-        except Exception as error:
-            # Whatever stopped a notebook becomes its record; the other notebooks go on.
-            return self._fail(error, time.perf_counter() - start)
-        return self._settle(time.perf_counter() - start)
-
-    def _check(self, seconds: float) -> None:
-        """Take the notebook's own record, and complete it with what only the command knows."""
-        try:
-            record = records.read_record(self.result)
-        except ResultsError:
-            raise ResultsError(
-                "the notebook ended without a run: it needs `run = results.begin(...)` and `run.save(...)`"
-            ) from None
-        if record["status"] != records.COMPLETED:
-            raise ResultsError("the notebook ended without `run.save(...)`")
-        # The fingerprint from before the notebook was read: an edit during the run must leave it stale.
-        print_ = {"digest": self.fingerprint.digest, "components": dict(self.fingerprint.components)}
-        total = round(seconds + record.get("seconds_reused", 0.0), 3)
-        records.write_record(
-            self.result, record | {"profile": self.task.label, "seconds": total, "fingerprint": print_}
+def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint) -> Outcome:
+    """Do a run in its staging folder, and put what comes of it in its place."""
+    staging = records.staging_folder(task.experiment, task.name, fingerprint.digest)
+    result, executing = staging / "result", staging / "executing.ipynb"
+    if task.force:
+        shutil.rmtree(staging, ignore_errors=True)
+    make_folder(staging)
+    # A kill between the end of the notebook and the last move: only the move is left to do.
+    if done_record(result, fingerprint.digest):
+        put_in_place(task, result)
+        return task.ended(COMPLETED)
+    shutil.rmtree(result, ignore_errors=True)
+    make_folder(result)
+    start, given = time.perf_counter(), parameters | {"out": str(result)}
+    try:
+        run_notebook(
+            experiment.notebook, executing, given, root=project_root(), threads=task.threads, timeout=task.timeout
         )
+        records.write_record(result, _completed(task, result, fingerprint, time.perf_counter() - start))
         # Last of all: with it the folder counts as done, and nothing in it may still be on its way.
-        self._keep_notebook(load_notebook(self.staging / "executing.ipynb"), self.result)
+        _keep_notebook(load_notebook(executing), result, parameters)
+    except Exception as error:
+        # Whatever stopped a notebook becomes its record; the other notebooks go on.
+        seconds = time.perf_counter() - start
+        begun = records.new_record(experiment, parameters, task.label, fingerprint, manual=False)
+        return _failed(task, error, staging, begun, parameters, seconds)
+    put_in_place(task, result)
+    return task.ended(COMPLETED, time.perf_counter() - start)
 
-    def _keep_notebook(self, notebook: Any, folder: Path) -> None:
-        import nbformat
 
-        from stylerepro.files import atomic_path
-        from stylerepro.runs.scrub import scrub_notebook
+def _completed(task: Task, result: Path, fingerprint: Fingerprint, seconds: float) -> dict[str, Any]:
+    """Return the notebook's own record with what only the command knows."""
+    try:
+        record = records.read_record(result)
+    except ResultsError:
+        raise ResultsError(
+            "the notebook ended without a run: it needs `run = results.begin(...)` and `run.save(...)`"
+        ) from None
+    if record["status"] != records.COMPLETED:
+        raise ResultsError("the notebook ended without `run.save(...)`")
+    # The fingerprint from before the notebook was read: an edit during the run must leave it stale.
+    print_ = {"digest": fingerprint.digest, "components": dict(fingerprint.components)}
+    total = round(seconds + record.get("seconds_reused", 0.0), 3)
+    return record | {"profile": task.label, "seconds": total, "fingerprint": print_}
 
-        if notebook is not None:
-            with atomic_path(folder / "notebook.ipynb") as temporary:
-                nbformat.write(scrub_notebook(notebook, self.parameters), temporary)
 
-    def _settle(self, seconds: float) -> Outcome:
-        put_in_place(self.task, self.result)
-        return Outcome(self.task.experiment, self.task.label, COMPLETED, seconds)
+def _keep_notebook(notebook: Any, folder: Path, parameters: Mapping[str, Any]) -> None:
+    import nbformat
 
-    def _fail(self, error: Exception, seconds: float) -> Outcome:
-        from stylerepro.runs.scrub import plain
+    if notebook is not None:
+        with atomic_path(folder / "notebook.ipynb") as temporary:
+            nbformat.write(scrub_notebook(notebook, parameters), temporary)
 
-        notebook = load_notebook(self.staging / "executing.ipynb")
-        cell = failed_cell(notebook) if notebook is not None else None
-        message, shown = plain(_in_words(error, self.task.timeout)), ""
-        failure = {"type": getattr(error, "ename", type(error).__name__), "message": message, "cell": cell}
-        changes = {"status": records.FAILED, "profile": self.task.label, "error": failure, "seconds": round(seconds, 3)}
-        try:
-            self._keep_failure(changes, notebook, plain(str(error)))
-            shown = os.path.relpath(self.task.failed_folder / "log.txt", project_root())
-        except OSError as second:
-            # Most likely the full disk that stopped the run; why it failed is said all the same.
-            shutil.rmtree(self.staging / "failed", ignore_errors=True)
-            message += f" (and its log could not be kept: {second.strerror or second})"
-        return Outcome(self.task.experiment, self.task.label, FAILED, seconds, message, cell, shown)
 
-    def _keep_failure(self, changes: dict[str, Any], notebook: Any, text: str) -> None:
-        """Keep record, notebook and log of the failed run; the unfinished results make room for them."""
-        try:
-            record = records.read_record(self.result)
-        except ResultsError:
-            record = records.new_record(
-                self.experiment, self.parameters, self.task.label, self.fingerprint, manual=False
-            )
-        shutil.rmtree(self.result, ignore_errors=True)
-        (self.staging / "executing.ipynb").unlink(missing_ok=True)
-        unfinished = make_folder(self.staging / "failed")
-        self._keep_notebook(notebook, unfinished)
-        records.write_record(unfinished, record | changes, self.parameters)
-        log = self.staging / "log.txt"
+def _failed(
+    task: Task, error: Exception, staging: Path, begun: dict[str, Any], parameters: Mapping[str, Any], seconds: float
+) -> Outcome:
+    """Keep record, notebook and log of a failed run; its unfinished results make room for them."""
+    executing, unfinished, log = staging / "executing.ipynb", staging / "failed", staging / "log.txt"
+    notebook = load_notebook(executing)
+    cell = failed_cell(notebook) if notebook is not None else None
+    message, shown = plain(_in_words(error, task.timeout)), ""
+    failure = {"type": getattr(error, "ename", type(error).__name__), "message": message, "cell": cell}
+    changes = {"status": records.FAILED, "profile": task.label, "error": failure, "seconds": round(seconds, 3)}
+    try:
+        with contextlib.suppress(ResultsError):
+            begun = records.read_record(staging / "result")
+        shutil.rmtree(staging / "result", ignore_errors=True)
+        executing.unlink(missing_ok=True)
+        _keep_notebook(notebook, make_folder(unfinished), parameters)
+        records.write_record(unfinished, begun | changes, parameters)
         with log.open("a", encoding="utf-8") as stream:
-            stream.write(f"\n{text}\n")
+            stream.write(f"\n{plain(str(error))}\n")
         log.replace(unfinished / "log.txt")
-        records.install(unfinished, self.task.failed_folder)
+        records.install(unfinished, task.failed_folder)
+        shown = os.path.relpath(task.failed_folder / "log.txt", project_root())
+    except OSError as second:
+        # Most likely the full disk that stopped the run; why it failed is said all the same.
+        shutil.rmtree(unfinished, ignore_errors=True)
+        message += f" (and its log could not be kept: {second.strerror or second})"
+    return task.ended(FAILED, seconds, message, cell=cell, log=shown)
 
 
 def papermill_module() -> ModuleType:

@@ -74,11 +74,6 @@ def staging_folder(experiment: str, name: str, digest: str) -> Path:
     return runs_root() / ".staging" / f"{experiment}-{name}-{digest[:12]}"
 
 
-def has_parts(experiment: str, name: str, digest: str) -> bool:
-    """Say whether the run with this fingerprint was interrupted and has finished parts to go on from."""
-    return (staging_folder(experiment, name, digest) / "parts").is_dir()
-
-
 def write_progress(staging: Path, done: int, wanted: int, name: str) -> None:
     """Note how far a run has come, for the command that waits for it."""
     write_json(staging / _PROGRESS, {"done": done, "wanted": wanted, "name": name})

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from stylerepro.errors import ParameterError, ResultsError, RunError, StyleReproError, unknown
-from stylerepro.files import project_root, reference_root
+from stylerepro.files import hash_of, project_root, reference_root
 from stylerepro.runs import record as records
-from stylerepro.runs.execution import COMPLETED, FRESH, Outcome, Task, done_record, perform
+from stylerepro.runs.execution import COMPLETED, FAILED, FRESH, Outcome, Task, done_record, perform
 from stylerepro.runs.experiments import (
+    CUSTOM,
     DEFAULT_PROFILE,
     Experiment,
     discover,
     identifying,
     load,
-    profile_of,
     resolve_parameters,
 )
-from stylerepro.runs.fingerprint import compute, explain
+from stylerepro.runs.fingerprint import Fingerprint, compute, compute_each, explain
 
 _POLL = 0.25  # seconds
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -34,7 +34,8 @@ class Job:
     """A wanted run. reasons: why it has to run, in plain words; none when its result is there and fresh.
 
     expected: how long it took last time, or is said to take by the sidecar, in words; "" where nobody knows. seconds:
-    the same as a number, None where the words hold none. resumed: it goes on from kept parts. point: a sweep's values.
+    the same as a number, None where the words hold none. resumed: it goes on from kept parts. failed: it did so last
+    time, by the same code. point: a sweep's values.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class Job:
     finished: str = ""
     seconds: float | None = None
     resumed: bool = False
+    failed: bool = False
     point: str = ""
 
     @property
@@ -86,58 +88,68 @@ def plan(
             raise RunError(unknown(profile, list(experiment.profiles), "profile", f"Experiment {experiment.name}"))
     # All values are checked before the first fingerprint, which takes longer, is computed.
     chosen = [(experiment, resolve_parameters(experiment, profile, overrides)) for experiment in having]
-    return [_job(experiment, _label(experiment, profile, values), values, force) for experiment, values in chosen]
+    return [job for experiment, values in chosen for job in plan_points(experiment, profile, [values], force=force)]
 
 
-def _label(experiment: Experiment, profile: str, parameters: Mapping[str, Any]) -> str:
-    if identifying(parameters) == identifying(resolve_parameters(experiment, profile)):
-        return profile
-    return profile_of(experiment, parameters)
+def plan_points(
+    experiment: Experiment, profile: str, points: Sequence[Mapping[str, Any]], *, force: bool = False
+) -> list[Job]:
+    """Return the runs of one experiment with these parameters, all of them, whose notebook is read once.
+
+    One that has exactly a profile's values is that profile's run; `profile`'s, where two are alike.
+    """
+    profiles = [experiment.profiles[name] for name in (*experiment.profiles, profile)]
+    labels = {hash_of(identifying(each.parameters)): each.name for each in profiles}
+    return [
+        _job(experiment, labels.get(hash_of(identifying(parameters)), CUSTOM), parameters, fingerprint, force)
+        for parameters, fingerprint in zip(points, compute_each(experiment, points), strict=True)
+    ]
 
 
-def _job(experiment: Experiment, label: str, parameters: Mapping[str, Any], force: bool) -> Job:
-    fingerprint = compute(experiment, parameters)
+def _job(
+    experiment: Experiment, label: str, parameters: Mapping[str, Any], fingerprint: Fingerprint, force: bool
+) -> Job:
     task = Task(experiment.name, label, parameters, str(project_root()), force, digest=fingerprint.digest)
     folder = task.folder
-    last = _last_run(folder, experiment.name, label)
-    finished = str(last[1]["start"]) if last else ""
-    expected, seconds = _expected(experiment, label, last[1] if last else None)
-    if done_record(folder, fingerprint.digest):
+    done = done_record(folder, task.digest)
+    last = done or _last_record(folder, label)
+    finished = str(last["start"]) if last else ""
+    expected, seconds = _expected(experiment, label, last)
+    if done:
         return Job(task, ("forced",) if force else (), expected, finished, seconds)
-    reasons = explain(last[1]["fingerprint"].get("components", {}), fingerprint.components) if last else ["never run"]
+    reasons = explain(last["fingerprint"].get("components", {}), fingerprint.components) if last else ["never run"]
     damaged = records.damage(folder) if folder.exists() else None
     if damaged or (last and not reasons):
         reasons = [f"its folder is damaged: {damaged or 'it has no notebook'}"]
-    if (failed := failure(experiment.name, task.name, fingerprint.digest)) is not None:
-        reasons = [failed, *(reasons if last else [])]
-    resumed = records.has_parts(experiment.name, task.name, fingerprint.digest)
+    failure = _failure(task)
+    if failure is not None:
+        reasons = [f"it failed last time: {failure}", *(reasons if last else [])]
+    resumed = (records.staging_folder(task.experiment, task.name, task.digest) / "parts").is_dir()
     if resumed:
         reasons.append("goes on from the parts that are kept")
-    return Job(task, tuple(reasons), expected, finished, seconds, resumed and not force)
+    return Job(task, tuple(reasons), expected, finished, seconds, resumed and not force, failure is not None)
 
 
-def _last_run(folder: Path, experiment: str, label: str) -> tuple[Path, dict[str, Any]] | None:
-    """Return the run in `folder`, else the newest one of the same profile, which had other parameters."""
+def _last_record(folder: Path, label: str) -> dict[str, Any] | None:
+    """Return the record of the run in `folder`, else of the newest of its profile, which had other parameters."""
     try:
-        return folder, records.read_record(folder)
+        return records.read_record(folder)
     except ResultsError:
-        same = [
-            (path, record)
-            for path, record in records.finished_runs(folder.parent, f"{label}-")
-            if record["profile"] == label in folder.name and not record.get("manual")
-        ]
-        return max(same, key=lambda run: str(run[1]["start"]), default=None)
+        if label == CUSTOM:
+            return None
+    runs = records.finished_runs(folder.parent, f"{label}-")
+    same = [record for _, record in runs if record["profile"] == label and not record.get("manual")]
+    return max(same, key=lambda record: str(record["start"]), default=None)
 
 
-def failure(experiment: str, name: str, digest: str) -> str | None:
-    """Return why the run of this name and fingerprint failed last time, in words; None if it did not."""
+def _failure(task: Task) -> str | None:
+    """Return why the run failed last time by the same code, in words; None if it did not."""
     try:
-        record = records.read_record(records.failed_folder(experiment, name))
+        record = records.read_record(task.failed_folder)
     except ResultsError:
         return None
-    if record["fingerprint"].get("digest") != digest:
-        return None
-    return f"it failed last time: {(record.get('error') or {}).get('message', 'unknown')}"
+    same = record["fingerprint"].get("digest") == task.digest
+    return str((record.get("error") or {}).get("message", "unknown")) if same else None
 
 
 def _expected(experiment: Experiment, label: str, last: Mapping[str, Any] | None) -> tuple[str, float | None]:
@@ -248,7 +260,7 @@ def _outcome(future: "Future[Outcome]", job: Job, seconds: float) -> Outcome:
         return future.result()
     # The worker itself broke: killed from outside, or the project changed under its feet.
     message = str(error) if isinstance(error, StyleReproError) else f"its worker ended: {type(error).__name__}: {error}"
-    return job.task.failed(message, seconds)
+    return job.task.ended(FAILED, seconds, message)
 
 
 def succeeded(outcomes: Sequence[Outcome]) -> bool:
@@ -277,7 +289,7 @@ def status(profile: str | None = None) -> list[State]:
         for name in experiment.profiles if profile is None else [profile]:
             if name not in experiment.profiles:
                 continue
-            job = _job(experiment, name, resolve_parameters(experiment, name), force=False)
+            (job,) = plan_points(experiment, name, [resolve_parameters(experiment, name)])
             if profile or job.finished or name == DEFAULT_PROFILE:
                 states.append(State(experiment.name, name, "own", job.reasons, job.finished))
             if (committed := _committed(experiment, name)) is not None:

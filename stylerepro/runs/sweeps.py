@@ -11,21 +11,11 @@ from typing import Any
 import pandas as pd
 
 from stylerepro.errors import ParameterError, ResultsError, ResultsWarning, RunError, unknown
-from stylerepro.files import hash_of, project_root, runs_root
+from stylerepro.files import hash_of, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs import runner, tables
-from stylerepro.runs.execution import Task, done_record
-from stylerepro.runs.experiments import (
-    CUSTOM,
-    Experiment,
-    Parameter,
-    convert,
-    identifying,
-    load,
-    portable,
-    resolve_parameters,
-)
-from stylerepro.runs.fingerprint import Fingerprint, compute_each
+from stylerepro.runs.execution import done_record
+from stylerepro.runs.experiments import Experiment, Parameter, convert, load, portable, resolve_parameters
 
 _SEEDS = ("seed", "seeds")
 
@@ -34,8 +24,7 @@ _SEEDS = ("seed", "seeds")
 class Sweep:
     """A planned sweep on top of a profile. grid: parameter to its values, as given.
 
-    jobs, prints: of each point, its run and that run's fingerprint; the last parameter varies fastest.
-    finished, failed: places in `jobs` of points that are done, and of those that failed last time and are left alone.
+    jobs: of each point its run; the last parameter varies fastest. retry: those that failed last time are run again.
     """
 
     experiment: Experiment
@@ -43,14 +32,22 @@ class Sweep:
     grid: Mapping[str, Sequence[Any]]
     points: Sequence[Mapping[str, Any]]
     jobs: Sequence[runner.Job]
-    prints: Sequence[Fingerprint]
-    finished: frozenset[int]
-    failed: frozenset[int]
+    retry: bool
+
+    @property
+    def finished(self) -> list[runner.Job]:
+        """Return the points that are done."""
+        return [job for job in self.jobs if not job.stale]
+
+    @property
+    def failed(self) -> list[runner.Job]:
+        """Return the points that failed last time and are left alone."""
+        return [job for job in self.jobs if job.failed and not self.retry]
 
     @property
     def waiting(self) -> list[runner.Job]:
         """Return the points that are to be run."""
-        return [job for place, job in enumerate(self.jobs) if place not in self.finished | self.failed]
+        return [job for job in self.jobs if job.stale and (self.retry or not job.failed)]
 
 
 def grid(experiment: Experiment, texts: Mapping[str, str], seeds: int | None = None) -> dict[str, list[Any]]:
@@ -115,34 +112,16 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
     values = grid(experiment, texts, seeds)
     points = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
     base = resolve_parameters(experiment, profile)
-    parameters = [base | point for point in points]
-    prints = compute_each(experiment, parameters)
-    usual = runner.plan([name], profile)[0]
-    # A point that has exactly a profile's values is that profile's run; the asked one's, where two are alike.
-    profiles = {_identity(resolve_parameters(experiment, name)): name for name in (*experiment.profiles, profile)}
-    jobs, finished, failed, seconds = [], set(), set(), []
-    for place, (point, chosen, print_) in enumerate(zip(points, parameters, prints, strict=True)):
-        label = profiles.get(_identity(chosen), CUSTOM)
-        task = Task(experiment.name, label, chosen, str(project_root()), digest=print_.digest)
-        why: tuple[str, ...] = ("never run",)
-        if record := done_record(runs_root() / experiment.name / task.name, print_.digest):
-            finished.add(place)
-            seconds.append(float(record["seconds"]))
-            why = ()
-        elif (said := runner.failure(experiment.name, task.name, print_.digest)) is not None:
-            why = (said,)
-            if not retry:
-                failed.add(place)
-        resumed = bool(why) and records.has_parts(experiment.name, task.name, print_.digest)
-        jobs.append(runner.Job(task, why, "", resumed=resumed, point=shown(point)))
+    *jobs, usual = runner.plan_points(experiment, profile, [*(base | point for point in points), base])
     # What finished points took says more about the others than the whole profile does.
-    each = sum(seconds) / len(seconds) if seconds else usual.seconds
-    timed = [replace(job, expected=runner.duration(each), seconds=each) for job in jobs] if each else jobs
-    return Sweep(experiment, profile, values, points, timed, prints, frozenset(finished), frozenset(failed))
-
-
-def _identity(parameters: Mapping[str, Any]) -> str:
-    return hash_of(identifying(parameters))
+    took = [job.seconds for job in jobs if not job.stale and job.seconds]
+    each = sum(took) / len(took) if took else usual.seconds
+    expected = runner.duration(each) if each else ""
+    named = [
+        replace(job, point=shown(point), expected=expected, seconds=each)
+        for job, point in zip(jobs, points, strict=True)
+    ]
+    return Sweep(experiment, profile, values, points, named, retry)
 
 
 def shown(point: Mapping[str, Any]) -> str:
@@ -166,9 +145,9 @@ def collect(sweep: Sweep) -> pd.DataFrame:
     """
     declared = sweep.experiment.columns
     frames = []
-    for point, job, print_ in zip(sweep.points, sweep.jobs, sweep.prints, strict=True):
-        folder = runs_root() / sweep.experiment.name / job.task.name
-        record = done_record(folder, print_.digest)
+    for point, job in zip(sweep.points, sweep.jobs, strict=True):
+        folder = job.task.folder
+        record = done_record(folder, job.task.digest)
         if record is None:  # what older code gave must not stand beside what this one does
             if folder.exists() and (wrong := records.damage(folder)):
                 warnings.warn(f"{job.point}: {wrong}", ResultsWarning, stacklevel=2)
