@@ -262,9 +262,11 @@ def show_assets(console: Console, assets: Iterable[Any], available: Mapping[str,
 
 def show_networks(console: Console, networks: Iterable[Any]) -> None:
     """Print the trained networks that there are."""
+    from stylerepro.networks import naming
+
     rows = []
     for network in networks:
-        about, label = network.description.trained, network.description.architecture.label
+        about, label = network.description.trained, naming.label(network.description.architecture)
         weights = " ".join(f"{about['recipe'][f'{term}_weight']:g}" for term in ("content", "style", "tv"))
         size, where = f"{network.path.stat().st_size / 1e6:.1f} MB", "committed" if network.committed else "own"
         rows.append((network.name, about["style"], label, weights, str(about["step"]), size, where))

@@ -147,6 +147,7 @@ def train_(
     """
     from accelerate.state import PartialState
 
+    from stylerepro.networks import naming
     from stylerepro.pictures import images
     from stylerepro.training.recipe import Recipe
     from stylerepro.training.train import train
@@ -159,7 +160,7 @@ def train_(
     if PartialState().is_main_process:
         trained.save(out, Path(style).name, style_size=style_size)
         checkpoint.unlink(missing_ok=True)
-    last, label = trained.history["total"].tail(10).mean(), recipe.architecture.label  # type: ignore[union-attr]
+    last, label = trained.history["total"].tail(10).mean(), naming.label(recipe.architecture)  # type: ignore[arg-type]
     print(f"{out}: {label}, {len(trained.history)} steps, loss {last:.4g}")
     if trained.skipped:
         complain(f"{len(trained.skipped)} files could not be read: {', '.join(trained.skipped)}")

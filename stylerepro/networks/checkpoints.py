@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stylerepro.errors import NetworkError
 from stylerepro.files import atomic_path
-from stylerepro.networks import weights
+from stylerepro.networks import naming, weights
 from stylerepro.networks.feed_forward import LEAST_SIZE, Architecture, StyleNetwork, architecture
 
 FORMAT = "stylerepro.transformer/1"  # the first name of these networks here; committed files carry it
@@ -61,7 +61,7 @@ def load(path: str | Path) -> StyleNetwork:
         if shapes != expected:
             odd = sorted(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
             raise NetworkError(
-                f"{Path(path).name} does not hold the weights of the {description.architecture.label} that it "
+                f"{Path(path).name} does not hold the weights of the {naming.label(description.architecture)} that it "
                 f"describes: {len(odd)} of {len(expected)} tensors are missing, unknown or of another shape, {odd[0]} "
                 "among them. Save the network again with `checkpoints.save`."
             )

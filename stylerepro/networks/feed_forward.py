@@ -28,8 +28,6 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "order": ("norm-activation", "activation-norm"),
     }
 )
-# Fields without effect on full convolutions.
-_OF_SEPARABLE = ("multiplier", "multiplier_at", "separable_ends", "transposed", "norm_between")
 # A file's description is not trusted to ask for any number of layers.
 _LIMITS: Mapping[str, int] = MappingProxyType({"residual_blocks": 100, "multiplier": 64, "widths": 4096})
 
@@ -94,20 +92,6 @@ class Architecture:
                 raise NetworkError(
                     f"An architecture's {name} must be whole and from {least} to {_LIMITS[name]}, got {number!r}."
                 )
-
-    @property
-    def label(self) -> str:
-        """The nearest name of `ARCHITECTURES`, with what differs from it: "depsep, multiplier=1"."""
-        mine = asdict(self)
-        idle = _OF_SEPARABLE if self.convolution == "full" else ()
-        differences = {
-            name: [
-                f"{key}={mine[key]}" for key, value in asdict(known).items() if mine[key] != value and key not in idle
-            ]
-            for name, known in ARCHITECTURES.items()
-        }
-        nearest = min(differences, key=lambda name: len(differences[name]))
-        return ", ".join([nearest, *differences[nearest]])
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(

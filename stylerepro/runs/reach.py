@@ -19,9 +19,9 @@ from stylerepro.files import hash_of
 
 PACKAGE = "stylerepro"
 # What these hold keeps what was computed, checks it and finds it again, all of it exactly: that is the charter of
-# runs/, and the other two write files and say what is wrong. A change there moves no number, so neither they count
-# nor what only they reach.
-BOOKKEEPING = ("runs", "errors", "files")
+# runs/; the others write files, say what is wrong and name networks for people. A change there moves no number, so
+# neither they count nor what only they reach.
+BOOKKEEPING = ("runs", "errors", "files", "networks.naming")
 _WORD = re.compile(r"[\w-]+")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINING = (*_FUNCTIONS, ast.ClassDef, ast.Assign, ast.Import, ast.ImportFrom)
@@ -301,9 +301,9 @@ class _Walk:
 
     def enter(self, name: str) -> None:
         """Run the modules at and above the dotted `name` that are the package's and not run yet."""
-        parts = name.split(".")
+        parts, kept = name.split("."), tuple(f"{PACKAGE}.{room}." for room in BOOKKEEPING)
         for each in (".".join(parts[:end]) for end in range(1, len(parts) + 1)):
-            if each in self.files and each not in self.modules and not {*parts[1:2]} & {*BOOKKEEPING}:
+            if each in self.files and each not in self.modules and not f"{each}.".startswith(kept):
                 path, status = self.files[each], self.files[each].stat()
                 inside = each if path.name == "__init__.py" else each.rpartition(".")[0]
                 self.run(each, _read(path, inside, status.st_size, status.st_mtime_ns))

@@ -20,7 +20,7 @@ from torch import Tensor
 from stylerepro.errors import ImageError, NetworkError, ResultsWarning, StyleReproError, unknown
 from stylerepro.files import atomic_path, hash_of, lock, make_folder, results_root, runs_root
 from stylerepro.measures import image_metrics
-from stylerepro.networks import checkpoints
+from stylerepro.networks import checkpoints, naming
 from stylerepro.networks.inference import fast, has_winograd
 from stylerepro.pictures import assets, images
 from stylerepro.pictures.paintings import PAINTINGS
@@ -147,7 +147,7 @@ def judge(
 
 def label(style: str, recipe: Recipe) -> str:
     """Name a network in short: style, architecture, λ_c, λ_s, seed: "swirls-johnson-c2-s40-0"."""
-    architecture = recipe.architecture.label.replace("=", "")  # type: ignore[union-attr]
+    architecture = naming.label(recipe.architecture).replace("=", "")  # type: ignore[arg-type]
     architecture = re.sub(r"[^\w.]+", "-", architecture).strip("-")
     return f"{Path(style).stem}-{architecture}-c{recipe.content_weight:g}-s{recipe.style_weight:g}-{recipe.seed}"
 

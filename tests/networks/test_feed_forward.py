@@ -20,6 +20,7 @@ from stylerepro.networks.feed_forward import (
     architecture,
     count,
 )
+from stylerepro.networks.naming import label
 
 NAMES = list(ARCHITECTURES)
 
@@ -178,9 +179,9 @@ def test_architectures_say_what_is_wrong(name, changes, named):
 
 def test_no_label_stands_for_two_architectures():
     assert len(set(ARCHITECTURES.values())) == len(ARCHITECTURES)
-    assert all(its.label == name for name, its in ARCHITECTURES.items())
-    assert architecture("depsep-nn", multiplier=1).label == "depsep-nn, multiplier=1"
-    assert architecture("johnson", multiplier=1).label == "johnson"
+    assert all(label(its) == name for name, its in ARCHITECTURES.items())
+    assert label(architecture("depsep-nn", multiplier=1)) == "depsep-nn, multiplier=1"
+    assert label(architecture("johnson", multiplier=1)) == "johnson"
     assert architecture(Architecture(), norm="instance") == ARCHITECTURES["johnson-in"]
 
 

@@ -315,7 +315,7 @@ def everything(package):
     return every
 
 
-def test_a_new_measure_or_network_leaves_all_experiments_of_the_project_fresh(tmp_path, monkeypatch):
+def test_a_new_measure_network_architecture_or_convention_makes_no_experiment_stale(tmp_path, monkeypatch):
     monkeypatch.delenv("STYLEREPRO_MIRROR", raising=False)
     package = tmp_path / "stylerepro"
     shutil.copytree(project_root() / "stylerepro", package, ignore=shutil.ignore_patterns("*.pyc", "*.safetensors"))
@@ -325,6 +325,10 @@ def test_a_new_measure_or_network_leaves_all_experiments_of_the_project_fresh(tm
     change(package, "measures/image_metrics.py", measure, new + measure)
     entry = 'NetworkSpec("vgg13", (2, 2, 2, 2, 2), _VGG_WIDTHS, "vgg13", "torchvision", "zeros", "as vgg16", "none"),'
     change(package, "networks/specs.py", "_SPECS = (\n", f"_SPECS = (\n    {entry}\n")
+    known = '        "depsep": Architecture('
+    change(package, "networks/feed_forward.py", known, f'        "zebra": Architecture(residual_blocks=3),\n{known}')
+    known = '        "gatys": '
+    change(package, "transfer/objective.py", known, f'        "zebra": Conventions(),\n{known}')
     after = everything(package)
     assert {name: explain(before[name], after[name]) for name in before} == {name: [] for name in before}
     change(package, "measures/image_metrics.py", "axis=0)), ", "axis=0)) * 1.0, ")
