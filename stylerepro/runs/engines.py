@@ -29,19 +29,9 @@ from typing import TYPE_CHECKING, Any
 
 from stylerepro.errors import ResultsError, RunError, StyleReproError, unknown
 from stylerepro.files import lock, make_folder, project_root, runs_root, write_text
+from stylerepro.runs import execution
 from stylerepro.runs import record as records
-from stylerepro.runs.execution import (
-    BUSY,
-    COMPLETED,
-    FAILED,
-    FRESH,
-    Outcome,
-    Task,
-    done_record,
-    perform,
-    put_in_place,
-    resolved,
-)
+from stylerepro.runs.execution import BUSY, COMPLETED, FAILED, FRESH, Outcome, Task, done_record, perform
 from stylerepro.runs.fingerprint import explain
 from stylerepro.runs.processes import call_apart
 from stylerepro.runs.runner import threads_each
@@ -332,7 +322,7 @@ def _parcel(task: Task, token: str) -> Parcel:
     if "STYLEREPRO_ROOT" not in os.environ:
         os.environ["STYLEREPRO_ROOT"] = str(asker if _sees(asker, token) else project_root())
     try:
-        _, _, print_ = resolved(task)
+        _, _, print_ = execution.resolved(task)
         if print_.digest != task.digest:
             return Parcel(task.ended(FAILED, error="its code differs"), components=dict(print_.components))
         threads = os.environ.get("OMP_NUM_THREADS", "")
@@ -365,7 +355,7 @@ def receive(parcel: Parcel, task: Task) -> Outcome:
     """
     at = f"the worker {parcel.worker}".strip()
     if parcel.components is not None:
-        why = "; ".join(explain(parcel.components, resolved(task)[2].components))
+        why = "; ".join(explain(parcel.components, execution.resolved(task)[2].components))
         why = why or "this project changed since it was planned"
         raise RunError(f"{at} has other code or files and was not used: {why}. Bring both to the same state.")
     outcome, done = parcel.outcome, parcel.outcome.status in (COMPLETED, FRESH)
@@ -387,7 +377,7 @@ def receive(parcel: Parcel, task: Task) -> Outcome:
         with lock(task.lock_path) as mine:
             if not mine:
                 return replace(outcome, status=BUSY, error="another process is running it here")
-            put_in_place(task, folder)
+            execution.put_in_place(task, folder)
         return replace(outcome, status=COMPLETED)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

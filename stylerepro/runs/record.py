@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from stylerepro.errors import ResultsError, ResultsWarning
 from stylerepro.files import hash_of, make_folder, project_root, reference_root, runs_root, write_json
@@ -25,6 +25,7 @@ RECORD = "run.json"
 _PROGRESS = "progress.json"
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 MANUAL = "manual"
+_AGAIN = " Remove the folder and run the experiment again."
 _ALSO = ("pillow", "matplotlib", "pandera", "papermill", "ipykernel", "stylerepro")
 
 
@@ -59,6 +60,12 @@ class _Record(BaseModel):
     seconds_reused: float = 0.0
     error: dict[str, Any] | None = None
     commit: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _identified(self) -> "_Record":
+        if self.profile == CUSTOM and self.parameters is None:
+            raise ValueError("a custom one lacks its parameters")
+        return self
 
 
 def run_name(label: str, parameters: Mapping[str, Any]) -> str:
@@ -215,14 +222,20 @@ def write_record(folder: Path, record: Mapping[str, Any], values: Mapping[str, A
 
 def read_record(folder: Path) -> dict[str, Any]:
     """Return a run's record. Raises `ResultsError` when there is none or it is damaged."""
+    where = f"{folder.parent.name}/{folder.name}/{RECORD}"
     try:
-        return _record(folder)
+        text = (folder / RECORD).read_text(encoding="utf-8")
+        _Record.model_validate_json(text)
+        record: dict[str, Any] = json.loads(text)
     except FileNotFoundError:
-        raise ResultsError(f"There is no {_where(folder)}.") from None
-    except OSError as error:
-        raise ResultsError(f"{_where(folder)} cannot be read ({error}). Remove the folder and run again.") from error
-    except ResultsError as error:
-        raise ResultsError(f"{error}. Remove the folder and run the experiment again.") from error
+        raise ResultsError(f"There is no {where}.") from None
+    except ValidationError as error:
+        wrong = [".".join(map(str, each["loc"])) + ": " + each["msg"] for each in error.errors()]
+        why = f"{where} is not a run's record: {'; '.join(wrong[:4]).lstrip(': ')}"
+        raise ResultsError(f"{why}.{_AGAIN}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultsError(f"{where} cannot be read ({error}).{_AGAIN}") from error
+    return record
 
 
 def read_whole(folder: Path) -> dict[str, Any]:
@@ -256,27 +269,8 @@ def damage(folder: Path) -> str | None:
     try:
         read_whole(folder)
     except ResultsError as error:
-        return str(error.__cause__ or error).rstrip(".")
+        return str(error).removesuffix(_AGAIN).rstrip(".")
     return None
-
-
-def _where(folder: Path) -> str:
-    return f"{folder.parent.name}/{folder.name}/{RECORD}"
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    try:
-        text = (folder / RECORD).read_text(encoding="utf-8")
-        checked = _Record.model_validate_json(text)
-        record: dict[str, Any] = json.loads(text)
-    except ValidationError as error:
-        wrong = [".".join(map(str, each["loc"])) + ": " + each["msg"] for each in error.errors()]
-        raise ResultsError(f"{_where(folder)} is not a run's record: {'; '.join(wrong[:4]).lstrip(': ')}") from None
-    except (ValueError, RecursionError) as error:
-        raise ResultsError(f"{_where(folder)} cannot be read ({error})") from error
-    if checked.profile == CUSTOM and checked.parameters is None:
-        raise ResultsError(f"{_where(folder)} is not a run's record: a custom one lacks its parameters")
-    return record
 
 
 def _with_record(root: Path) -> Iterator[Path]:

@@ -20,7 +20,7 @@ import toy
 
 from stylerepro.errors import DiskFullError, ResultsError, ResultsWarning
 from stylerepro.files import atomic_path, full_disk_named, runs_root
-from stylerepro.runs import execution, parts, record, results, runner
+from stylerepro.runs import execution, record, results, runner
 from stylerepro.runs.tables import read
 
 NOTED = """\
@@ -187,9 +187,9 @@ def test_a_part_for_which_there_is_no_room_says_so(tmp_path, monkeypatch):
         with full_disk_named(path):
             yield Path("/dev/full")
 
-    monkeypatch.setattr(parts, "atomic_path", to_full)
+    monkeypatch.setattr(results, "atomic_path", to_full)
     with pytest.raises(DiskFullError, match="The disk is full"):
-        parts.compute_once(tmp_path, "p", lambda: {"x": np.zeros(100_000)})
+        results.compute_once(tmp_path, "p", lambda: {"x": np.zeros(100_000)})
 
 
 def test_why_a_run_failed_is_said_where_not_even_its_log_can_be_kept(project, monkeypatch):

@@ -12,7 +12,7 @@ import toy
 from PIL import Image
 
 from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
-from stylerepro.runs import parts, record, results, tables
+from stylerepro.runs import record, results, tables
 from stylerepro.runs.experiments import Column
 from stylerepro.runs.record import read_progress
 
@@ -268,7 +268,7 @@ def test_a_run_by_the_command_says_how_far_it_has_come(project):
 
 
 def test_parts_reused_count_in_the_seconds(project, monkeypatch):
-    monkeypatch.setattr(parts, "compute_once", lambda *_: ({"x": 1}, 1000.0))
+    monkeypatch.setattr(results, "compute_once", lambda *_: ({"x": 1}, 1000.0))
     run = results.begin("toy", toy.namespace())
     run.part("p", dict)
     run.save(metrics=METRICS, history=HISTORY)
