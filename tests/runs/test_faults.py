@@ -21,7 +21,6 @@ import toy
 from stylerepro.errors import DiskFullError, ResultsError, ResultsWarning
 from stylerepro.files import atomic_path, full_disk_named, runs_root
 from stylerepro.runs import execution, record, results, runner
-from stylerepro.runs.tables import read
 
 NOTED = """\
 with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "calls.txt"), "a") as stream:
@@ -316,16 +315,6 @@ def test_a_replaced_run_that_is_half_removed_is_never_put_back(project, monkeypa
             record.install(third, first)
     assert renamed
     assert not first.exists() or record.damage(first) is None
-
-
-def test_a_table_cut_short_is_not_read(tmp_path):
-    path = tmp_path / "metrics.csv"
-    path.write_text("a,b\n1,0.25\n2,0.5\n")
-    assert read(path, {"a": "int", "b": "float"}).b.tolist() == [0.25, 0.5]
-    for text in ("a,b\n1,0.25\n2,0.", "a,b\n1,0.25\n2", ""):
-        path.write_text(text)
-        with pytest.raises(ResultsError, match=r"metrics\.csv of run .* ends in the middle of a row"):
-            read(path, {"a": "int", "b": "float"})
 
 
 def test_a_run_counts_as_done_only_with_its_final_record(project, monkeypatch):

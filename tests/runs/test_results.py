@@ -11,7 +11,7 @@ import torch
 import toy
 from PIL import Image
 
-from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
+from stylerepro.errors import ParameterError, ResultsError
 from stylerepro.runs import record, results, tables
 from stylerepro.runs.experiments import Column
 from stylerepro.runs.record import read_progress
@@ -300,19 +300,6 @@ def test_committed_runs_count_where_there_is_no_own_one(project):
     shutil.rmtree(project / "results" / "runs")
     assert set(results.collect().run) == {"toy"}
     assert results.collect(root=project / "results" / "runs").empty
-
-
-@pytest.mark.parametrize("damage", ["no json", "{}", None])
-def test_damaged_runs_are_passed_over_with_their_name(project, damage):
-    save()
-    save(seed=1)
-    broken = sorted(finished(project))[0]
-    if damage is None:
-        (broken / "metrics.csv").write_text("gamma\n1\n")
-    else:
-        (broken / "run.json").write_text(damage)
-    with pytest.warns(ResultsWarning, match=broken.name):
-        assert len(results.collect()) == 2
 
 
 def test_install_recovers_from_a_swap_that_was_killed(tmp_path, monkeypatch):
