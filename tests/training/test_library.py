@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from small import SMALL
@@ -211,6 +212,10 @@ def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(netwo
     written = images.read(out / "chelsea.png")
     assert written.shape == expected.shape
     assert (written - expected).abs().max() < 1 / 255
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageError, match="no picture in"):  # before anything is read
+        library.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
@@ -222,13 +227,6 @@ def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
     assert done[0].size == images.read(inputs[0]).shape[:1:-1]
 
 
-def test_nothing_to_restyle_is_said_before_anything_is_read(tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ImageError, match="no picture in"):
-        library.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkeypatch, call):
     code, out, err = call("stylise", str(network_file), str(pictures), "-o", str(tmp_path / "new"), "--size", "32")
     assert code == 1
@@ -238,9 +236,10 @@ def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkey
     code, _, _ = call("stylise", str(network_file), str(pictures / "one.jpg"), "-o", str(tmp_path / "new"))
     assert code == 0
     monkeypatch.setenv("COLUMNS", "200")
-    train.Trained(StyleNetwork("johnson-in"), Recipe("johnson-in"), _history(), {}, True).save(
-        library.own_folder() / "mine.safetensors", "swirls", settings={}
-    )
+    columns = ["step", *train.TERMS, "total"]
+    history = pd.DataFrame([[1.0] * len(columns)], columns=columns)
+    mine = train.Trained(StyleNetwork("johnson-in"), Recipe("johnson-in"), history, {}, True)
+    mine.save(library.own_folder() / "mine.safetensors", "swirls", settings={})
     code, out, _ = call("networks", "--commit", "mine")
     assert code == 0
     assert "committed" in out
@@ -279,8 +278,3 @@ def test_every_setting_of_a_recipe_can_be_typed_but_the_conventions_own_object()
     types = {"steps": "int", "learning_rate": "float", "betas": "list[float]", "style_layers": "list[str]"}
     assert {name: known[name].type for name in types} == types
     assert known["betas"].default == [0.9, 0.999]
-
-
-def _history():
-    columns = [*train.TERMS, "total"]
-    return train.pd.DataFrame([[1, *[0.5] * len(columns)]], columns=["step", *columns])

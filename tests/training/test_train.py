@@ -133,17 +133,7 @@ def test_two_processes_give_the_losses_of_one(recipe, folder, tmp_path):
     how = recipe(convention="johnson", photographs=str(tmp_path / "pictures"), steps=5)
     (tmp_path / "script.py").write_text(SCRIPT)
     given = {"name": "johnson-in", "changes": SMALL, "style": STYLE.tolist(), "loss_network": "tiny"}
-    names = (
-        "content_layers",
-        "style_layers",
-        "convention",
-        "photographs",
-        "size",
-        "batch",
-        "steps",
-        "tv_weight",
-        "learning_rate",
-    )
+    names = ("content_layers", "style_layers", "photographs", "size", "batch", "steps", "tv_weight", "learning_rate")
     given |= {name: getattr(how, name) for name in names} | {"convention": "johnson"}
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines",
               "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]  # fmt: skip
