@@ -1,6 +1,5 @@
 """Do one run: lock, run the notebook by papermill, judge, put in place. It is prepared elsewhere, then moved whole."""
 
-import contextlib
 import errno
 import functools
 import logging
@@ -154,7 +153,10 @@ def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fin
     except Exception as error:
         # Whatever stopped a notebook becomes its record; the other notebooks go on.
         seconds = time.perf_counter() - start
-        begun = records.new_record(experiment, parameters, task.label, fingerprint, manual=False)
+        try:
+            begun = records.read_record(result)
+        except ResultsError:
+            begun = records.new_record(experiment, parameters, task.label, fingerprint, manual=False)
         return _failed(task, error, staging, begun, parameters, seconds)
     put_in_place(task, result)
     return task.ended(COMPLETED, time.perf_counter() - start)
@@ -195,8 +197,6 @@ def _failed(
     failure = {"type": getattr(error, "ename", type(error).__name__), "message": message, "cell": cell}
     changes = {"status": records.FAILED, "profile": task.label, "error": failure, "seconds": round(seconds, 3)}
     try:
-        with contextlib.suppress(ResultsError):
-            begun = records.read_record(staging / "result")
         shutil.rmtree(staging / "result", ignore_errors=True)
         executing.unlink(missing_ok=True)
         _keep_notebook(notebook, make_folder(unfinished), parameters)
