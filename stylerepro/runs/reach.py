@@ -145,7 +145,7 @@ def _is_idle(statement: ast.AST) -> bool:
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
             return True
-    return isinstance(statement, ast.AnnAssign) and not isinstance(statement.target, ast.Name) and not statement.value
+    return False
 
 
 def _bare(statement: ast.AST) -> ast.AST:

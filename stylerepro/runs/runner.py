@@ -284,23 +284,19 @@ def status(profile: str | None = None) -> list[State]:
 
     Own runs and committed reference runs each have their row.
     """
+    committed_runs = records.finished_runs(reference_root())
+    committed = {(record["experiment"], record["profile"]): record for _, record in committed_runs}
     states = []
     for experiment in discover():
         for name in experiment.profiles if profile is None else [profile]:
             if name not in experiment.profiles:
                 continue
-            (job,) = plan_points(experiment, name, [resolve_parameters(experiment, name)])
+            parameters = resolve_parameters(experiment, name)
+            (job,) = plan_points(experiment, name, [parameters])
             if profile or job.finished or name == DEFAULT_PROFILE:
                 states.append(State(experiment.name, name, "own", job.reasons, job.finished))
-            if (committed := _committed(experiment, name)) is not None:
-                states.append(committed)
+            if record := committed.get((experiment.name, name)):
+                now = compute(experiment, parameters).components
+                reasons = explain(record["fingerprint"].get("components", {}), now)
+                states.append(State(experiment.name, name, "committed", tuple(reasons), str(record["start"])))
     return states
-
-
-def _committed(experiment: Experiment, profile: str) -> State | None:
-    for _, record in records.finished_runs(reference_root()):
-        if record["experiment"] == experiment.name and record["profile"] == profile:
-            now = compute(experiment, resolve_parameters(experiment, profile)).components
-            reasons = tuple(explain(record["fingerprint"].get("components", {}), now))
-            return State(experiment.name, profile, "committed", reasons, str(record["start"]))
-    return None
