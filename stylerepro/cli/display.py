@@ -69,27 +69,23 @@ class RunReport:
 
     def __call__(self, job: Job, outcome: Outcome | None) -> None:
         """Show that a job runs, or how it ended; see `runner.Report`."""
-        key = _title(job)
-        if outcome is None and key not in self._lines:
-            expected = f"expected {job.expected}" if job.expected else "no estimate yet"
-            self._lines[key] = self._progress.add_task(f"{key}: running, {expected}", total=None, loop=None)
-            if not self._console.is_terminal:
-                say(self._console, f"{key}: running, {expected}")
-        if outcome is None:
-            self._move(job)
-        else:
+        if outcome:
             self._end(job, outcome)
-
-    def _move(self, job: Job) -> None:
-        line = self._lines[_title(job)]
-        if (said := read_progress(job.task.experiment, job.task.name)) is None:
             return
-        done, wanted, name = said
+        key = _title(job)
+        if key not in self._lines:
+            said = f"{key}: running, {f'expected {job.expected}' if job.expected else 'no estimate yet'}"
+            self._lines[key] = self._progress.add_task(said, total=None, loop=None)
+            if not self._console.is_terminal:
+                say(self._console, said)
+        if (progress := read_progress(job.task.experiment, job.task.name)) is None:
+            return
+        (done, wanted, name), line = progress, self._lines[key]
         task = next(task for task in self._progress.tasks if task.id == line)
         if task.fields["loop"] != (wanted, name):  # another loop, of whose speed nothing is known yet
             self._progress.reset(line, total=wanted, completed=done, loop=(wanted, name))
             self._progress.advance(line, _START)
-        self._progress.update(line, completed=done, description=f"{_title(job)}: {done} of {wanted} {name}")
+        self._progress.update(line, completed=done, description=f"{key}: {done} of {wanted} {name}")
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         key = _title(job)
@@ -98,10 +94,12 @@ class RunReport:
         style = "green" if outcome.status in (COMPLETED, FRESH) else "bold red"
         took = f" in {duration(outcome.seconds)}" if outcome.status in (COMPLETED, FAILED) else ""
         say(self._console, f"{key}: {_WORDS[outcome.status]}{took}", style=style)
-        say(self._console, *_failure_lines(outcome), indent="    ")
+        cell = f"in code cell {outcome.cell['number']}: {outcome.cell['first_line']}" if outcome.cell else ""
+        why = (outcome.error, cell, f"log: {outcome.log}" if outcome.log else "")
+        say(self._console, *filter(None, why), indent="    ")
         self._done += 1
         self._failed += outcome.status == FAILED
-        whole = next(task for task in self._progress.tasks if task.id == self._whole)
+        whole = self._progress.tasks[0]
         if outcome.status == COMPLETED and not job.resumed:
             self._progress.advance(self._whole, self._weights[key])
         else:  # how long it took here says nothing about the others
@@ -121,16 +119,6 @@ class RunReport:
 
 def _title(job: Job) -> str:
     return f"{job.task.experiment} ({job.point or job.task.label})"
-
-
-def _failure_lines(outcome: Outcome) -> list[str]:
-    """Return what went wrong, where, and where to read more."""
-    lines = [outcome.error] if outcome.error else []
-    if outcome.cell:
-        lines.append(f"in code cell {outcome.cell['number']}: {outcome.cell['first_line']}")
-    if outcome.log:
-        lines.append(f"log: {outcome.log}")
-    return lines
 
 
 def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:

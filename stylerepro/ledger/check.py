@@ -213,21 +213,16 @@ def refusal(rule: Rule) -> str | None:
     # Parts that look at different numbers hold and fail on their own; the others could get in each other's way.
     seen = [_looks_at(leaf) for leaf in leaves(rule)]
     if len(set(seen)) < len(seen):
-        if not _reachable(rule, REPRODUCED, satisfying):
+        if not _reachable(rule, REPRODUCED, good=True):
             return "its parts contradict each other: no table could satisfy them together"
-        if not _reachable(rule, NOT_REPRODUCED, failing):
+        if not _reachable(rule, NOT_REPRODUCED, good=False):
             return "its parts leave no way out: no value could fail them together"
     return None
 
 
-def satisfying(leaf: Rule) -> list[pd.DataFrame]:
-    """Return tables that should satisfy a leaf: just so, and by far."""
-    return [_table(leaf, rows) for rows in _rows(leaf, good=True)]
-
-
-def failing(leaf: Rule) -> list[pd.DataFrame]:
-    """Return tables that should fail a leaf: no effect, the reverse of the claim, numbers far off."""
-    return [_table(leaf, rows) for rows in _rows(leaf, good=False)]
+def made_up(leaf: Rule, good: bool) -> list[pd.DataFrame]:
+    """Return tables that should satisfy a leaf, just so and by far, or fail it: no effect, the reverse, far off."""
+    return [_table(leaf, rows) for rows in _rows(leaf, good)]
 
 
 def _shape(leaf: Rule) -> str:
@@ -250,21 +245,21 @@ def _shape(leaf: Rule) -> str:
 @lru_cache(maxsize=1000)
 def _leaf_refusal(shape: str) -> str | None:
     leaf = json.loads(shape)
-    if REPRODUCED not in [decide(leaf, table, _RESAMPLES).verdict for table in satisfying(leaf)]:
+    if REPRODUCED not in [decide(leaf, table, _RESAMPLES).verdict for table in made_up(leaf, good=True)]:
         return "no value could satisfy this rule"
-    failed = [decide(leaf, table, _RESAMPLES).verdict for table in failing(leaf)]
+    failed = [decide(leaf, table, _RESAMPLES).verdict for table in made_up(leaf, good=False)]
     if REPRODUCED in failed or NOT_REPRODUCED not in failed:
         return "no value could fail this rule, or not even one far from the claim"
     return None
 
 
-def _reachable(rule: Rule, verdict: str, tables: Any) -> bool:
+def _reachable(rule: Rule, verdict: str, good: bool) -> bool:
     """Return whether some made-up tables give `verdict`, the same table for leaves that look at the same numbers."""
     for leaf in leaves(rule):
-        for table in tables(leaf):
+        for table in made_up(leaf, good):
 
             def lookup(other: Rule, table: pd.DataFrame = table, leaf: Rule = leaf) -> pd.DataFrame:
-                return table if _looks_at(other) == _looks_at(leaf) else tables(other)[0]
+                return table if _looks_at(other) == _looks_at(leaf) else made_up(other, good)[0]
 
             if judge(rule, lookup, _RESAMPLES).verdict == verdict:
                 return True

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from stylerepro.errors import ClaimError
-from stylerepro.ledger.check import checked, failing, refusal, satisfying
+from stylerepro.ledger.check import checked, made_up, refusal
 from stylerepro.ledger.rules import KINDS, NOT_REPRODUCED, REPRODUCED, columns, decide
 
 DECLARED = {
@@ -107,8 +107,8 @@ GOOD = {
 def test_made_up_tables_hold_and_fail(kind):
     rule = GOOD[kind]
     assert checked(rule, "it", "e", None, {"e": columns(rule)}) == rule
-    assert REPRODUCED in {decide(rule, table, 20).verdict for table in satisfying(rule)}
-    verdicts = {decide(rule, table, 20).verdict for table in failing(rule)}
+    assert REPRODUCED in {decide(rule, table, 20).verdict for table in made_up(rule, good=True)}
+    verdicts = {decide(rule, table, 20).verdict for table in made_up(rule, good=False)}
     assert NOT_REPRODUCED in verdicts
     assert REPRODUCED not in verdicts
 
