@@ -165,13 +165,6 @@ class Ledger:
     def __iter__(self) -> Iterator[Claim]:
         return iter(self.claims)
 
-    def claim(self, id: str) -> Claim:
-        """Return the claim with this id; `ClaimError` names the nearest that exists."""
-        claims = {claim.id: claim for claim in self.claims}
-        if id not in claims:
-            raise ClaimError(unknown(id, list(claims), "claim", "The ledger"))
-        return claims[id]
-
 
 class _File(Declaration):
     """A document's file, as it is written."""
