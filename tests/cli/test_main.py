@@ -28,14 +28,11 @@ def unrun(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_list_shows_every_experiment(project, call):
+def test_list_shows_every_experiment_and_status_what_never_ran(project, call):
     code, out, _ = call("list")
     assert code == 0
     for word in ("toy", "A toy", "003.1", "laptop 2 min", "reference ?"):
         assert word in out
-
-
-def test_status_says_what_never_ran(project, call):
     code, out, _ = call("status")
     assert code == 0
     assert "never run" in out
@@ -87,14 +84,6 @@ def test_collect_writes_one_table_and_names_damaged_runs(project, call):
     assert "2 rows in" in out
     assert (project / "all.csv").read_text().splitlines()[0] == "experiment,profile,run,gamma,value,name"
     assert "laptop-12345678/run.json is not a run's record" in err
-
-
-def test_fetch_lists_what_can_be_had(project, call, monkeypatch, tmp_path):
-    monkeypatch.setenv("STYLEREPRO_MIRROR", str(tmp_path))
-    monkeypatch.setenv("STYLEREPRO_CACHE", str(tmp_path))
-    code, out, _ = call("fetch")
-    assert code == 0
-    assert "starry_night" in out
 
 
 def test_claims_are_judged_and_those_not_tested_named_with_the_exit_status(unrun, call):
