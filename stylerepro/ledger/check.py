@@ -1,4 +1,4 @@
-"""What a rule may look like, and whether it can fail: rules as written in the ledger are completed here or refused.
+"""Rules as written in the ledger: completed here, or refused where they have unknown keys or cannot fail.
 
 A model of each kind says which keys a leaf has. Then every leaf is tried on tables made up to satisfy it and to fail
 it, before any measured table exists: a rule that no value could fail says nothing, and one that no value could satisfy
@@ -53,7 +53,7 @@ class Beside(Declaration):
 
 
 class _Leaf(Beside):
-    """What every kind of leaf has; see `rules` for the meaning of each key."""
+    """Keys of every kind of leaf; see `rules` for the meaning of each key."""
 
     given: dict[str, _Range] = Field(default_factory=dict)
     otherwise: list[Any] = Field(default_factory=list)

@@ -32,7 +32,7 @@ _Numbers = Annotated[tuple[int | float, ...], Field(strict=False)]
 
 
 class Silence(Declaration):
-    """What a document leaves open: the parameter or column that stands for it, and what each reading gave."""
+    """A thing that a document leaves open: the parameter or column that stands for it, and what each reading gave."""
 
     silence: _Text
     parameter: _Text
@@ -62,8 +62,8 @@ class Document(Declaration):
 
 
 class Tolerance(Declaration):
-    """How far a number may lie from the reference's and still agree: by `absolute`, in the units of the claim's value,
-    or by `relative`, as a share of the reference's value."""
+    """The distance at which a number still agrees with the reference's: by `absolute`, in the units of the claim's
+    value, or by `relative`, as a share of the reference's value."""
 
     absolute: _Size | None = None
     relative: _Size | None = None

@@ -1,4 +1,4 @@
-"""How the claims stand: judged from the runs there are, own values beside the reference's, and the summary in Markdown.
+"""The standing of the claims: judged from the runs there are, own values beside the reference's, summed up in words.
 
 `judged` is what the ledger's page and the README rest on; `compare` is what the command shows.
 """

@@ -1,4 +1,4 @@
-"""What each loss network is, without loading it: topology, weights file, scale of its features.
+"""The loss networks, without loading them: topology, weights file, scale of its features.
 
 Kept free of torch, so that planning a run or printing help costs nothing.
 """

@@ -24,7 +24,7 @@ Side = Literal["short", "long"]
 Size = int | tuple[int, int]
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-"""What `write` can write, by the path's suffix; `read` goes by the content instead."""
+"""Suffixes of the formats that `write` knows; `read` goes by the content instead."""
 
 PAINTED_SIZE = 512
 """Pixels of a painting's side when no size is asked for."""

@@ -57,7 +57,7 @@ class Column(Declaration):
 
 
 class Explore(Declaration):
-    """How a reader looks through the run's gallery: by columns of `table`, "metrics" or "history".
+    """A reader's way through the run's gallery: by columns of `table`, "metrics" or "history".
 
     sliders: each with its values in order; choices: each a list to choose from; shown: the numbers beside the picture.
     """

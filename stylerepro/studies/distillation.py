@@ -276,7 +276,7 @@ def normalised(pictures: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Where inputs are whitened and targets standardised: the model sees both at unit scale."""
+    """A change of scale that whitens inputs and standardises targets: the model sees both at unit scale."""
 
     mean: Tensor
     whitening: Tensor  # (inputs, inputs)

@@ -266,7 +266,7 @@ def _in(folder: Path, committed: bool) -> Iterator[Kept]:
 def _code() -> list[str]:
     """Return what decides a training in the package: the code of networks/, transfer/ and training/, no comments."""
     package = Path(__file__).parents[1]
-    paths = [path for room in ("networks", "transfer", "training") for path in (package / room).glob("*.py")]
+    paths = [path for room in ("networks", "transfer", "training") for path in (package / room).rglob("*.py")]
     return sorted(ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
 
 

@@ -1,4 +1,4 @@
-"""The loss terms of the five documents, as pure functions.
+"""The loss terms of the documents, as pure functions.
 
 Images and features are (N, C, H, W). Every loss returns one value an image, shape (N,), so that a batch of settings
 stays a batch of independent problems: summing the values gives each image the gradient it would have had alone.
@@ -58,7 +58,7 @@ GRAM_NORMALISATIONS: Mapping[str, Callable[[Tensor, int, int], Tensor]] = Mappin
         "all": lambda product, channels, positions: product / (channels * positions),
     }
 )
-"""What a Gram matrix is divided by."""
+"""Divisors of a Gram matrix, by name."""
 
 # Document 003, section 4, and document 002.
 TV_NORMS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({"l1": Tensor.abs, "squared": Tensor.square})
