@@ -124,9 +124,30 @@ def test_no_file_names_a_path_of_a_machine(texts):
     assert {name: path for name, path in paths.items() if not name.startswith("tests/")} == {}
 
 
-def test_no_file_of_the_package_is_over_400_lines():
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
-    assert {path.name: length for path, length in lengths.items() if length > 400} == {}
+def test_the_package_grows_no_thicker():
+    """What is over a limit is to be shortened, not the limit raised.
+
+    Not there yet: the limits of lines and files are where the package stands; it is to come down to 11,700 lines in 65
+    files, 3,800 of them science without the paintings, and 10,500 of tests.
+    """
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in PACKAGE.rglob("*.py")}
+    assert {path.name: count for path, count in lines.items() if count > 400} == {}
+    names = {path.name for path in PACKAGE.iterdir() if not path.name.startswith("__")}
+    assert len(names) <= 12, sorted(names)
+    assert len(lines) <= 77
+    assert sum(lines.values()) <= 14_500
+    rooms = [PACKAGE / room for room in ("pictures", "networks", "transfer", "measures", "training")]
+    paintings = PACKAGE / "pictures" / "paintings"
+    science = [path for path in lines if any(path.is_relative_to(room) for room in rooms)]
+    assert sum(lines[path] for path in science if not path.is_relative_to(paintings)) <= 4_620
+    tests = list((ROOT / "tests").rglob("*.py"))
+    assert sum(path.read_text(encoding="utf-8").count("\n") for path in tests) <= 12_470
+
+
+def test_no_two_files_of_tests_share_a_name():
+    """Of two that do, pytest takes only one."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_readme_lists_the_rooms_in_the_order_of_their_imports(texts):
