@@ -81,6 +81,12 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
+def keep(path: str | Path, force: bool = False) -> None:
+    """Raise `ResultsError` where something is at `path` already: only `force` writes over it."""
+    if os.path.lexists(path) and not force:
+        raise ResultsError(f"{path} is there already. Give another name, or --force to write over it.")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_path(path) as temporary:

@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from stylerepro.cli.own_pictures import COMMANDS, Values, complain
+from stylerepro.cli.own_pictures import COMMANDS, Force, Values, complain
 from stylerepro.errors import StyleReproError
-from stylerepro.files import project_root, runs_root
+from stylerepro.files import keep, project_root, runs_root
 from stylerepro.runs.experiments import DEFAULT_PROFILE, OWN, PROFILES
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def sweep(
     timeout: Timeout = None,
     only_plan: Annotated[bool, typer.Option("--plan", help="Show the grid, its size and time, and end.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file for the table over all points.")] = None,
+    force: Force = False,
     engine: Engine = "local",
     address: Address = "",
     gpus: Gpus = 0,
@@ -133,6 +134,8 @@ def sweep(
     from stylerepro.runs import runner, sweeps, tables
 
     console = Console()
+    if out:
+        keep(out, force)
     planned = sweeps.plan(name, profile, runner.parse_overrides(parameters or []), seeds=seeds, retry=retry)
     lines, where = partial(display.sweep_lines, planned), {"address": address, "gpus": gpus, "sbatch": sbatch}
     if only_plan:
@@ -183,6 +186,7 @@ def claims(
     long: Annotated[bool, typer.Option("--long", help="Show what was measured and why each verdict.")] = False,
     wide: Annotated[bool, typer.Option("--wide", help="Show a table, however narrow the terminal.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file for the whole ledger.")] = None,
+    force: Force = False,
     readme: Annotated[bool, typer.Option("--readme", help="Bring the README's summary up to date, and end.")] = False,
 ) -> None:
     """Give each claim its verdict, with own values beside the reference's; exit status 1 where one is not tested."""
@@ -191,6 +195,8 @@ def claims(
     from stylerepro.ledger.claims import load_ledger
     from stylerepro.runs import tables
 
+    if out:
+        keep(out, force)
     ledger, console = load_ledger(), Console()
     if readme:
         from stylerepro.book import ledger_page
@@ -212,11 +218,14 @@ def claims(
 def collect(
     profile: AnyProfile = None,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file; results/runs/collected.csv by default.")] = None,
+    force: Force = False,
 ) -> None:
     """Put the tables of all runs into one CSV file."""
     from stylerepro.cli import display
     from stylerepro.runs import results, tables
 
+    if out:
+        keep(out, force)
     collected = results.collect(profile=profile)
     target = out or runs_root() / "collected.csv"
     tables.write(collected, target)
@@ -241,10 +250,14 @@ def publish(names: Names = None, profile: Profile = "reference") -> None:
 def book(
     out: Annotated[Path | None, typer.Option("-o", help="Folder for the HTML; book/_build/html by default.")] = None,
     profile: AnyProfile = None,
+    force: Force = False,
 ) -> None:
     """Build the book: from the committed reference runs, or from own runs of a profile."""
     from stylerepro.book import building
 
+    # Sphinx leaves `.buildinfo`: a folder with that is a book made before, which is made again in its place.
+    if out and out.is_dir() and any(out.iterdir()) and not (out / ".buildinfo").exists():
+        keep(out, force)
     print(f"the book is at {building.build(out, profile)}")
 
 

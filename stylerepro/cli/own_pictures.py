@@ -8,6 +8,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stylerepro.errors import ImageError, NetworkError, ParameterError, unknown
+from stylerepro.files import keep
 from stylerepro.runs.experiments import SCALARS, Parameter, convert
 
 PICTURE_SIZE = 512  # pixels of the short side; a photograph as it comes from a camera would take an hour on a CPU
@@ -24,6 +26,7 @@ STYLE_SIZE = 256  # pixels of the style picture's short side, in training
 Values = Annotated[
     list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="A value; lists as 0,10,100. May be repeated.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Write over what is there already.")]
 Pixels = Annotated[int | None, typer.Option(help="Pixels of the short side; 0 keeps the pictures' own.", min=0)]
 
 
@@ -118,6 +121,7 @@ def transfer_(
     out: Annotated[Path, typer.Option("-o", help="Picture to write: .png, .jpg or .webp.")],
     size: Pixels = PICTURE_SIZE,
     parameters: Values = None,
+    force: Force = False,
     settings: Listed = False,
 ) -> None:
     """Give one picture the style of another."""
@@ -127,6 +131,7 @@ def transfer_(
     values = given("transfer", parameters or [])
     if out.suffix.lower() not in images.SUFFIXES:
         raise ImageError(f"{out}: give a name that ends in {', '.join(images.SUFFIXES)}.")
+    keep(out, force)
     pictures = [images.read(name, size or None) for name in (content, style)]
     result = transfer(*pictures, progress=sys.stderr.isatty(), **values)
     images.write(result.image, out)
@@ -139,6 +144,7 @@ def train_(
     out: Annotated[Path, typer.Option("-o", help="File for the network: .safetensors.")],
     style_size: Annotated[int, typer.Option(help="Pixels of the style picture's short side.", min=1)] = STYLE_SIZE,
     parameters: Values = None,
+    force: Force = False,
     settings: Listed = False,
 ) -> None:
     """Train a feed-forward network on a style; interrupted, the same command goes on.
@@ -147,20 +153,27 @@ def train_(
     """
     from accelerate.state import PartialState
 
-    from stylerepro.networks import naming
+    from stylerepro.networks import checkpoints, naming
     from stylerepro.pictures import images
     from stylerepro.training.recipe import Recipe
-    from stylerepro.training.train import train
+    from stylerepro.training.train import picture_digest, train
 
     recipe = Recipe(**given("train", parameters or []))
     if out.suffix != ".safetensors":
         raise NetworkError(f"{out}: give a name that ends in .safetensors.")
-    checkpoint = out.with_suffix(".checkpoint")
-    trained = train(images.read(style, style_size), recipe, checkpoint=checkpoint, progress=sys.stderr.isatty())
+    checkpoint, picture = out.with_suffix(".checkpoint"), images.read(style, style_size)
+    label = naming.label(recipe.architecture)  # type: ignore[arg-type]
+    about = recipe.described() | {"style picture": picture_digest(picture)}
+    with suppress(NetworkError):  # what is no network is another's file
+        if out.is_file() and not force and checkpoints.describe(out).trained.get("settings") == about:
+            print(f"{out} is there already: {label}, {recipe.steps} steps; --force trains it anew")
+            return
+    keep(out, force)
+    trained = train(picture, recipe, checkpoint=checkpoint, progress=sys.stderr.isatty())
     if PartialState().is_main_process:
-        trained.save(out, Path(style).name, style_size=style_size)
+        trained.save(out, Path(style).name, style_size=style_size, settings=about)
         checkpoint.unlink(missing_ok=True)
-    last, label = trained.history["total"].tail(10).mean(), naming.label(recipe.architecture)  # type: ignore[arg-type]
+    last = trained.history["total"].tail(10).mean()
     print(f"{out}: {label}, {len(trained.history)} steps, loss {last:.4g}")
     if trained.skipped:
         complain(f"{len(trained.skipped)} files could not be read: {', '.join(trained.skipped)}")
@@ -171,13 +184,14 @@ def stylise(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
     out: Annotated[Path, typer.Option("-o", help="Folder for the new pictures.")],
     size: Pixels = None,
+    force: Force = False,
 ) -> None:
     """Put pictures through a trained network."""
     from stylerepro.training import library
 
-    chosen = {} if size is None else {"size": size or None}
+    chosen: dict[str, Any] = {} if size is None else {"size": size or None}
     failed = 0
-    for restyled in library.restyle(library.load(network), inputs, out, **chosen):
+    for restyled in library.restyle(library.load(network), inputs, out, force=force, **chosen):
         if restyled.path is None:
             failed += 1
             complain(f"error: {restyled.error}")

@@ -7,6 +7,7 @@ trains. Two notebooks that want the same one train it once; one that was interru
 import ast
 import re
 import time
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from stylerepro.errors import ImageError, NetworkError, ResultsWarning, StyleReproError, unknown
-from stylerepro.files import atomic_path, hash_of, lock, make_folder, results_root, runs_root
+from stylerepro.files import atomic_path, hash_of, keep, lock, make_folder, results_root, runs_root
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints, naming
 from stylerepro.networks.inference import fast, has_winograd
@@ -207,38 +208,63 @@ def load(network: str) -> Callable[[Tensor], Tensor]:
 
 
 def restyle(
-    network: Callable[[Tensor], Tensor], inputs: Sequence[str], folder: str | Path, size: int | None = SIZE
+    network: Callable[[Tensor], Tensor],
+    inputs: Sequence[str],
+    folder: str | Path,
+    size: int | None = SIZE,
+    *,
+    force: bool = False,
 ) -> Iterator[Restyled]:
     """Put each input through `network` and write it to `folder` under its own name; one answer each, as it is done.
 
     inputs: names, paths or addresses of pictures, and folders, whose pictures at any depth are taken. size: pixels of
-    the short side, None keeps a picture's own. A file of the folder that has the name already is replaced; two inputs
-    of one name become NAME and NAME-2. An input that cannot be read, or is too small, is answered with its error, and
-    the others go on. Raises `ImageError`, before anything is read, when there is no input at all.
+    the short side, None keeps a picture's own. Two inputs of one name, or of names that some disks take for one, become
+    NAME and NAME-2. Whatever is wrong with an input (unreadable, too small, too large for the memory, or its new name
+    is taken by a file that only `force` writes over) is answered as its error, and the others go on. What lies in
+    `folder` is not taken for an input where `folder` lies in one. Raises `ImageError`, before anything is read, when
+    there is no input at all, and for `folder` among the inputs without `force`.
     """
-    pairs = list(_targets(_flat(inputs), Path(folder)))
+    pairs = list(_targets(_flat(inputs, Path(folder).expanduser().resolve(), force), Path(folder)))
     if not pairs:
         raise ImageError(f"There is no picture in {', '.join(inputs) or 'nothing'}. Name pictures, or folders of them.")
     make_folder(folder)
-    return (_restyled(network, source, target, size) for source, target in pairs)
+    return (_restyled(network, source, target, size, force) for source, target in pairs)
 
 
-def _restyled(network: Callable[[Tensor], Tensor], source: str, target: Path, size: int | None) -> Restyled:
+def _restyled(
+    network: Callable[[Tensor], Tensor], source: str, target: Path, size: int | None, force: bool
+) -> Restyled:
     try:
+        keep(target, force)
         picture = images.read(source, size)
         start = time.perf_counter()
         made = network(picture)
         seconds = time.perf_counter() - start
         images.write(made.clamp(0, 1), target)
-    except StyleReproError as error:
-        return Restyled(source, None, error=str(error))
+    # An allocator and each runtime have errors of their own, and the next picture is likely a smaller one.
+    except Exception as error:
+        reason = str(error) if isinstance(error, StyleReproError) else _in_words(error)
+        return Restyled(source, None, error=reason if source in reason else f"{source}: {reason}")
     return Restyled(source, target, seconds, (made.shape[-1], made.shape[-2]))
 
 
-def _flat(inputs: Iterable[str]) -> Iterator[str]:
+def _in_words(error: Exception) -> str:
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, MemoryError) or re.search(r"(?i)memory|alloc", said):
+        return f"it does not fit into memory ({said}). Give a smaller --size."
+    return f"the network failed on it ({said})."
+
+
+def _flat(inputs: Iterable[str], out: Path, force: bool) -> Iterator[str]:
     for name in inputs:
         path = Path(name).expanduser()
-        yield from map(str, assets.photo_files(path)) if path.is_dir() else [name]
+        if not path.is_dir():
+            yield name
+        elif path.resolve() == out and not force:
+            raise ImageError(f"{name} holds the pictures: give another folder, or --force to write over them.")
+        else:
+            made = [out] if out != path.resolve() else []
+            yield from (str(file) for file in assets.photo_files(path) if not {*made} & {*file.resolve().parents})
 
 
 def _targets(sources: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
@@ -248,10 +274,11 @@ def _targets(sources: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]
         name = Path(source.replace(":", "-") if not Path(source).suffix else source)
         suffix = name.suffix.lower() if name.suffix.lower() in images.SUFFIXES else ".png"
         number, stem = 1, name.stem or "picture"
-        while f"{stem}{suffix}" in used:
+        # Some disks know no difference of case, or between "é" and "e" with an accent.
+        while (key := unicodedata.normalize("NFC", f"{stem}{suffix}").casefold()) in used:
             number += 1
             stem = f"{name.stem}-{number}"
-        used.add(f"{stem}{suffix}")
+        used.add(key)
         yield source, folder / f"{stem}{suffix}"
 
 

@@ -220,11 +220,49 @@ def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(netwo
 
 def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
     inputs = [str(tmp_path / place / "same.jpg") for place in ("a", "b")]
+    inputs += [str(tmp_path / "c" / name) for name in ("SAME.JPG", "e\u0301.png", "\u00e9.png")]
     for path in inputs:
         images.write(images.read("coffee", 30), path)
     done = list(library.restyle(library.load(str(network_file)), inputs, tmp_path / "out", None))
-    assert [Path(restyled.path).name for restyled in done] == ["same.jpg", "same-2.jpg"]
+    names = ["same.jpg", "same-2.jpg", "SAME-3.jpg", "e\u0301.png", "\u00e9-2.png"]  # on a disk without case, too
+    assert [Path(restyled.path).name for restyled in done] == names
     assert done[0].size == images.read(inputs[0]).shape[:1:-1]
+
+
+def test_nothing_is_written_over_without_force_and_results_are_not_restyled_again(network_file, pictures, tmp_path):
+    (pictures / "broken.jpg").unlink()
+    network, before = library.load(str(network_file)), (pictures / "one.jpg").read_bytes()
+    with pytest.raises(ImageError, match="holds the pictures: give another folder, or --force"):
+        library.restyle(network, [str(pictures)], pictures)
+    (alone,) = library.restyle(network, [str(pictures / "one.jpg")], pictures)
+    assert "one.jpg is there already. Give another name, or --force" in alone.error
+    assert (pictures / "one.jpg").read_bytes() == before
+    made = [[Path(done.path or "").name for done in library.restyle(network, [str(pictures)], pictures / "new", 32)]
+            for _ in range(2)]  # fmt: skip
+    assert made == [["one.png", "one.jpg"], ["", ""]]
+    (alone,) = library.restyle(network, [str(pictures / "one.jpg")], pictures, 32, force=True)
+    assert alone.path == pictures / "one.jpg"
+    assert (pictures / "one.jpg").read_bytes() != before
+
+
+def test_whatever_is_wrong_with_one_picture_the_others_go_on(tmp_path):
+    inputs = [str(tmp_path / f"{size}.png") for size in (20, 21, 22, 23)]
+    for size, path in enumerate(inputs, 20):
+        images.write(images.read("coffee", size), path)
+
+    def network(picture):
+        raised = {20: MemoryError(), 21: RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore"),
+                  22: KeyError("odd")}  # fmt: skip
+        if error := raised.get(picture.shape[2]):
+            raise error
+        return picture
+
+    *failed, last = library.restyle(network, inputs, tmp_path / "out", None)
+    assert last.path == tmp_path / "out" / "23.png"
+    for path, restyled, reason in zip(inputs, failed, ("fit into memory", "fit into memory", "failed"), strict=False):
+        assert restyled.error.startswith(f"{path}: ")
+        assert reason in restyled.error
+        assert "\n" not in restyled.error
 
 
 def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkeypatch, call):
@@ -233,8 +271,6 @@ def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkey
     assert "one.jpg" in out
     assert "broken.jpg is not a JPEG" in err
     assert "1 of the inputs could not be restyled" in err
-    code, _, _ = call("stylise", str(network_file), str(pictures / "one.jpg"), "-o", str(tmp_path / "new"))
-    assert code == 0
     monkeypatch.setenv("COLUMNS", "200")
     columns = ["step", *train.TERMS, "total"]
     history = pd.DataFrame([[1.0] * len(columns)], columns=columns)
@@ -265,7 +301,13 @@ def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "train", stop)
-    assert call(*words)[0] == 130
+    before = out.read_bytes()
+    code, told, _ = call(*words)
+    assert (code, "is there already: depsep-nn, 2 steps; --force" in told) == (0, True)
+    code, _, err = call(*words, "-p", "seed=1")
+    assert (code, "is there already. Give another name, or --force" in err) == (2, True)
+    assert out.read_bytes() == before
+    assert call(*words, "--force")[0] == 130
     assert out.with_suffix(".checkpoint").exists()
     for wrong, message in (("step=2", "Did you mean 'steps'"), ("steps=many", "takes int, not 'many'")):
         assert message in call(*words, "-p", wrong)[2]
