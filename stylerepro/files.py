@@ -1,6 +1,7 @@
 """Files, written whole or not at all, and the project's folders."""
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -99,8 +100,15 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes, as 64 hex digits."""
-    with Path(path).open("rb") as stream:
+    """Return the SHA-256 of a file's bytes, as 64 hex digits; computed anew when its size or time has changed."""
+    path = Path(path).resolve()
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

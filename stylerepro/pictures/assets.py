@@ -4,7 +4,6 @@
 (`STYLEREPRO_CACHE`), then at the public address. Files keep their relative path in all three.
 """
 
-import functools
 import os
 import tempfile
 import zipfile
@@ -197,7 +196,7 @@ def _mismatch(asset: Asset, path: Path) -> str | None:
     status = path.stat()
     if asset.sha256:
         try:
-            digest = _digest(path, status.st_size, status.st_mtime_ns)
+            digest = sha256(path)
         except OSError as error:
             return f"it cannot be read ({error.strerror})"
         if digest.startswith(asset.sha256):
@@ -206,12 +205,6 @@ def _mismatch(asset: Asset, path: Path) -> str | None:
     if asset.bytes is not None and status.st_size != asset.bytes:
         return f"it has {status.st_size:,} bytes, expected {asset.bytes:,}"
     return None
-
-
-@functools.lru_cache(maxsize=64)
-def _digest(path: Path, size: int, modified: int) -> str:
-    """Return SHA-256, computed anew only when the file's size or time has changed: VGG weights take seconds."""
-    return sha256(path)
 
 
 # requests says these in a paragraph of class names and addresses.

@@ -9,7 +9,7 @@ which every `stylerepro run` with nothing to do would pay, and its reader drops 
 import ast
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from stylerepro.errors import ParameterError, RunError, unknown
 from stylerepro.files import project_root
 from stylerepro.runs.declarations import Declaration, read_yaml, validated
+from stylerepro.runs.scrub import portable
 
 PROFILES = ("smoke", "laptop", "reference", "crosscheck", "paper")
 # The reference run again on the second of the two loss networks that decide; its rows stand beside the reference's.
@@ -226,28 +227,8 @@ def profile_of(experiment: Experiment, parameters: Mapping[str, Any]) -> str:
 
 
 def identifying(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that identify a run, in a portable form: an absolute path counts by its file name."""
+    """Return the parameters that identify a run, in a portable form: a file counts by its name and its bytes."""
     return {name: portable(value) for name, value in sorted(parameters.items()) if name not in RESERVED}
-
-
-def portable(value: Any) -> Any:
-    """Return `value` without the folders of this machine: absolute paths, in text or in lists, become file names."""
-    if isinstance(value, Mapping):
-        return {key: portable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [portable(item) for item in value]
-    if isinstance(value, str) and (Path(value).is_absolute() or value.startswith("~")):
-        return Path(value).name
-    return value
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Yield all text in a value, in lists and mappings too."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (Mapping, list, tuple)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from texts(item)
 
 
 def code_cells(notebook: Path) -> list[tuple[str, list[str]]]:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from stylerepro.files import hash_of, sha256
-from stylerepro.runs.experiments import Experiment, code_cells, identifying, is_parameter, portable, texts
+from stylerepro.runs.experiments import Experiment, code_cells, identifying, is_parameter
 from stylerepro.runs.reach import Module, definitions, of_notebook
+from stylerepro.runs.scrub import digest_of, local_path, portable, texts
 
 # Distributions whose numbers can move a result; patch releases are taken not to.
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "scikit-learn", "pandas")
@@ -145,20 +146,9 @@ def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
     specs = [NETWORKS[name] for name in network_names(parameters)]
     names = [spec.asset for spec in specs if spec.asset]
     names += [text for name, value in parameters.items() if not is_network(name) for text in texts(value)]
-    packaged = [(spec.packaged, spec.file, spec.file.stat()) for spec in specs if spec.packaged and spec.file]
-    hashes = {name: _digest(file, status.st_size, status.st_mtime_ns) for name, file, status in packaged}
-    for name in dict.fromkeys(names):
-        if digest := _hash_asset(name):
-            # Two files of one name in two folders share an entry, which still changes with either.
-            shown = portable(name)
-            hashes[shown] = hash_of([hashes[shown], digest]) if shown in hashes else digest
+    hashes = {spec.packaged: sha256(spec.file) for spec in specs if spec.packaged and spec.file}
+    hashes |= {portable(name): digest for name in dict.fromkeys(names) if (digest := _hash_asset(name))}
     return dict(sorted(hashes.items()))
-
-
-@functools.lru_cache(maxsize=64)
-def _digest(path: Path, size: int, modified: int) -> str:
-    """SHA-256, computed again only when the file's size or time has changed: a sweep asks ten thousand times."""
-    return sha256(path)
 
 
 def _hash_asset(name: str) -> str | None:
@@ -170,13 +160,8 @@ def _hash_asset(name: str) -> str | None:
         if stated or asset.kind in ("archive", "photos"):
             return stated or f"{asset.bytes} bytes"
         return sha256(assets.fetch(name, progress=False)) if assets.available(name) else "not on this machine"
-    path = Path(name).expanduser()
-    # A bare word is a choice ("mean"), even if a file of that name happens to lie here.
-    if not (path.suffix or path.name != name):
-        return None
-    if path.is_file():
-        return sha256(path)
-    return hash_of([[file.name, file.stat().st_size] for file in assets.photo_files(path)]) if path.is_dir() else None
+    path = local_path(name)
+    return digest_of(path) if path else None
 
 
 def versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ from stylerepro.errors import ResultsError
 from stylerepro.files import atomic_path, make_folder
 from stylerepro.measures import image_metrics
 from stylerepro.pictures import images
+from stylerepro.runs.scrub import portable
 
 NAME = "gallery"
 # Where the radial profile of a spectrum is kept: cycles per pixel, the same for every size of picture.
@@ -101,7 +102,7 @@ def read(folder: Path) -> pd.DataFrame | None:
 def _row(table: pd.DataFrame, where: Mapping[str, Any]) -> int:
     """Return the position of the single row of `table` where each column has its value; None stands for a gap."""
     fits = pd.Series(True, index=table.index)
-    for column, value in where.items():
+    for column, value in portable(where).items():
         if column not in table:
             raise ResultsError(f"A picture of the gallery is placed by {column!r}, but its table has no such column.")
         values = table[column]

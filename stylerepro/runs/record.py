@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from stylerepro.errors import ResultsError, ResultsWarning
 from stylerepro.files import hash_of, make_folder, project_root, reference_root, runs_root, write_json
-from stylerepro.runs.experiments import CUSTOM, Experiment, identifying, portable
+from stylerepro.runs.experiments import CUSTOM, Experiment, identifying
 from stylerepro.runs.fingerprint import DISTRIBUTIONS, Fingerprint, network_names, version_of
-from stylerepro.runs.scrub import scrub
+from stylerepro.runs.scrub import portable, scrub
 
 RECORD = "run.json"
 _PROGRESS = "progress.json"

@@ -6,16 +6,63 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
-from stylerepro.files import project_root
-from stylerepro.runs.experiments import portable, texts
+from stylerepro.files import hash_of, project_root, sha256
+from stylerepro.pictures.assets import photo_files
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # Where ipykernel says a cell's code lies; the numbers are the process and a checksum.
 _CELL = re.compile(r"[\w./\\:~<>-]*ipykernel_\d+[/\\]\d+\.py")
+
+
+def portable(value: Any) -> Any:
+    """Return `value` without the folders of this machine, in lists and mappings too.
+
+    The path of a file becomes its name with the first digits of its bytes' hash, "cat-1f2e3d4c.png": pictures of one
+    name in two folders are two. A folder has those of its listing. What is not on this machine keeps its name.
+    """
+    if isinstance(value, Mapping):
+        return {key: portable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [portable(item) for item in value]
+    if not isinstance(value, str) or (path := local_path(value)) is None:
+        return value
+    digest = digest_of(path)
+    return path.stem + (f"-{digest[:8]}" if digest else "") + path.suffix
+
+
+def local_path(text: str) -> Path | None:
+    """Return the path that a text is: absolute, a file's address, or of a file or folder that is there; else None."""
+    path, there = Path(url2pathname(unquote(urlsplit(text).path)) if text.startswith("file:") else text), False
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # no such user, longer than a name can be
+        path = path.expanduser()
+        there = path.exists()
+    # A bare word is a choice ("mean"), even if a file of that name happens to lie here.
+    return path if path.is_absolute() or (there and (path.suffix or path.name != text)) else None
+
+
+def digest_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file's bytes, or of the names and sizes of a folder's pictures; None for neither."""
+    try:
+        if path.is_dir():
+            return hash_of([[file.name, file.stat().st_size] for file in photo_files(path)])
+        return sha256(path)
+    except OSError:
+        return None
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield all text in a value, in lists and mappings too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(item)
 
 
 def scrub(content: Any, values: Any = None) -> Any:

@@ -15,7 +15,8 @@ from stylerepro.files import hash_of, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs import runner, tables
 from stylerepro.runs.execution import done_record
-from stylerepro.runs.experiments import Experiment, Parameter, convert, load, portable, resolve_parameters
+from stylerepro.runs.experiments import Experiment, Parameter, convert, load, resolve_parameters
+from stylerepro.runs.scrub import portable
 
 _SEEDS = ("seed", "seeds")
 
@@ -63,7 +64,8 @@ def grid(experiment: Experiment, texts: Mapping[str, str], seeds: int | None = N
         if name not in known:
             raise ParameterError(unknown(name, list(known), "parameter", where))
         values = [_value(known[name], piece, where) for piece in _split(text, name)]
-        chosen[name] = [value for place, value in enumerate(values) if value not in values[:place]]
+        same = portable(values)
+        chosen[name] = [value for place, value in enumerate(values) if same[place] not in same[:place]]
     if seeds is not None:
         name = next((seed for seed in _SEEDS if seed in known), "")
         if not name:

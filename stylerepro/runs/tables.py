@@ -9,7 +9,8 @@ import pandas as pd
 
 from stylerepro.errors import ResultsError
 from stylerepro.files import atomic_path
-from stylerepro.runs.experiments import Column, portable
+from stylerepro.runs.experiments import Column
+from stylerepro.runs.scrub import portable
 
 _DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "str"}
 _NULLABLE = _DTYPES | {"int": "Int64", "bool": "boolean"}

@@ -102,8 +102,9 @@ class Photographs:
 
     @property
     def identity(self) -> str:
-        """Return 16 hex digits of which pictures these are, by name: a run can go on only with the same ones."""
-        text = "\0".join([self.crop, str(self.size), str(self.seed), *self._names])
+        """Return 16 hex digits of which pictures these are, by name and size: training goes on with the same alone."""
+        sizes = [str(file.stat().st_size) if isinstance(file, Path) else "" for file in self._files.values()]
+        text = "\0".join([self.crop, str(self.size), str(self.seed), *self._names, *sizes])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def draw(self, numbers: Sequence[int]) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import toy
 
 from stylerepro.errors import ParameterError, RunError, StyleReproError
-from stylerepro.runs.experiments import Column, Explore, discover, load, portable, profile_of, resolve_parameters
+from stylerepro.runs.experiments import Column, Explore, discover, load, profile_of, resolve_parameters
 
 
 @pytest.fixture(autouse=True)
@@ -159,10 +159,3 @@ def test_a_missing_or_damaged_notebook_is_named(project):
     notebook.unlink()
     with pytest.raises(ParameterError, match=r"no notebook toy\.ipynb"):
         load("toy")
-
-
-def test_portable_leaves_no_folder_of_this_machine(tmp_path):
-    assert portable({"a": [str(tmp_path / "x.png"), "swirls", 3], "b": "pictures/y.png"}) == {
-        "a": ["x.png", "swirls", 3],
-        "b": "pictures/y.png",
-    }

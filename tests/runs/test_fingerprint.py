@@ -280,10 +280,11 @@ def test_assets_are_networks_weights_known_names_and_files(project):
     (project / "a.png").write_bytes(b"1")
     (project / "mean").write_bytes(b"a file that a word happens to name")
     before = components()
-    assert set(before["assets"]) == {"compact.safetensors", "starry_night", "./a.png"}
+    assert set(before["assets"]) == {"compact.safetensors", "starry_night", "a-6b86b273.png"}
     assert before["parameters"]["network"] == "compact"
     (project / "a.png").write_bytes(b"2")
-    assert explain(before, components()) == ["asset ./a.png changed"]
+    gone, new = (f"['starry_night', 'a-{digest}.png', 'mean']" for digest in ("6b86b273", "d4735e3a"))
+    assert explain(before, components())[0] == f"parameter contents: {gone} → {new}", "another picture"
 
 
 def test_another_default_network_makes_stale(project, monkeypatch):
@@ -303,7 +304,8 @@ def test_an_absolute_path_counts_by_name_and_content(project, tmp_path):
         (tmp_path / folder / "x.png").write_bytes(b"same")
     here, there = (components(reading=str(tmp_path / folder / "x.png")) for folder in ("here", "there"))
     assert here == there
-    assert here["parameters"]["reading"] == "x.png"
+    assert here["parameters"]["reading"] == "x-0967115f.png"
+    assert set(here["assets"]) == {"x-0967115f.png"}
 
 
 def everything(package):

@@ -9,7 +9,8 @@ from PIL import Image
 
 from stylerepro.errors import ResultsError
 from stylerepro.measures import image_metrics
-from stylerepro.runs import gallery, results
+from stylerepro.runs import gallery, results, tables
+from stylerepro.runs.experiments import Column
 from stylerepro.runs.gallery import Gallery, Shown
 
 TABLE = pd.DataFrame({"gamma": [0.0, 10.0, 10.0], "name": ["a", "a", "b"], "value": [1.0, 2.0, 3.0], "r": [None, 2, 3]})
@@ -36,6 +37,15 @@ def test_a_picture_belongs_to_the_row_with_its_values(tmp_path):
     assert len(list((tmp_path / "gallery").glob("before-*"))) == 1
     with Image.open(tmp_path / "gallery" / read["before"][0]) as file:
         assert file.size == (40, 40)
+
+
+def test_a_picture_by_its_path_is_found_where_the_table_has_its_name(tmp_path):
+    path = tmp_path / "own.png"
+    path.write_bytes(b"1")
+    table = tables.check(TABLE.assign(name=["a", str(path), "b"])[["name"]], {"name": Column(type="str")}, "metrics")
+    assert table["name"].tolist() == ["a", "own-6b86b273.png", "b"]
+    Gallery([Shown({"name": str(path)}, picture(1))]).write(tmp_path, table)
+    assert gallery.read(tmp_path)["row"].tolist() == [1]
 
 
 def test_a_gap_in_the_table_is_found_by_none(tmp_path):

@@ -45,6 +45,24 @@ def test_paths_among_the_parameters_become_names():
     assert scrub.scrub("read /data/me/a.png", {"content": ["/data/me/a.png", "b"]}) == "read a.png"
 
 
+def test_a_portable_value_names_a_file_by_its_bytes_and_no_folder(tmp_path, monkeypatch):
+    others = ["swirls", 3, "pictures/gone.png", "~no-such-user/z.png", "a/" + 300 * "b"]
+    assert scrub.portable({"a": [str(tmp_path / "x.png"), *others]}) == {"a": ["x.png", *others]}
+    places = [tmp_path / name / "cat 1.png" for name in "abc"]
+    for place, content in zip(places, (b"1", b"2", b"1"), strict=True):
+        place.parent.mkdir()
+        place.write_bytes(content)
+    one, other, same = (scrub.portable(str(place)) for place in places)
+    assert (one, other) == ("cat 1-6b86b273.png", "cat 1-d4735e3a.png")
+    assert scrub.portable([one, places[0].as_uri()]) == [one, one] == [same, one]
+    monkeypatch.chdir(tmp_path)
+    assert scrub.portable(["b/cat 1.png", "./b/cat 1.png", "b"]) == [other, other, "b"]
+    folders = [scrub.portable(str(place.parent)) for place in places]
+    (tmp_path / "c" / "dog.png").touch()
+    assert folders[0].startswith("a-")
+    assert folders[2] != scrub.portable(str(tmp_path / "c")), "a folder is what pictures lie in it"
+
+
 def test_an_executed_notebook_keeps_its_pictures_and_loses_the_machine(places):
     outputs = [
         new_output("stream", name="stderr", text=f"\x1b[31m{places}/project/x.py: warned"),

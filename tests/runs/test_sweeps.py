@@ -1,6 +1,7 @@
 """Sweeps: the grid as typed, points that are runs of their own and never done twice, one table at the end."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -80,6 +81,15 @@ def test_a_point_that_is_a_profiles_run_is_that_run(project):
     assert same.task.name == runner.plan(["toy"], "smoke")[0].task.name
     assert other.task.label == "custom"
     assert other.point == "size=5"
+
+
+def test_pictures_of_one_name_in_two_folders_are_two_points(project):
+    for name, content in (("A", "one"), ("B", "other"), ("C", "one")):
+        (project / name).mkdir()
+        (project / name / "1.png").write_text(content)
+    planned = sweeps.plan("toy", "smoke", {"reading": ",".join(f"{project / name}/1.png" for name in "ABC")})
+    assert len({job.task.name for job in planned.jobs}) == len(planned.jobs) == 2, "the third is the first"
+    assert all(re.fullmatch(r"reading=1-\w{8}\.png", job.point) for job in planned.jobs)
 
 
 def test_ten_thousand_points_have_places_of_their_own_and_the_notebook_is_not_read_for_each(project, monkeypatch):

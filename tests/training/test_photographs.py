@@ -28,6 +28,13 @@ def test_each_picture_comes_once_a_round(folder):
     assert without.identity != photographs.identity
 
 
+def test_folders_of_the_same_names_are_two_sets_of_photographs(folder, tmp_path):
+    for path in assets.photo_files(folder):
+        (tmp_path / path.parent.name).mkdir(exist_ok=True)
+        (tmp_path / path.parent.name / path.name).write_bytes(path.read_bytes() + b"0")
+    assert Photographs(tmp_path).identity != Photographs(folder).identity == Photographs(str(folder)).identity
+
+
 def test_stretching_takes_the_whole_picture(folder):
     photographs = Photographs(folder, size=10, crop="stretch")
     whole = images.read(folder / photographs.name(0))
