@@ -5,13 +5,14 @@ made = run.parts(pairs, compute)                     # each computed once, even 
 run.save(metrics=table, history=curves, figures={"spectra": figure})
 """
 
+import copy
 import hashlib
 import math
 import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,15 +153,18 @@ class Run:
             install(self._folder, runs_root() / self.experiment.name / run_name(MANUAL, self.parameters))
 
 
-def begin(experiment: str, namespace: Mapping[str, Any]) -> Run:
+def begin(experiment: str, namespace: MutableMapping[str, Any]) -> Run:
     """Begin a run in a notebook: `begin("tv_sweep", globals())`, in the cell behind the parameters.
 
-    Takes the declared parameters from `namespace` and checks their types. With `out` empty the run is kept in
+    Takes the declared parameters from `namespace`, checks them and puts them back in their declared types: papermill
+    hands over `false`, `[0, 10]` and YAML's `1e2` as text. With `out` empty the run is kept in
     `results/runs/EXPERIMENT/manual-HASH/`, else in that folder. Raises `ParameterError` for a parameter of the wrong
     type and `ResultsError` where no folder can be made.
     """
     declared = load(experiment)
     parameters = check_parameters(declared, namespace)
+    # What the notebook computes with is what the record says that it did.
+    namespace.update(copy.deepcopy(parameters))
     out = namespace.get("out", "")
     if not isinstance(out, str):
         raise ParameterError(f"Experiment {experiment}: parameter 'out' takes a folder as text, not {out!r}.")

@@ -149,6 +149,17 @@ def test_ill_typed_parameters_are_refused_at_the_beginning(project, changes, wor
     assert not (project / "results").exists()
 
 
+def test_a_notebook_computes_with_what_its_record_says(project):
+    """As papermill hands them over: `-p strict false -p gammas '[0,10]' -y 'rate: 1e-2'`."""
+    cell = toy.namespace(strict="false", gammas="[0,1e2]", rate="1e-2", size="4", reading="none")
+    run = results.begin("toy", cell)
+    converted = {"strict": False, "gammas": [0.0, 100.0], "rate": 0.01, "size": 4, "reading": "none"}
+    assert {name: cell[name] for name in converted} == converted
+    assert {name: cell[name] for name in run.parameters} == run.parameters
+    cell["gammas"].append(3.0)
+    assert run.parameters["gammas"] == [0.0, 100.0]
+
+
 @pytest.mark.parametrize("place", ["results", "results/runs", "results/runs/toy"])
 def test_a_file_where_a_folder_should_be_is_named_and_kept(project, place):
     (project / place).parent.mkdir(parents=True, exist_ok=True)
