@@ -1,6 +1,7 @@
 """Declarations: YAML files read into pydantic models, and a slip in one told in a sentence that says what to do."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from stylerepro.errors import StyleReproError, unknown
+from stylerepro.errors import ParameterError, StyleReproError, unknown
 
 
 class Declaration(BaseModel):
@@ -82,3 +83,19 @@ def read_yaml(path: Path, where: str, error: type[StyleReproError]) -> Any:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as slip:
         raise error(f"{where} is not the YAML it should be: {slip}") from slip
+
+
+def sufficient(needs: Mapping[str, str], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a run's parameters, which must meet the sidecar's needs: condition, in Python, to what to do otherwise.
+
+    Without them it would fail, or compare with nothing, after hours. Raises `ParameterError`, beginning with `where`.
+    """
+    for condition, advice in needs.items():
+        try:
+            met = eval(condition, {"__builtins__": {"len": len, "max": max, "min": min, "set": set}, **values})
+        except Exception as error:  # of any kind: it is Python
+            raise ParameterError(f"{where}: the need {condition!r} cannot be judged: {error}.") from None
+        if not met:
+            stated = [f"{name} is {value!r}" for name, value in values.items() if re.search(rf"\b{name}\b", condition)]
+            raise ParameterError(f"{where}: {advice} ({', '.join(stated)}).")
+    return values

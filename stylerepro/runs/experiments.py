@@ -10,7 +10,7 @@ import ast
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from stylerepro.errors import ParameterError, RunError, unknown
 from stylerepro.files import project_root
-from stylerepro.runs.declarations import Declaration, read_yaml, validated
+from stylerepro.runs.declarations import Declaration, read_yaml, sufficient, validated
 from stylerepro.runs.scrub import portable
 
 PROFILES = ("smoke", "laptop", "reference", "crosscheck", "paper")
@@ -80,6 +80,7 @@ class _Sidecar(Declaration):
     expected: dict[str, str] = Field(default_factory=dict)
     history: dict[str, Column] = Field(default_factory=dict)
     explore: Explore | None = None
+    needs: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _agrees(self) -> "_Sidecar":
@@ -125,6 +126,7 @@ class Experiment:
     columns, history_columns: of metrics.csv and history.csv; no history columns, no history.
     explore: how the book shows its gallery; None for an experiment without one.
     own_claims: as they are declared, for the ledger to check; their ids stand in `claims`.
+    needs: conditions on the parameters, each with what to do where it does not hold.
     parameters: those of the notebook's tagged cell, without `out`.
     """
 
@@ -140,6 +142,7 @@ class Experiment:
     hardware: str = ""
     explore: Explore | None = None
     own_claims: tuple[Mapping[str, Any], ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 def names() -> list[str]:
@@ -168,7 +171,8 @@ def load(name: str) -> Experiment:
     profiles = {}
     for profile, values in sidecar.profiles.items():
         own = _checked(values or {}, parameters, f"{where}, profile {profile}", RESERVED)
-        profiles[profile] = Profile(profile, defaults | own, sidecar.expected.get(profile))
+        chosen = sufficient(sidecar.needs, defaults | own, f"{where}, profile {profile}")
+        profiles[profile] = Profile(profile, chosen, sidecar.expected.get(profile))
     own_claims = tuple(sidecar.claims) if sidecar.document == OWN else ()
     return Experiment(
         name=name,
@@ -183,6 +187,7 @@ def load(name: str) -> Experiment:
         hardware=sidecar.expected.get("hardware", ""),
         explore=sidecar.explore,
         own_claims=own_claims,
+        needs=sidecar.needs,
     )
 
 
@@ -192,12 +197,13 @@ def resolve_parameters(
     """Return all parameters of a run but `out`: the cell's defaults, the profile's values, then `overrides`.
 
     Overrides may be text as typed on the command line. Raises `ParameterError` for an unknown profile or parameter,
-    with the nearest name that exists, and for a value of the wrong type.
+    with the nearest name that exists, for a value of the wrong type, and for values that the sidecar's `needs` exclude.
     """
     where = f"Experiment {experiment.name}"
     if profile not in experiment.profiles:
         raise ParameterError(unknown(profile, list(experiment.profiles), "profile", where))
-    return {**experiment.profiles[profile].parameters, **_checked(overrides or {}, experiment.parameters, where)}
+    own = _checked(overrides or {}, experiment.parameters, where)
+    return sufficient(experiment.needs, {**experiment.profiles[profile].parameters, **own}, where)
 
 
 def check_parameters(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +211,8 @@ def check_parameters(experiment: Experiment, values: Mapping[str, Any]) -> dict[
     where = f"Experiment {experiment.name}"
     if missing := [name for name in experiment.parameters if name not in values]:
         raise ParameterError(f"{where}: no value for {', '.join(missing)}. Run the parameters cell first.")
-    return _checked({name: values[name] for name in experiment.parameters}, experiment.parameters, where)
+    checked = _checked({name: values[name] for name in experiment.parameters}, experiment.parameters, where)
+    return sufficient(experiment.needs, checked, where)
 
 
 def _checked(

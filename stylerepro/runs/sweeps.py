@@ -113,8 +113,8 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
         raise RunError(unknown(profile, list(experiment.profiles), "profile", f"Experiment {experiment.name}"))
     values = grid(experiment, texts, seeds)
     points = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
-    base = resolve_parameters(experiment, profile)
-    *jobs, usual = runner.plan_points(experiment, profile, [*(base | point for point in points), base])
+    whole = [resolve_parameters(experiment, profile, point) for point in [*points, {}]]
+    *jobs, usual = runner.plan_points(experiment, profile, whole)
     # What finished points took says more about the others than the whole profile does.
     took = [job.seconds for job in jobs if not job.stale and job.seconds]
     each = sum(took) / len(took) if took else usual.seconds

@@ -6,7 +6,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
+from stylerepro.files import project_root
 from stylerepro.ledger.rules import matches
 from stylerepro.runs import experiments, record
 from stylerepro.studies.compression import READINGS
@@ -96,6 +98,50 @@ def test_a_network_that_stands_in_for_its_teacher_meets_nothing(tables):
     fidelity = table[~table.index.str.contains("vgg19")]
     assert fidelity["asked"].isna().all()
     assert fidelity["met"].isna().all()
+
+
+def executed(name, until, **changes):
+    """What a notebook's cells have made of its smoke values, but for `changes`, up to the cell that holds `until`."""
+    space = {}
+    for source, tags in experiments.code_cells(experiments.load(name).notebook):
+        exec(source, space)
+        if "parameters" in tags:
+            space |= experiments.load(name).profiles["smoke"].parameters | changes
+        if until in source:
+            return space
+    raise AssertionError(until)
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").symlink_to(project_root() / "notebooks")
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "wanted"),
+    [
+        ("tv_sweep", {"gammas": [100.0, 10.0]}, {"gammas": [0.0, 10.0, 100.0]}),
+        ("lbfgs_512", {"formulas": ["notebook"], "low_precision": 3}, {"formulas": ["document", "notebook"]}),
+        ("lbfgs_512", {"low_precision": 3}, {"marks": [2, 3, 4, 6]}),
+        ("layer_subsets", {"cost_subsets": ["conv1_2"]}, {"cost_subsets": ["conv1_2", "document", "all"]}),
+        ("layer_subsets", {"timed_subsets": ["document"]}, {"timed_subsets": ["document", "all"]}),
+        ("compression", {"factored": ["coffee"]}, {"factored": ["coffee", "astronaut"]}),
+    ],
+)
+def test_what_others_are_compared_with_is_computed_whatever_is_asked_for(elsewhere, name, changes, wanted):
+    space = executed(name, "results.begin(", **changes)
+    assert {name: space[name] for name in wanted} == wanted
+
+
+def test_ratios_are_to_the_result_without_the_term_and_no_finding_speaks_of_what_was_not_tried(elsewhere):
+    space = executed("tv_sweep", "finding = ", gammas=[10.0], others=[], size=32, iterations=2)
+    plt.close("all")
+    table = space["metrics"].set_index("gamma")
+    assert list(table.index) == [0, 10]
+    assert table.loc[0, "tv_ratio"] == table.loc[0, "ssim_gamma0"] == 1
+    assert table.loc[10, "tv_ratio"] == table.loc[10, "total_variation"] / table.loc[0, "total_variation"] < 1
+    assert space["both"].empty
 
 
 def test_what_rules_select_is_in_the_tables(tables):

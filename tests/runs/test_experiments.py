@@ -5,7 +5,16 @@ import pytest
 import toy
 
 from stylerepro.errors import ParameterError, RunError, StyleReproError
-from stylerepro.runs.experiments import Column, Explore, discover, load, profile_of, resolve_parameters
+from stylerepro.runs import sweeps
+from stylerepro.runs.experiments import (
+    Column,
+    Explore,
+    check_parameters,
+    discover,
+    load,
+    profile_of,
+    resolve_parameters,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +38,28 @@ def test_a_sidecar_says_how_its_gallery_is_looked_through(project):
     assert load("toy").explore is None
     toy.add(project, "toy", sidecar=toy.SIDECAR + "explore: {sliders: [gamma], choices: [name], shown: [value]}\n")
     assert load("toy").explore == Explore(sliders=["gamma"], choices=["name"], shown=["value"])
+
+
+NEEDS = 'needs:\n  0.0 in gammas: "put 0 among gammas: all else is relative to it"\n'
+
+
+def test_values_without_what_the_sidecar_needs_are_refused_before_anything_runs(project):
+    toy.add(project, "toy", sidecar=toy.SIDECAR + NEEDS)
+    assert resolve_parameters(load("toy"), "laptop", {"gammas": "10,0"})["gammas"] == [10.0, 0.0]
+    words = r"Experiment toy: put 0 among gammas: .* \(gammas is \[10.0\]\)"
+    for refused in (
+        lambda: resolve_parameters(load("toy"), "laptop", {"gammas": "10"}),
+        lambda: check_parameters(load("toy"), toy.namespace(gammas=[10.0])),
+        lambda: sweeps.plan("toy", "smoke", {"gammas": "0,10"}),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            refused()
+    toy.add(project, "toy", sidecar=toy.SIDECAR.replace("gammas: [0]", "gammas: [1]") + NEEDS)
+    with pytest.raises(ParameterError, match=r"toy.yaml, profile smoke: put 0 among gammas"):
+        load("toy")
+    toy.add(project, "toy", sidecar=toy.SIDECAR + NEEDS.replace("in gammas", "in gamas"))
+    with pytest.raises(ParameterError, match=r"the need '0.0 in gamas' cannot be judged: name 'gamas' is not defined"):
+        load("toy")
 
 
 def test_parameters_agree_with_papermill_where_it_can_read_them(project, monkeypatch):
