@@ -3,21 +3,22 @@
 import difflib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from stylerepro.errors import ImageError, unknown
 from stylerepro.files import atomic_path
 from stylerepro.pictures import assets
-from stylerepro.pictures.decoding import MAX_PIXELS, decode
+from stylerepro.pictures.decoding import MAX_PIXELS, decode, opened
 from stylerepro.pictures.paintings import PAINTINGS, paint
 from stylerepro.pictures.samples import CONTENTS, FACES, Box
+
+if TYPE_CHECKING:  # PyTorch takes seconds, and the command says before them what it cannot read
+    from torch import Tensor
 
 Source = str | os.PathLike[str]
 Side = Literal["short", "long"]
@@ -30,7 +31,7 @@ PAINTED_SIZE = 512
 """Pixels of a painting's side when no size is asked for."""
 
 
-def read(source: Source, size: Size | None = None, *, seed: int = 0) -> Tensor:
+def read(source: Source, size: Size | None = None, *, seed: int = 0) -> "Tensor":
     """Read a picture as a float32 tensor (1, 3, H, W), sRGB in [0, 1].
 
     Args:
@@ -41,30 +42,56 @@ def read(source: Source, size: Size | None = None, *, seed: int = 0) -> Tensor:
         seed: of a painting; other pictures have none.
 
     JPEG, PNG and WebP, whatever the suffix. EXIF orientation is applied; an embedded colour profile is converted to
-    sRGB; grey, palette and CMYK become RGB; 16-bit PNGs keep their precision; of an animation, the first frame is
-    read. Transparency is laid over white, as a page would show it. A picture whose header claims more than
-    `MAX_PIXELS` is refused before anything is decoded.
+    sRGB, of every mode and depth; grey, palette and CMYK become RGB; 16-bit PNGs keep their precision (with a profile
+    of tables, 8 bits of it); of an animation, the first frame is read. Transparency is laid over white, as a page would
+    show it. A picture whose header claims more than `MAX_PIXELS` is refused before anything is decoded.
 
     Raises:
         ImageError: unknown name, missing or unreadable file, too many pixels, impossible size.
         AssetError: an asset or address that cannot be had.
     """
+    text, path = os.fspath(source), _file(source)
+    if path is None and text.partition(":")[0] in PAINTINGS:
+        return _painting(text, size, seed)
+    if path is not None:
+        picture = from_array(decode(path, str(path)))
+    elif text in CONTENTS:
+        picture = from_array(CONTENTS[text]() / 255)
+    elif text in assets.REGISTRY:
+        picture = from_array(decode(assets.fetch(text), text))
+    else:
+        picture = _from_address(text)
+    try:
+        return resize(picture, size)
+    except ImageError as error:
+        raise ImageError(f"{text}: {error}") from error
+
+
+def check(source: Source) -> None:
+    """Raise the `ImageError` of a name or file that `read` could not read, as far as the file's header tells.
+
+    In a moment: nothing is decoded, fetched or painted. An address is not asked.
+    """
+    path = _file(source)
+    if path is not None:
+        with opened(path, str(path)):
+            pass
+
+
+def _file(source: Source) -> Path | None:
+    """Return the file that a source is, None for a name or an http(s) address. Raises `ImageError` for neither."""
     text = os.fspath(source)
     if isinstance(source, str):
-        if text in CONTENTS:
-            return resize(from_array(CONTENTS[text]() / 255), size)
-        if text.partition(":")[0] in PAINTINGS:
-            return _painting(text, size, seed)
-        if text in assets.REGISTRY and assets.REGISTRY[text].kind in ("content", "style"):
-            return resize(from_array(decode(assets.fetch(text), text)), size)
-        if urlsplit(text).scheme in ("http", "https"):
-            return resize(_from_address(text), size)
-        if urlsplit(text).scheme == "file":
+        known = text in assets.REGISTRY and assets.REGISTRY[text].kind in ("content", "style")
+        scheme = urlsplit(text).scheme
+        if known or text in CONTENTS or text.partition(":")[0] in PAINTINGS or scheme in ("http", "https"):
+            return None
+        if scheme == "file":
             text = url2pathname(unquote(urlsplit(text).path))
     path = Path(text).expanduser()
     if not text or not os.path.lexists(path):
         raise ImageError(_missing(text))
-    return resize(from_array(decode(path, str(path))), size)
+    return path
 
 
 def names() -> dict[str, list[str]]:
@@ -75,7 +102,7 @@ def names() -> dict[str, list[str]]:
     return by_kind
 
 
-def write(image: Tensor, path: str | os.PathLike[str], quality: int = 95) -> Path:
+def write(image: "Tensor", path: str | os.PathLike[str], quality: int = 95) -> Path:
     """Write one picture, (1, 3, H, W) or (3, H, W), as PNG, JPEG or WebP by the path's suffix; returns the path.
 
     Values are cut to [0, 1] and rounded to 8 bits. The file appears whole or not at all; missing folders are made.
@@ -91,13 +118,13 @@ def write(image: Tensor, path: str | os.PathLike[str], quality: int = 95) -> Pat
     if path.is_dir():
         raise ImageError(f"{path} is a folder. Give the name of a file.")
     image = _one_picture(image)
-    if not torch.isfinite(image).all():
-        bad = int((~torch.isfinite(image)).sum())
+    if not image.isfinite().all():
+        bad = int((~image.isfinite()).sum())
         raise ImageError(
             f"{path.name} was not written: {bad} of {image.numel()} values are NaN or infinite. The optimisation that "
             "made it has likely diverged: lower its step size or its weights."
         )
-    pixels = (image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+    pixels = (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous()
     options: dict[str, int] = {} if kind == "PNG" else {"quality": quality}
     if kind == "JPEG":
         options["subsampling"] = 0  # brush strokes are saturated: halved chroma would smear them
@@ -109,13 +136,15 @@ def write(image: Tensor, path: str | os.PathLike[str], quality: int = 95) -> Pat
     return path
 
 
-def resize(image: Tensor, size: Size | None, *, side: Side = "short") -> Tensor:
+def resize(image: "Tensor", size: Size | None, *, side: Side = "short") -> "Tensor":
     """Resize (N, 3, H, W) with a Lanczos filter (antialiased when shrinking), cut to [0, 1].
 
     Each channel is filtered as float32, with no rounding to 8 bits in between. Type and device are kept, gradients
     are not. For `size` and `side` see `target_shape`. Raises `ImageError` as that does, and when a picture
     only one pixel wide or high is to be enlarged: there is nothing in it to interpolate.
     """
+    import torch
+
     _check_shape(image)
     height, width = image.shape[-2:]
     new_height, new_width = target_shape(height, width, size, side)
@@ -126,7 +155,7 @@ def resize(image: Tensor, size: Size | None, *, side: Side = "short") -> Tensor:
             f"A picture of {width} × {height} pixels cannot be enlarged to {new_width} × {new_height}: it holds "
             "nothing to interpolate. Use a larger picture."
         )
-    planes = image.detach().to("cpu", torch.float32).reshape(-1, height, width).numpy()
+    planes = image.detach().cpu().float().reshape(-1, height, width).numpy()
     resized = [
         np.asarray(Image.fromarray(plane).resize((new_width, new_height), Image.Resampling.LANCZOS)) for plane in planes
     ]
@@ -134,7 +163,7 @@ def resize(image: Tensor, size: Size | None, *, side: Side = "short") -> Tensor:
     return result.clamp(0, 1).to(image)
 
 
-def centre_crop(image: Tensor, height: int, width: int) -> Tensor:
+def centre_crop(image: "Tensor", height: int, width: int) -> "Tensor":
     """Return the middle `height` × `width` pixels of (N, 3, H, W); `ImageError` when they do not fit."""
     _check_shape(image)
     top, left = crop_origin(image.shape[-2], image.shape[-1], height, width)
@@ -213,13 +242,15 @@ def face_box(name: str, size: Size | None = None, *, crop: tuple[int, int] | Non
     return box
 
 
-def to_array(image: Tensor) -> np.ndarray:
+def to_array(image: "Tensor") -> np.ndarray:
     """Return one picture (1, 3, H, W) or (3, H, W) as a float64 array (H, W, 3), a copy."""
-    return _one_picture(image)[0].to(torch.float64).permute(1, 2, 0).numpy().copy()
+    return _one_picture(image)[0].double().permute(1, 2, 0).numpy().copy()
 
 
-def from_array(array: np.ndarray) -> Tensor:
+def from_array(array: np.ndarray) -> "Tensor":
     """Return an array (H, W, 3) with values in [0, 1] as a float32 tensor (1, 3, H, W), a copy."""
+    import torch
+
     array = np.asarray(array)
     if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise ImageError(f"An array of shape {array.shape} is no picture: (height, width, 3) is expected.")
@@ -228,7 +259,7 @@ def from_array(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array.astype(np.float32).transpose(2, 0, 1).copy())[None]
 
 
-def _painting(text: str, size: Size | None, seed: int) -> Tensor:
+def _painting(text: str, size: Size | None, seed: int) -> "Tensor":
     name, colon, number = text.partition(":")
     if colon and not number.isdecimal():
         raise ImageError(f"{text!r}: the seed after the colon must be a whole number, as in '{name}:3'.")
@@ -236,7 +267,7 @@ def _painting(text: str, size: Size | None, seed: int) -> Tensor:
     return from_array(paint(name, size=shape, seed=int(number) if colon else seed)).clamp(0, 1)
 
 
-def _from_address(address: str) -> Tensor:
+def _from_address(address: str) -> "Tensor":
     path = assets.download(address)
     try:
         return from_array(decode(path, address))
@@ -260,14 +291,14 @@ def _missing(text: str) -> str:
     return f"There is no picture {text!r}: no such name, and no such file. {hint}"
 
 
-def _check_shape(image: Tensor) -> None:
+def _check_shape(image: "Tensor") -> None:
     if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
         raise ImageError(f"A tensor of shape {tuple(image.shape)} is no picture: (N, 3, height, width) is expected.")
     if not image.is_floating_point():
         raise ImageError(f"A tensor of {image.dtype} is not in [0, 1]. Divide by its largest value (255) first.")
 
 
-def _one_picture(image: Tensor) -> Tensor:
+def _one_picture(image: "Tensor") -> "Tensor":
     """Check and bring to (1, 3, H, W) on the CPU."""
     image = image[None] if image.ndim == 3 else image
     _check_shape(image)
@@ -275,4 +306,5 @@ def _one_picture(image: Tensor) -> Tensor:
         raise ImageError(
             f"This tensor holds {len(image)} pictures and one is expected. Take them one by one: image[i : i + 1]."
         )
-    return image.detach().to("cpu", torch.float32 if image.dtype.itemsize < 4 else image.dtype)
+    image = image.detach().cpu()
+    return image.float() if image.dtype.itemsize < 4 else image
