@@ -126,6 +126,9 @@ def transfer_(
 ) -> None:
     """Give one picture the style of another."""
     from stylerepro.pictures import images
+
+    for name in (content, style):
+        images.check(name)
     from stylerepro.transfer.transfer import transfer
 
     values = given("transfer", parameters or [])
@@ -151,10 +154,12 @@ def train_(
 
     Until it is done, a checkpoint lies beside OUT. Under `accelerate launch` the processes share each batch.
     """
+    from stylerepro.pictures import images
+
+    images.check(style)
     from accelerate.state import PartialState
 
     from stylerepro.networks import checkpoints, naming
-    from stylerepro.pictures import images
     from stylerepro.training.recipe import Recipe
     from stylerepro.training.train import picture_digest, train
 
@@ -187,11 +192,23 @@ def stylise(
     force: Force = False,
 ) -> None:
     """Put pictures through a trained network."""
+    from stylerepro.pictures import images
+
+    good: list[str] = []
+    for name in inputs:
+        try:
+            if not Path(name).expanduser().is_dir():
+                images.check(name)
+            good.append(name)
+        except ImageError as error:
+            complain(f"error: {error}")
+    if not good:
+        raise typer.Exit(1)
     from stylerepro.training import library
 
     chosen: dict[str, Any] = {} if size is None else {"size": size or None}
-    failed = 0
-    for restyled in library.restyle(library.load(network), inputs, out, force=force, **chosen):
+    failed = len(inputs) - len(good)
+    for restyled in library.restyle(library.load(network), good, out, force=force, **chosen):
         if restyled.path is None:
             failed += 1
             complain(f"error: {restyled.error}")

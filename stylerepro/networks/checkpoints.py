@@ -154,7 +154,8 @@ def export_onnx(network: StyleNetwork, path: str | Path) -> Path:
 class OnnxNetwork:
     """An exported network under ONNX Runtime, on the CPU: pictures (N, 3, H, W) in [0, 1] in and out, as tensors.
 
-    threads: that it computes with; None takes PyTorch's. A file that is no ONNX graph is a `NetworkError`.
+    threads: that it computes with; None takes PyTorch's. A file that is no ONNX graph, or that of another kind of
+    network, is a `NetworkError`, and so is a picture smaller than `LEAST_SIZE` or larger than 16384 px.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
@@ -162,6 +163,7 @@ class OnnxNetwork:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
+        options.log_severity_level = 4  # what goes wrong comes as an error
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has a class of error for each of its states, and no common one
@@ -169,8 +171,20 @@ class OnnxNetwork:
                 f"{Path(path).name} cannot be read as an ONNX graph ({error}). Give a file that "
                 "`checkpoints.export_onnx` wrote."
             ) from error
+        asked = [f"{each.name} {each.shape}" for each in self._session.get_inputs()]
+        if not (len(asked) == len(self._session.get_outputs()) == 1 and asked[0].startswith("pictures [")):
+            raise NetworkError(
+                f"{Path(path).name} is the ONNX graph of another kind of network: it takes {', '.join(asked)}, not "
+                "pictures [N, 3, H, W]. Give a file that `checkpoints.export_onnx` wrote."
+            )
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Stylise pictures (N, 3, H, W), float32 in [0, 1], to the same shape."""
+        height, width = pictures.shape[-2:]
+        if not LEAST_SIZE <= min(height, width) <= max(height, width) <= _LARGEST:
+            raise NetworkError(
+                f"A picture of {width}×{height} px does not go through this graph: a side has {LEAST_SIZE} to "
+                f"{_LARGEST} px. Use another picture, or another size."
+            )
         (stylised,) = self._session.run(None, {"pictures": pictures.detach().float().cpu().numpy()})
         return torch.from_numpy(stylised)

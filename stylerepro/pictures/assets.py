@@ -25,6 +25,11 @@ from stylerepro.files import make_folder, project_root, sha256
 MIRROR_VARIABLE = "STYLEREPRO_MIRROR"
 CACHE_VARIABLE = "STYLEREPRO_CACHE"
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+# Of pictures that cannot be read: who reads a folder tries them all the same, and so names them.
+_OTHERS = (
+    ".avif", ".bmp", ".cr2", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".nef", ".ppm", ".psd",
+    ".svg", ".tga", ".tif", ".tiff",
+)  # fmt: skip
 _TIMEOUT = 30  # seconds without an answer before an address counts as unreachable
 
 
@@ -154,11 +159,14 @@ def photo_folder(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """Return the pictures in `folder` and below it, by suffix, hidden files left out, sorted."""
+    """Return the pictures in `folder` and below it, by suffix, hidden files left out, sorted.
+
+    Of formats that cannot be read, too: the content decides, and a picture that is passed over has to be named.
+    """
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in (*PICTURE_SUFFIXES, *_OTHERS) and not path.name.startswith(".") and path.is_file()
     )
 
 

@@ -10,11 +10,13 @@ import time
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil  # type: ignore[import-untyped,unused-ignore]
 import torch
 from torch import Tensor
 
@@ -236,11 +238,12 @@ def _restyled(
 ) -> Restyled:
     try:
         keep(target, force)
-        picture = images.read(source, size)
-        start = time.perf_counter()
-        made = network(picture)
-        seconds = time.perf_counter() - start
-        images.write(made.clamp(0, 1), target)
+        with _within_memory():
+            picture = images.read(source, size)
+            start = time.perf_counter()
+            made = network(picture)
+            seconds = time.perf_counter() - start
+            images.write(made.clamp(0, 1), target)
     # An allocator and each runtime have errors of their own, and the next picture is likely a smaller one.
     except Exception as error:
         reason = str(error) if isinstance(error, StyleReproError) else _in_words(error)
@@ -248,10 +251,30 @@ def _restyled(
     return Restyled(source, target, seconds, (made.shape[-1], made.shape[-2]))
 
 
+@contextmanager
+def _within_memory() -> Iterator[None]:
+    """Let an allocation beyond the free memory fail within; else Linux grants it, and ends the process later."""
+    if not hasattr(psutil, "RLIMIT_DATA") or torch.cuda.is_available():  # CUDA sets aside more than it ever takes
+        yield
+        return
+    process, free = psutil.Process(), psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # "max", or no such group
+        most, now = ((Path("/sys/fs/cgroup") / name).read_text() for name in ("memory.max", "memory.current"))
+        free = min(free, int(most) - int(now))
+    before = process.rlimit(psutil.RLIMIT_DATA)
+    asked = process.memory_info().data + max(free, 0)
+    limits = [limit for limit in (asked, *before) if limit != psutil.RLIM_INFINITY]
+    process.rlimit(psutil.RLIMIT_DATA, (min(limits), before[1]))
+    try:
+        yield
+    finally:
+        process.rlimit(psutil.RLIMIT_DATA, before)
+
+
 def _in_words(error: Exception) -> str:
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
     if isinstance(error, MemoryError) or re.search(r"(?i)memory|alloc", said):
-        return f"it does not fit into memory ({said}). Give a smaller --size."
+        return "it does not fit into memory. Give a smaller --size."
     return f"the network failed on it ({said})."
 
 

@@ -1,5 +1,8 @@
 """The commands on pictures: what is there already stays, and what cannot be read is said at once."""
 
+import subprocess
+import sys
+
 import pytest
 
 LAYERS = ["-p", "network=tiny", "-p", "content_layers=conv2_1", "-p", "style_layers=conv1_1,conv2_1"]
@@ -41,3 +44,59 @@ def test_with_force_a_picture_takes_the_place_of_another(project, call):
     words = ["transfer", "coffee", "swirls", "-o", "made.png", "--size", "32", "-p", "iterations=2", *LAYERS]
     assert call(*words, "--force")[0] == 0
     assert (project / "made.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["transfer", "broken.jpg", "swirls", "-o", "made.png"],
+        ["transfer", "swirls", "missing.jpg", "-o", "made.png"],
+        ["train", "broken.jpg", "-o", "made.safetensors"],
+        ["stylise", "any", "broken.jpg", "missing.jpg", "-o", "made"],
+    ],
+    ids=lambda words: " ".join(words[:3]),
+)
+def test_a_picture_that_cannot_be_read_is_said_before_pytorch_is_loaded(project, words):
+    (project / "broken.jpg").write_text("no picture")
+    code = (
+        "import sys\nfrom stylerepro.cli import main\n"
+        f"sys.argv[1:] = {words}\n"
+        "try:\n    main.main()\nfinally:\n    assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == (1 if words[0] == "stylise" else 2)
+    assert not done.stderr.count("Traceback")
+    for name, said in (("broken", "broken.jpg is not a JPEG, PNG or WebP picture"), ("missing", "'missing.jpg'")):
+        assert (said in done.stderr) == (f"{name}.jpg" in words)
+    assert not list(project.glob("made*"))
+
+
+def test_the_others_of_a_batch_are_made_and_a_picture_of_another_format_is_named(project, call):
+    from small import SMALL
+
+    from stylerepro.networks import checkpoints
+    from stylerepro.networks.feed_forward import StyleNetwork, architecture
+    from stylerepro.pictures import images
+
+    checkpoints.save(StyleNetwork(architecture("depsep-nn", **SMALL)), project / "net.safetensors", {})
+    for name in ("good", "other"):
+        images.write(images.read("coffee", 20), project / "in" / f"{name}.png")
+    (project / "in" / "scan.tif").write_bytes(b"II*\0")
+    words = ["stylise", "net.safetensors", "in", "missing.jpg", "-o", "out"]
+    code, out, err = call(*words)
+    assert (code, out.count(" pixels in ")) == (1, 2)
+    assert "scan.tif is not a JPEG, PNG or WebP picture" in err
+    assert "'missing.jpg'" in err
+    assert "2 of the inputs could not be restyled; the others are in out" in err
+    code, out, err = call(*words)
+    assert (code, out, err.count("is there already")) == (1, "", 2)
+    assert call(*words, "--force")[1].count(" pixels in ") == 2
+
+
+def test_an_error_names_the_picture(project, call):
+    from stylerepro.pictures import images
+
+    images.write(images.read("coffee", (1, 1)), project / "dot.png")
+    code, _, err = call("transfer", "coffee", "dot.png", "-o", "made.png", "--size", "32", *LAYERS)
+    assert code == 2
+    assert err.startswith("error: dot.png: A picture of 1 × 1 pixels cannot be enlarged")

@@ -2,6 +2,7 @@
 
 import json
 
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -266,9 +267,21 @@ def test_onnx_gives_what_torch_gives_at_any_size(name, tmp_path):
     for shape in [(40, 32, 1), (37, 51, 2), (LEAST_SIZE, 6, 1)]:
         with torch.no_grad():
             torch.testing.assert_close(exported(pictures(*shape)), network(pictures(*shape)), rtol=0, atol=1e-3)
+    for shape in [(3, 3, 1), (16385, 5, 1)]:
+        with pytest.raises(NetworkError, match=f"{shape[1]}×{shape[0]} px does not go through this graph"):
+            exported(pictures(*shape))
 
 
 def test_what_is_no_onnx_graph_is_refused(tmp_path):
     (tmp_path / "net.onnx").write_text("no graph")
     with pytest.raises(NetworkError, match=r"net\.onnx cannot be read as an ONNX graph"):
+        checkpoints.OnnxNetwork(tmp_path / "net.onnx")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["input1"], ["output1"])], "foreign",
+        [onnx.helper.make_tensor_value_info("input1", onnx.TensorProto.FLOAT, [1, 3, 224, 224])],
+        [onnx.helper.make_tensor_value_info("output1", onnx.TensorProto.FLOAT, [1, 3, 224, 224])],
+    )  # fmt: skip
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "net.onnx")
+    with pytest.raises(NetworkError, match=r"another kind.*: it takes input1 \[1, 3, 224, 224\], not pictures"):
         checkpoints.OnnxNetwork(tmp_path / "net.onnx")

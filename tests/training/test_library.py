@@ -2,8 +2,10 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 from small import SMALL
@@ -320,3 +322,19 @@ def test_every_setting_of_a_recipe_can_be_typed_but_the_conventions_own_object()
     types = {"steps": "int", "learning_rate": "float", "betas": "list[float]", "style_layers": "list[str]"}
     assert {name: known[name].type for name in types} == types
     assert known["betas"].default == [0.9, 0.999]
+
+
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_DATA"), reason="Linux alone can be told how much a process may take")
+def test_a_picture_beyond_the_free_memory_is_an_error_and_does_not_end_the_process(tmp_path, monkeypatch):
+    images.write(images.read("coffee", 20), tmp_path / "a.png")
+    images.write(images.read("coffee", 30), tmp_path / "b.png")
+    monkeypatch.setattr(library.psutil, "virtual_memory", lambda: SimpleNamespace(available=3 * 10**8))
+    before = psutil.Process().rlimit(psutil.RLIMIT_DATA)
+
+    def network(picture):
+        return picture if picture.shape[2] == 30 else torch.ones(10**9)
+
+    failed, made = library.restyle(network, [str(tmp_path / "a.png"), str(tmp_path / "b.png")], tmp_path / "out", None)
+    assert failed.error.startswith(f"{tmp_path / 'a.png'}: it does not fit into memory")
+    assert made.path == tmp_path / "out" / "b.png"
+    assert psutil.Process().rlimit(psutil.RLIMIT_DATA) == before
