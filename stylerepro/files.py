@@ -9,9 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stylerepro.errors import DiskFullError, ResultsError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -175,3 +178,19 @@ def lock(path: Path, *, wait: float = 0.0) -> Iterator[bool]:
         yield True
     finally:
         held.release()
+
+
+def hold(path: Path) -> "BaseFileLock | None":
+    """Return `path` as a lock that lasts as long as what is returned; None if another process has it.
+
+    In one process it can be held twice: a notebook's cell that is run again meets no lock of its own.
+    """
+    from filelock import FileLock, Timeout
+
+    make_folder(path.parent)
+    held = FileLock(path, is_singleton=True)
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        return None
+    return held

@@ -1,6 +1,7 @@
 """The record of a run beside its tables, run.json, and the folders that runs lie in."""
 
 import csv
+import itertools
 import json
 import os
 import platform
@@ -16,13 +17,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from stylerepro.errors import ResultsError, ResultsWarning
-from stylerepro.files import hash_of, make_folder, project_root, reference_root, runs_root, write_json
+from stylerepro.files import hash_of, hold, lock, make_folder, project_root, reference_root, runs_root, write_json
 from stylerepro.runs.experiments import CUSTOM, Experiment, identifying
 from stylerepro.runs.fingerprint import DISTRIBUTIONS, Fingerprint, network_names, version_of
 from stylerepro.runs.scrub import portable, scrub
 
 RECORD = "run.json"
 _PROGRESS = "progress.json"
+_LOCK = ".lock"
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 MANUAL = "manual"
 _AGAIN = " Remove the folder and run the experiment again."
@@ -104,11 +106,25 @@ def failed_folder(experiment: str, name: str) -> Path:
     return runs_root() / ".failed" / f"{experiment}-{name}"
 
 
+def claim_staging(experiment: str, name: str, digest: str) -> tuple[Path, Any]:
+    """Return a staging folder of this name in which no other process is at work, and the lock that keeps it so.
+
+    The parts of an interrupted run wait in the first one; what others of the name left is removed.
+    """
+    first = staging_folder(experiment, name, digest)
+    folders = (first if number == 1 else Path(f"{first}-{number}") for number in itertools.count(1))
+    folder, held = next((folder, held) for folder in folders if (held := hold(folder / _LOCK)))
+    tidy_staging(experiment, name, keep=folder)
+    return folder, held
+
+
 def tidy_staging(experiment: str, name: str, keep: Path | None = None) -> None:
-    """Remove what interrupted runs of this name left under other fingerprints; `keep` stays."""
+    """Remove what interrupted runs of this name left in other folders than `keep`; where one is at work, it stays."""
     for path in (runs_root() / ".staging").glob(f"{experiment}-{name}-*"):
         if path.is_dir() and path != keep:
-            shutil.rmtree(path, ignore_errors=True)
+            with lock(path / _LOCK) as abandoned:
+                if abandoned:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def install(source: Path, target: Path) -> None:

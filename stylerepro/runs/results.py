@@ -13,6 +13,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,19 +24,18 @@ import torch
 from tqdm.auto import tqdm
 
 from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
-from stylerepro.files import atomic_path, make_folder, runs_root
+from stylerepro.files import atomic_path, lock, make_folder, runs_root
 from stylerepro.runs import tables
 from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
 from stylerepro.runs.fingerprint import Fingerprint, compute
 from stylerepro.runs.record import (
     COMPLETED,
     MANUAL,
+    claim_staging,
     current_runs,
     install,
     new_record,
     run_name,
-    staging_folder,
-    tidy_staging,
     write_progress,
     write_record,
 )
@@ -64,9 +64,9 @@ class Run:
         if out is not None and not self._manual:
             self._workshop = out.parent  # the command's staging folder of this run
         else:
-            name = run_name(MANUAL, parameters)
-            self._workshop = staging_folder(experiment.name, name, self._digest)
-            tidy_staging(experiment.name, name, keep=self._workshop)
+            # Two by hand at once, of the same values, must not write into each other's folder.
+            claimed = claim_staging(experiment.name, run_name(MANUAL, parameters), self._digest)
+            self._workshop, self._lock = claimed
         self._folder = make_folder(out or self._workshop / "result")
         self._own = out is None
         profile = profile_of(experiment, parameters)
@@ -135,11 +135,18 @@ class Run:
         for name in figures or {}:
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
                 raise ResultsError(f"Figure {name!r}: use letters, digits, - and _ in the name.")
+        # By hand two may save in one place at once; by the command a run's place is locked from its start.
+        with lock(runs_root() / ".staging" / "by-hand.lock", wait=math.inf) if self._manual else nullcontext():
+            self._write(checked, figures or {}, gallery, dpi)
+
+    def _write(
+        self, checked: Mapping[str, pd.DataFrame], figures: Mapping[str, Any], gallery: "Gallery | None", dpi: int
+    ) -> None:
         make_folder(self._folder)
         shutil.rmtree(self._folder / "figures", ignore_errors=True)
         for name, table in checked.items():
             tables.write(table, self._folder / f"{name}.csv")
-        for name, figure in (figures or {}).items():
+        for name, figure in figures.items():
             write_figure(figure, self._folder / "figures" / f"{name}.webp", dpi)
         if gallery is not None:
             if (explore := self.experiment.explore) is None:

@@ -1,7 +1,12 @@
 """A run's folder: whole or not at all, exact, resumable, without a trace of the machine."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -212,6 +217,40 @@ def test_a_part_is_computed_once_and_comes_back_the_same(project):
     assert second["deep"] == {"number": 1 / 3, "list": [1, "two", None, (True,)]}
     results.begin("toy", toy.namespace(seed=1)).part("a pair × b/c", compute)
     assert len(calls) == 2  # other parameters, another part
+
+
+SIBLING = """
+import sys, toy, pandas as pd
+from stylerepro.runs import results
+run = results.begin("toy", toy.namespace())
+run.part("slow", lambda: {"x": 1})
+print("begun", flush=True)
+sys.stdin.readline()
+assert run.part("slow", dict) == {"x": 1}
+table = {"name": ["a", "b"], "gamma": [0, 10], "value": [1.0, 2.0], "r": [1, 2], "good": [True, True]}
+run.save(metrics=pd.DataFrame(table), history=pd.DataFrame({"step": [1, 2]}))
+"""
+
+
+def test_two_runs_by_hand_of_equal_values_share_no_folder(project):
+    """One begins under other code, as an edit between the two makes it, and must not clear away the other's parts."""
+    command = [sys.executable, "-c", SIBLING]
+    environment = os.environ | {"PYTHONPATH": str(Path(toy.__file__).parent)}
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, env=environment) as sibling:
+        assert sibling.stdout.readline() == "begun\n", sibling.stderr.read()
+        mine = results.begin("toy", toy.namespace())
+        assert mine.part("slow", lambda: {"x": 2}) == {"x": 2}
+        toy.add(project, "toy", sidecar=SIDECAR, body="print('edited')")
+        results.begin("toy", toy.namespace())
+        mine.save(metrics=METRICS, history=HISTORY)
+        _, said = sibling.communicate("\n")
+    assert sibling.returncode == 0, said
+    (folder,) = finished(project)
+    assert results.collect().value.tolist() == [1.0, 2.0], "the one that saved last"
+    del mine
+    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name]
+    assert results.begin("toy", toy.namespace()).part("slow", lambda: {"x": 3}) == {"x": 3}
+    assert not list(project.glob("results/runs/.staging/*-2"))
 
 
 def test_a_part_of_other_code_is_not_taken(project):
