@@ -258,6 +258,8 @@ def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
         if row["beside"]:
             measured.append(small(f"Beside it: {row['beside']}"))
         why = _apart(row["reason"])
+        if row.get("rule_changed"):
+            why.append(f"The {row['rule_changed']}.")
         if len(row["networks"]) > 1:
             why.append(small("; ".join(f"{network}: {verdict}" for network, verdict in row["networks"].items())))
         if whole:

@@ -205,8 +205,8 @@ def claims(
         return
     judged = summary.compare(ledger, profile)
     display.show_verdicts(console, summary.rows(judged), long=long, wide=wide)
-    for line in summary.disagreements(judged):
-        console.print(Text(f"≠ {line}"), soft_wrap=True)
+    for line in (*(f"≠ {line}" for line in summary.disagreements(judged)), *summary.rules_changed(judged)):
+        console.print(Text(line), soft_wrap=True)
     if out:
         tables.write(summary.plain(judged), out)
     if lacking := summary.missing(judged):

@@ -19,6 +19,7 @@ from stylerepro.ledger.claims import Claim, Ledger
 from stylerepro.ledger.rules import NOT_TESTED, VERDICTS, short_text
 from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE, RUN_COLUMNS
+from stylerepro.runs.fingerprint import rule_hash
 from stylerepro.runs.record import current_runs
 
 # Where a reference run could not test a claim (a time on a GPU), a run on the documents' own pictures may.
@@ -60,6 +61,7 @@ def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, r
     root: the folder of the runs; None: the committed ones. Under `reference`, what its runs and those of `crosscheck`
     leave untested is judged on runs of `paper`, where there are any. runs: a dict each, with experiment, profile, run
     (its folder's name), folder (from the project's root), networks, commit (None outside git), dirty, start, seconds.
+    rule_changed: those of them, in words, that were begun when the claim's rule was another one, or none; "" for none.
     Raises `ClaimError` for an unknown profile.
     """
     if profile not in PROFILES:
@@ -70,8 +72,10 @@ def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, r
         other = evaluate(ledger, tables, resamples).assign(profile=FALLBACK)
         table = _replaced(table, other, _untested(table) & ~_untested(other))
     records = _records((profile, CROSSCHECK, FALLBACK) if profile == REFERENCE else (profile,), root)
+    rules = {key: record.pop("rules") for key, record in records.items()}
     behind = [[records[tuple(run.values())] for run in runs] for runs in table["runs"]]
-    return table.assign(runs=pd.Series(behind, dtype=object))
+    changed = [_changed(claim, runs, rules) for claim, runs in zip(ledger, behind, strict=True)]
+    return table.assign(runs=pd.Series(behind, dtype=object), rule_changed=changed)
 
 
 def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000, *, stand_in: bool = False) -> pd.DataFrame:
@@ -128,6 +132,11 @@ def disagreements(table: pd.DataFrame) -> list[str]:
         for row in rows(table)
         if row["agrees"] is False
     ]
+
+
+def rules_changed(table: pd.DataFrame) -> list[str]:
+    """Return each claim whose rule is not the one that there was when the runs behind its verdict were begun."""
+    return [f"{row['id']}: {row['rule_changed']}" for row in rows(table) if row["rule_changed"]]
 
 
 def summary(ledger: Ledger, table: pd.DataFrame) -> str:
@@ -224,8 +233,17 @@ def _records(profiles: Iterable[str], root: Path) -> dict[tuple[str, ...], dict[
             "dirty": commit.get("dirty"),
             "start": record["start"],
             "seconds": record["seconds"],
+            "rules": record.get("rules"),
         }
     return behind
+
+
+def _changed(claim: Claim, runs: Iterable[Mapping[str, Any]], rules: Mapping[tuple[str, ...], Any]) -> str:
+    """Return which of the runs another rule stood beside, in words; one of before rules were noted says nothing."""
+    own = rule_hash(claim.rule, claim.experiment)
+    noted = {f"{run['experiment']} ({run['profile']})": rules[tuple(run[key] for key in RUN_COLUMNS)] for run in runs}
+    others = [name for name, then in noted.items() if then is not None and then.get(claim.id) != own]
+    return f"rule changed since this run: {', '.join(others)}" if others else ""
 
 
 def _finite(cell: Any) -> Any:

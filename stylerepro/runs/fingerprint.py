@@ -7,6 +7,7 @@ code is compared as `ast.unparse` writes it. Nothing is imported to find out.
 
 import ast
 import functools
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stylerepro.files import hash_of, sha256
-from stylerepro.runs.experiments import Experiment, code_cells, identifying, is_parameter
+from stylerepro.errors import ResultsError, StyleReproError
+from stylerepro.files import hash_of, project_root, sha256
+from stylerepro.runs.declarations import read_yaml
+from stylerepro.runs.experiments import Experiment, code_cells, discover, identifying, is_parameter
 from stylerepro.runs.reach import Module, definitions, of_notebook
 from stylerepro.runs.scrub import digest_of, local_path, portable, texts
 
 # Distributions whose numbers can move a result; patch releases are taken not to.
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "scikit-learn", "pandas")
+_PROSE = ("name", "reading", "tell", "beside")  # of a rule: what it is called, and what is shown and not judged
 
 
 @dataclass(frozen=True)
@@ -177,3 +181,40 @@ def version_of(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "absent"
+
+
+def rule_hash(rule: Any, experiment: str, number: Any = None) -> str:
+    """Return the SHA-256 of what decides a claim: measure, filter, direction, threshold, readings; prose left out.
+
+    experiment, number: those of the claim, for leaves that name none of their own; a rule that the ledger has completed
+    has the same hash as the one that was written.
+    """
+    return hash_of(_decisive(rule, experiment, number))
+
+
+def rule_hashes(experiment: str) -> dict[str, str]:
+    """Return claim to `rule_hash`, for each claim of the project whose rule looks at this experiment's table.
+
+    From the files as they are: the ledger, which checks them, takes seconds. What cannot be read is left to it.
+    """
+    try:
+        paths = sorted((project_root() / "stylerepro" / "ledger").glob("[0-9]*.yaml"))
+        claims = [claim for path in paths for claim in read_yaml(path, path.name, ResultsError)["claims"]]
+        claims += [{"experiment": each.name, **claim} for each in discover() for claim in each.own_claims]
+        decisive = {one["id"]: _decisive(one["rule"], one["experiment"], one.get("number")) for one in claims}
+    except (StyleReproError, LookupError, TypeError, AttributeError):
+        return {}
+    looks = f'"experiment": {json.dumps(experiment)}'
+    return {id: hash_of(rule) for id, rule in decisive.items() if looks in json.dumps(rule)}
+
+
+def _decisive(rule: Any, experiment: str, number: Any) -> Any:
+    if isinstance(rule, list):
+        return [_decisive(part, experiment, number) for part in rule]
+    kept = {key: value for key, value in rule.items() if key not in _PROSE and value is not None}
+    if "kind" not in kept:
+        parts = {key: part if isinstance(part, list) else [part] for key, part in kept.items()}
+        return {key: _decisive(part, experiment, number) for key, part in parts.items()}
+    own = {"experiment": experiment} | ({"number": number} if kept["kind"] == "number" else {}) | kept
+    readings = [{key: one[key] for key in one if key not in _PROSE} for one in own.get("otherwise", ())]
+    return own | {"otherwise": readings}

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from stylerepro.errors import ResultsError, ResultsWarning
 from stylerepro.files import hash_of, hold, lock, make_folder, project_root, reference_root, runs_root, write_json
 from stylerepro.runs.experiments import CUSTOM, Experiment, identifying
-from stylerepro.runs.fingerprint import DISTRIBUTIONS, Fingerprint, network_names, version_of
+from stylerepro.runs.fingerprint import DISTRIBUTIONS, Fingerprint, network_names, rule_hashes, version_of
 from stylerepro.runs.scrub import portable, scrub
 
 RECORD = "run.json"
@@ -62,6 +62,7 @@ class _Record(BaseModel):
     seconds_reused: float = 0.0
     error: dict[str, Any] | None = None
     commit: dict[str, Any] | None = None
+    rules: dict[str, str] | None = None
 
     @model_validator(mode="after")
     def _identified(self) -> "_Record":
@@ -182,6 +183,7 @@ def new_record(
         "hardware": hardware(),
         "versions": versions(),
         "commit": commit(),
+        "rules": rule_hashes(experiment.name),
         "columns": {
             "metrics": {name: column.text for name, column in experiment.columns.items()},
             "history": {name: column.text for name, column in experiment.history_columns.items()},

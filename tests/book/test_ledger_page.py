@@ -44,7 +44,7 @@ def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule()
     judged = row(
         number=91.91, unit="%", measured="99.9 % [99.8, 99.95]", verdict="trend only", reason="outside the bounds",
         networks={"compact": "reproduced", "vgg19-16x": "trend only"}, beside="PSNR 35 dB", why="a < b decides",
-        runs=[RUN],
+        runs=[RUN], rule_changed="rule changed since this run: tv_sweep (reference)",
     )  # fmt: skip
     told = ledger_page.cards([judged], ["tv_sweep"])
     for part in ("“Control the smoothness”", "slide 4", "Stated: 91.91 %", "**99.9 % [99.8, 99.95]**", "PSNR 35 dB"):
@@ -52,6 +52,7 @@ def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule()
     assert "outside the bounds" in told
     assert "compact: reproduced; vgg19-16x: trend only" in told
     assert "a &lt; b decides" in told
+    assert "The rule changed since this run: tv_sweep (reference)." in told
     assert "[tv_sweep](../notebooks/tv_sweep.ipynb)" in told
     assert "[reference](../runs/tv_sweep-reference/run.json), commit 0123456789." in told
     assert f"[003.1]{{#{text.anchor('003.1')}}}" in told

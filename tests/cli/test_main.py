@@ -107,13 +107,15 @@ def test_claims_that_are_all_tested_end_well_and_name_what_disagrees(unrun, call
 
     def compare(ledger, profile):
         table = summary.evaluate(ledger, {}).assign(verdict="reproduced", profile=profile, reference=1.0, yours=3.0)
+        table["rule_changed"] = ["rule changed since this run: compression (laptop)", *[""] * (len(table) - 1)]
         return table.assign(agrees=pd.Series([True] * (len(table) - 1) + [False], dtype=object))
 
     monkeypatch.setattr(summary, "compare", compare)
     code, out, err = call("claims", "--profile", "laptop")
     assert (code, err) == (0, "")
     last = claims.load_ledger().claims[-1]
-    assert out.splitlines()[-1] == f"≠ {last.id}: 3 is not within {last.tolerance} of 1"
+    disagrees = f"≠ {last.id}: 3 is not within {last.tolerance} of 1"
+    assert out.splitlines()[-2:] == [disagrees, "000.1: rule changed since this run: compression (laptop)"]
     assert out.count("≠ 3") == 1
 
 

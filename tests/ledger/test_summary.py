@@ -13,6 +13,7 @@ from stylerepro.errors import ClaimError
 from stylerepro.ledger import claims, summary
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
 from stylerepro.runs import results
+from stylerepro.runs.fingerprint import rule_hash, rule_hashes
 
 RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean", "within": [0.4, 0.6]}
 RULE |= {"where": {"n": 1}, "loosely": [0.2, 0.8]}
@@ -61,7 +62,7 @@ def column(table, name):
 
 def test_committed_runs_are_judged_with_the_record_behind_each(ledger):
     table = summary.judged(ledger)
-    assert list(table.columns)[-2:] == ["why", "profile"]
+    assert list(table.columns)[-3:] == ["why", "profile", "rule_changed"]
     assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
     behind = {"experiment": "ran", "profile": "reference", "run": "ran", "folder": "results/reference/ran"}
     behind |= {"networks": ["compact"], "commit": "0123456789", "dirty": True, "seconds": 12.0}
@@ -71,6 +72,40 @@ def test_committed_runs_are_judged_with_the_record_behind_each(ledger):
     assert column(table, "value") == [0.5, 0.9, None]
     with pytest.raises(ClaimError, match="Did you mean 'laptop'"):
         summary.judged(ledger, "labtop")
+
+
+def hashes(ledger):
+    return {claim.id: rule_hash(claim.rule, claim.experiment) for claim in ledger}
+
+
+@pytest.mark.parametrize(
+    ("change", "noticed"),
+    [
+        ({"rule": {**RULE, "within": [0.4, 0.5]}}, True),
+        ({"rule": {**RULE, "where": {"n": 2}}}, True),
+        ({"rule": {**RULE, "otherwise": [{"reading": "another", "where": {"n": 3}}]}}, True),
+        ({"number": 0.45}, True),
+        ({"rule": {**RULE, "name": "in other words"}, "why": "Better said.", "statement": "A half, it is."}, False),
+    ],
+)
+def test_a_rule_that_was_edited_after_its_result_is_named(ledger, project, change, noticed):
+    record = project / "results/reference/ran/run.json"
+    assert summary.rules_changed(summary.judged(ledger)) == [], "a run of before rules were noted"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"rules": hashes(ledger)}))
+    assert summary.rules_changed(summary.judged(ledger)) == []
+    edited = {**LEDGER, "claims": [{**LEDGER["claims"][0], **change}, *LEDGER["claims"][1:]]}
+    (project / "ledger/000.yaml").write_text(yaml.safe_dump(edited, sort_keys=False))
+    table = summary.judged(claims.load_ledger(project / "ledger", {"ran": ["n", "error"]}))
+    said = ["000.1: rule changed since this run: ran (reference)"]
+    assert summary.rules_changed(table) == (said if noticed else [])
+
+
+def test_a_run_notes_the_rules_that_look_at_its_table_as_the_ledger_completes_them():
+    ledger = claims.load_ledger()
+    for experiment in ("layer_subsets", "vanilla_vs_fast", "pooling"):
+        noted = rule_hashes(experiment)
+        assert noted.keys() >= {claim.id for claim in ledger if claim.experiment == experiment}
+        assert noted == {id: one for id, one in hashes(ledger).items() if id in noted}
 
 
 def test_what_reference_runs_leave_untested_is_judged_on_runs_of_paper(ledger, project):
