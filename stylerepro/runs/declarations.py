@@ -76,6 +76,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
             raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is there twice", node.start_mark)
         return dict(super().construct_mapping(node, deep))
 
+    def construct_decimal(self, node: yaml.ScalarNode) -> int:
+        return int(node.value) if node.value.isdecimal() else self.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)  # to YAML 1.1 a seed 010 is an eight
+
 
 def read_yaml(path: Path, where: str, error: type[StyleReproError]) -> Any:
     """Return the content of a YAML file; raise `error`, with `where` for the file, for one that is not YAML."""

@@ -9,6 +9,7 @@ which every `stylerepro run` with nothing to do would pay, and its reader drops 
 import ast
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -302,7 +303,8 @@ def _parameter(statement: ast.stmt, where: str) -> Parameter:
 def convert(parameter: Parameter, value: Any, where: str) -> Any:
     """Return `value` as the parameter's type; text is read as a person types it (`0,10,100`, `true`, `[a, b]`).
 
-    An int is taken for a float; nothing else is bent. Raises `ParameterError`, beginning with `where`.
+    An int is taken for a float, and a whole float, 1e3, for an int; nothing else is bent. Raises `ParameterError`,
+    beginning with `where`.
     """
     try:
         return _typed(ast.parse(parameter.type, mode="eval").body, value)
@@ -333,13 +335,13 @@ def _typed(annotation: ast.expr, value: Any) -> Any:
             return None if empty else _typed(inner, value)
         case ast.Subscript(value=ast.Name(id="list"), slice=inner):
             if isinstance(value, str):
-                flow = value.strip().startswith("[")
-                value = _flow(value) if flow else [item.strip() for item in value.split(",") if item]
+                in_brackets = value.strip().startswith("[")
+                value = flow(value) if in_brackets else [item.strip() for item in value.split(",") if item]
             if not isinstance(value, (list, tuple)):
                 raise TypeError
             return [_typed(inner, item) for item in value]
         case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[ast.Name(id="str"), inner])):
-            value = _flow(value) if isinstance(value, str) else value
+            value = flow(value) if isinstance(value, str) else value
             if not isinstance(value, Mapping):
                 raise TypeError
             return {str(key): _typed(inner, item) for key, item in value.items()}
@@ -348,9 +350,13 @@ def _typed(annotation: ast.expr, value: Any) -> Any:
     raise _UnknownTypeError(ast.unparse(annotation))
 
 
-def _flow(text: str) -> Any:
+def flow(text: str) -> Any:
+    """Return lists and mappings written in brackets, their ends as text: to YAML itself 010 is an eight.
+
+    Raises `ValueError` for what is not YAML.
+    """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, yaml.BaseLoader)  # which makes text alone
     except yaml.YAMLError:
         raise _ReasonError("brackets or commas are not as YAML wants them") from None
 
@@ -365,8 +371,13 @@ def _scalar(kind: str, value: Any) -> Any:
         if not isinstance(value, bool):
             raise _ReasonError("write true or false")
         return value
-    if isinstance(value, bool) or (kind == "int" and isinstance(value, float)):
+    if isinstance(value, bool):
         raise TypeError
-    if kind == "float" and not math.isfinite(float(value)):
+    if kind == "int" and isinstance(value, (int, str)) and re.fullmatch(r"\s*[-+]?[\d_]+\s*", str(value)):
+        return int(value)
+    number = float(value)
+    if kind == "float" and not math.isfinite(number):
         raise _ReasonError("it must be a finite number")
-    return int(value) if kind == "int" else float(value)
+    if kind == "int" and not number.is_integer():
+        raise _ReasonError("it must be a whole number")
+    return int(number) if kind == "int" else number

@@ -15,7 +15,7 @@ from stylerepro.files import hash_of, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs import runner, tables
 from stylerepro.runs.execution import done_record
-from stylerepro.runs.experiments import Experiment, Parameter, convert, load, resolve_parameters
+from stylerepro.runs.experiments import Experiment, Parameter, convert, flow, load, resolve_parameters
 from stylerepro.runs.scrub import portable
 
 _SEEDS = ("seed", "seeds")
@@ -81,12 +81,10 @@ def grid(experiment: Experiment, texts: Mapping[str, str], seeds: int | None = N
 
 
 def _split(text: str, name: str) -> list[Any]:
-    import yaml
-
     if "[" in text or "{" in text:
         try:
-            values = yaml.safe_load(f"[{text}]")
-        except yaml.YAMLError:
+            values = flow(f"[{text}]")
+        except ValueError:
             raise ParameterError(f"-p {name}={text}: its brackets or commas are not as YAML wants them.") from None
     else:
         values = [piece.strip() for piece in text.split(",") if piece.strip()]

@@ -79,7 +79,11 @@ def test_parameters_agree_with_papermill_where_it_can_read_them(project, monkeyp
         ("gammas", "0,10,1e2", [0.0, 10.0, 100.0]),
         ("gammas", "[0, 10]", [0.0, 10.0]),
         ("gammas", "5", [5.0]),
+        ("gammas", "[010, 1e1]", [10.0, 10.0]),
         ("size", "64", 64),
+        ("size", "010", 10),
+        ("size", "1e3", 1000),
+        ("size", 2.0, 2),
         ("rate", "1e-3", 0.001),
         ("rate", "none", None),
         ("strict", "true", True),
@@ -97,7 +101,9 @@ def test_overrides_are_read_as_typed(name, text, value):
     [
         ("gamas", "1", "Did you mean 'gammas'"),
         ("size", "big", "takes int, not 'big'"),
-        ("size", 2.0, "takes int, not 2.0"),
+        ("size", 2.5, "takes int, not 2.5 .it must be a whole number"),
+        ("size", "1e999", "whole number"),
+        ("gammas", "[0, [1]", "as YAML wants"),
         ("size", True, "takes int"),
         ("gammas", "0,ten", r"takes list\[float\]"),
         ("gammas", [True], r"takes list\[float\]"),
@@ -110,6 +116,12 @@ def test_overrides_are_read_as_typed(name, text, value):
 def test_overrides_that_do_not_fit_are_refused(name, value, words):
     with pytest.raises(ParameterError, match=words):
         resolve_parameters(load("toy"), "laptop", {name: value})
+
+
+def test_a_sidecars_whole_numbers_are_decimal(project):
+    toy.add(project, "toy", sidecar=toy.SIDECAR.replace("size: 4}", "size: 010, seed: 1_0}"))
+    chosen = load("toy").profiles["smoke"].parameters
+    assert (chosen["size"], chosen["seed"]) == (10, 10)
 
 
 def test_profiles_and_experiments_have_to_exist():

@@ -33,6 +33,7 @@ def project(tmp_path, monkeypatch):
         ({"size": "4, 8,4"}, None, {"size": [4, 8]}),
         ({"gammas": "0,10"}, None, {"gammas": [[0.0], [10.0]]}),
         ({"gammas": "[0,1],[0,10]"}, None, {"gammas": [[0.0, 1.0], [0.0, 10.0]]}),
+        ({"gammas": "[007],[010,1e2]", "seed": "007,010"}, None, {"gammas": [[7.0], [10.0, 100.0]], "seed": [7, 10]}),
         ({"rate": "none,0.5", "strict": "true"}, None, {"rate": [None, 0.5], "strict": [True]}),
         ({"size": "4"}, 3, {"size": [4], "seed": [0, 1, 2]}),
         ({"some": "none,0.5"}, None, {"some": [None, [0.5]]}),
