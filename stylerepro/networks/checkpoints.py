@@ -56,7 +56,8 @@ def load(path: str | Path) -> StyleNetwork:
     with torch.device("meta"):
         network = StyleNetwork(description.architecture)
     with weights.opened(path, _ADVICE) as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        names = {name.removeprefix(weights.PARALLEL): name for name in file.keys()}  # noqa: SIM118 (no mapping)
+        shapes = {name: tuple(file.get_slice(stored).get_shape()) for name, stored in names.items()}
         expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
         if shapes != expected:
             odd = sorted(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
@@ -65,7 +66,7 @@ def load(path: str | Path) -> StyleNetwork:
                 f"describes: {len(odd)} of {len(expected)} tensors are missing, unknown or of another shape, {odd[0]} "
                 "among them. Save the network again with `checkpoints.save`."
             )
-        state = {name: file.get_tensor(name) for name in expected}
+        state = {name: file.get_tensor(names[name]) for name in expected}
     # Counters of batches stay whole numbers.
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     _check_finite(state, f"{Path(path).name} holds")

@@ -141,10 +141,23 @@ def layer_names(layers: Sequence[str], rectified: bool) -> list[str]:
     return [name.replace("conv", "relu") if rectified else name for name in layers]
 
 
+def _present(device: str) -> torch.device:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # no such kind, none of that number, a PyTorch without it
+        gpus = ["cuda", *map("cuda:{}".format, range(torch.cuda.device_count()))] if torch.cuda.is_available() else []
+        here = ", ".join([*gpus, *["mps"] * torch.backends.mps.is_available(), "cpu"])
+        raise NetworkError(f"This machine has no device {device!r}. It has: {here}; auto takes the first.") from error
+    return torch.device(device)
+
+
 def pick_device(device: str = "auto") -> torch.device:
-    """ "auto" takes CUDA, then Apple's MPS, then the CPU; anything else is taken at its word."""
+    """Return the device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises `NetworkError`, with the names of those that there are, for one that this machine lacks.
+    """
     if device != "auto":
-        return torch.device(device)
+        return _present(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -177,12 +190,13 @@ def _convolution(state: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -> 
 
 
 def _tensor(state: Mapping[str, Tensor], name: str, spec: NetworkSpec) -> Tensor:
-    if name not in state:
-        raise NetworkError(
-            f"The weights of {spec.name} have no tensor {name!r}; there are {', '.join(list(state)[:6]) or 'none'} …. "
-            f"Give weights with the names that keys={spec.keys!r} stands for, or another spec."
-        )
-    return state[name]
+    for stored in (name, weights.PARALLEL + name):
+        if stored in state:
+            return state[stored]
+    raise NetworkError(
+        f"The weights of {spec.name} have no tensor {name!r}; there are {', '.join(list(state)[:6]) or 'none'} …. "
+        f"Give weights with the names that keys={spec.keys!r} stands for, or another spec."
+    )
 
 
 def _normalisation(spec: NetworkSpec, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

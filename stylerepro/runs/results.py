@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
 from stylerepro.files import atomic_path, lock, make_folder, runs_root
+from stylerepro.networks.loss_network import pick_device
 from stylerepro.runs import tables
 from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
 from stylerepro.runs.fingerprint import Fingerprint, compute
@@ -166,10 +167,12 @@ def begin(experiment: str, namespace: MutableMapping[str, Any]) -> Run:
     Takes the declared parameters from `namespace`, checks them and puts them back in their declared types: papermill
     hands over `false`, `[0, 10]` and YAML's `1e2` as text. With `out` empty the run is kept in
     `results/runs/EXPERIMENT/manual-HASH/`, else in that folder. Raises `ParameterError` for a parameter of the wrong
-    type and `ResultsError` where no folder can be made.
+    type, `NetworkError` for a device that this machine lacks and `ResultsError` where no folder can be made.
     """
     declared = load(experiment)
     parameters = check_parameters(declared, namespace)
+    if isinstance(device := parameters.get("device"), str):
+        pick_device(device)
     # What the notebook computes with is what the record says that it did.
     namespace.update(copy.deepcopy(parameters))
     out = namespace.get("out", "")

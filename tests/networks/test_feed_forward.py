@@ -10,7 +10,7 @@ from small import SMALL, kinds, pictures, small
 from torch import nn
 
 from stylerepro.errors import NetworkError
-from stylerepro.networks import checkpoints
+from stylerepro.networks import checkpoints, weights
 from stylerepro.networks.feed_forward import (
     ARCHITECTURES,
     LEAST_SIZE,
@@ -196,10 +196,14 @@ def test_saved_networks_come_back_bit_for_bit(name, tmp_path):
     assert checkpoints.describe(path).trained == trained
     assert loaded.architecture == network.architecture
     assert not loaded.training
-    assert all(weights.requires_grad for weights in loaded.parameters())
+    assert all(weight.requires_grad for weight in loaded.parameters())
     for key, value in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value), key
     assert checkpoints.file_size(network, trained) == path.stat().st_size
+    state = {f"module.{name}": weight.contiguous() for name, weight in network.state_dict().items()}
+    weights.save(state, tmp_path / "parallel.safetensors", weights.describe(path))
+    parallel = checkpoints.load(tmp_path / "parallel.safetensors").state_dict()
+    assert all(torch.equal(parallel[name], value) for name, value in loaded.state_dict().items())
     assert [file.name for file in path.parent.iterdir()] == ["net.safetensors"]
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from stylerepro.errors import NetworkError
 from stylerepro.networks import loss_network, weights
-from stylerepro.networks.loss_network import LossNetwork, convolve
+from stylerepro.networks.loss_network import LossNetwork, convolve, pick_device
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.pictures import assets
 from stylerepro.transfer.transfer import transfer
@@ -80,10 +80,19 @@ def test_a_network_of_ones_own_needs_a_specification_and_weights():
 def test_weights_of_ones_own_that_lack_a_tensor_or_its_shape_are_named(change, words):
     spec = NetworkSpec("mine", (1,), (4,), None, "layers", "reflect", "as trained", "my own training")
     weights = {"conv1_1.weight": torch.zeros(4, 3, 3, 3), "conv1_1.bias": torch.zeros(4)}
-    LossNetwork(spec, ["relu1_1"], state=weights)
+    LossNetwork(spec, ["relu1_1"], state={f"module.{name}": tensor for name, tensor in weights.items()})
     change(weights)
     with pytest.raises(NetworkError, match=words):
         LossNetwork(spec, ["relu1_1"], state=weights)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "CPU", ""])
+def test_a_device_that_this_machine_lacks_is_told_beside_those_that_it_has(device):
+    assert pick_device("cpu:0") == torch.device("cpu:0")
+    with pytest.raises(NetworkError, match=rf"no device '{device}'\. It has: .*cpu; auto takes the first"):
+        pick_device(device)
+    with pytest.raises(NetworkError, match="It has: "):
+        transfer(*torch.rand(2, 1, 3, 16, 16), network="tiny", device=device)
 
 
 def test_average_pooling_is_the_average():

@@ -16,7 +16,7 @@ import torch
 import toy
 from PIL import Image
 
-from stylerepro.errors import ParameterError, ResultsError
+from stylerepro.errors import NetworkError, ParameterError, ResultsError
 from stylerepro.runs import record, results, tables
 from stylerepro.runs.experiments import Column
 from stylerepro.runs.record import read_progress
@@ -46,6 +46,13 @@ def save(metrics=METRICS, **changes):
 
 def finished(project):
     return [path.parent for path in project.glob("results/runs/toy/*/run.json")]
+
+
+def test_a_device_that_this_machine_lacks_ends_a_run_before_it_begins(project):
+    toy.add(project, "toy", parameters='device: str = "auto"\n' + toy.PARAMETERS)
+    with pytest.raises(NetworkError, match=r"It has: .*cpu"):
+        results.begin("toy", toy.namespace(device="cuda:99"))
+    assert not finished(project)
 
 
 def test_a_run_is_kept_with_all_that_it_depends_on(project, tmp_path, monkeypatch):

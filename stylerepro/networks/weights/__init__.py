@@ -20,6 +20,8 @@ from stylerepro.files import atomic_path
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.pictures import assets
 
+PARALLEL = "module."  # what PyTorch's DataParallel puts before every name
+
 
 def load(spec: NetworkSpec) -> dict[str, Tensor]:
     """Return the weights of `spec` by the names in its file, float32 on the CPU; empty for a random network.
