@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from stylerepro.errors import ImageError, NetworkError, ParameterError, unknown
+from stylerepro.errors import ImageError, NetworkError, ParameterError, TransferError, unknown
 from stylerepro.files import keep
 from stylerepro.runs.experiments import SCALARS, Parameter, convert
 
@@ -27,7 +27,10 @@ Values = Annotated[
     list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="A value; lists as 0,10,100. May be repeated.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over what is there already.")]
-Pixels = Annotated[int | None, typer.Option(help="Pixels of the short side; 0 keeps the pictures' own.", min=0)]
+Pixels = Annotated[
+    int | None,
+    typer.Option(help="Pixels of the short side (long strips are not enlarged so far); 0 keeps the own.", min=0),
+]
 
 
 def complain(message: str) -> None:
@@ -135,11 +138,12 @@ def transfer_(
     if out.suffix.lower() not in images.SUFFIXES:
         raise ImageError(f"{out}: give a name that ends in {', '.join(images.SUFFIXES)}.")
     keep(out, force)
-    pictures = [images.read(name, size or None) for name in (content, style)]
+    pictures = [images.read(name, size or None, longest=4 * size if size else None) for name in (content, style)]
     result = transfer(*pictures, progress=sys.stderr.isatty(), **values)
     images.write(result.image, out)
     _, _, height, width = result.image.shape
-    print(f"{out}: {width}×{height} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s")
+    told = f"{out}: {width}×{height} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
+    print(told + "; it ended before, where L-BFGS found no way further down" * ("converged" in result.stopped))
 
 
 def train_(
@@ -175,10 +179,16 @@ def train_(
             return
     keep(out, force)
     trained = train(picture, recipe, checkpoint=checkpoint, progress=sys.stderr.isatty())
+    last = trained.history["total"].tail(10).mean()
+    if trained.blew_up:
+        checkpoint.unlink(missing_ok=True)
+        raise TransferError(
+            f"{out} was not written: the training blew up, from a loss of {trained.history['total'][0]:.4g} to "
+            f"{last:.4g}. The learning rate {recipe.learning_rate:g} is likely too large; lower it, or a weight."
+        )
     if PartialState().is_main_process:
         trained.save(out, Path(style).name, style_size=style_size, settings=about)
         checkpoint.unlink(missing_ok=True)
-    last = trained.history["total"].tail(10).mean()
     print(f"{out}: {label}, {len(trained.history)} steps, loss {last:.4g}")
     if trained.skipped:
         complain(f"{len(trained.skipped)} files could not be read: {', '.join(trained.skipped)}")

@@ -31,7 +31,7 @@ PAINTED_SIZE = 512
 """Pixels of a painting's side when no size is asked for."""
 
 
-def read(source: Source, size: Size | None = None, *, seed: int = 0) -> "Tensor":
+def read(source: Source, size: Size | None = None, *, seed: int = 0, longest: int | None = None) -> "Tensor":
     """Read a picture as a float32 tensor (1, 3, H, W), sRGB in [0, 1].
 
     Args:
@@ -40,6 +40,8 @@ def read(source: Source, size: Size | None = None, *, seed: int = 0) -> "Tensor"
         size: pixels of the shorter side, or (height, width) exactly; None keeps the picture's own size.
             A painting is painted at `size` (a square for one number), 512 if None.
         seed: of a painting; other pictures have none.
+        longest: pixels of the longer side at which enlarging ends, short of `size`: a panorama of 12000 × 40 would
+            become one of 153600 × 512.
 
     JPEG, PNG and WebP, whatever the suffix. EXIF orientation is applied; an embedded colour profile is converted to
     sRGB, of every mode and depth; grey, palette and CMYK become RGB; 16-bit PNGs keep their precision (with a profile
@@ -61,7 +63,10 @@ def read(source: Source, size: Size | None = None, *, seed: int = 0) -> "Tensor"
         picture = from_array(decode(assets.fetch(text), text))
     else:
         picture = _from_address(text)
+    short, long = sorted(picture.shape[-2:])
     try:
+        if longest and isinstance(size, int) and short < size and long * size > longest * short:
+            return resize(picture, max(longest, long), side="long")
         return resize(picture, size)
     except ImageError as error:
         raise ImageError(f"{text}: {error}") from error

@@ -220,11 +220,12 @@ def restyle(
     """Put each input through `network` and write it to `folder` under its own name; one answer each, as it is done.
 
     inputs: names, paths or addresses of pictures, and folders, whose pictures at any depth are taken. size: pixels of
-    the short side, None keeps a picture's own. Two inputs of one name, or of names that some disks take for one, become
-    NAME and NAME-2. Whatever is wrong with an input (unreadable, too small, too large for the memory, or its new name
-    is taken by a file that only `force` writes over) is answered as its error, and the others go on. What lies in
-    `folder` is not taken for an input where `folder` lies in one. Raises `ImageError`, before anything is read, when
-    there is no input at all, and for `folder` among the inputs without `force`.
+    the short side, None keeps a picture's own; enlarging ends where the long side has four times as many. Two inputs of
+    one name, or of names that some disks take for one, become NAME and NAME-2. Whatever is wrong with an input
+    (unreadable, too small, too large for the memory, or its new name is taken by a file that only `force` writes over)
+    is answered as its error, and the others go on. What lies in `folder` is not taken for an input where `folder` lies
+    in one. Raises `ImageError`, before anything is read, when there is no input at all, and for `folder` among the
+    inputs without `force`.
     """
     pairs = list(_targets(_flat(inputs, Path(folder).expanduser().resolve(), force), Path(folder)))
     if not pairs:
@@ -239,7 +240,7 @@ def _restyled(
     try:
         keep(target, force)
         with _within_memory():
-            picture = images.read(source, size)
+            picture = images.read(source, size, longest=size and 4 * size)
             start = time.perf_counter()
             made = network(picture)
             seconds = time.perf_counter() - start

@@ -9,7 +9,6 @@ Killed at any step and called again, `train` goes on from its checkpoint as if n
 
 import hashlib
 import math
-import pickle
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -79,6 +78,15 @@ class Trained:
     history: pd.DataFrame
     skipped: Mapping[str, str]
     finished: bool
+
+    @property
+    def blew_up(self) -> bool:
+        """Whether the loss left for good: finite, yet more than three times the first in each of the last ten steps.
+
+        An output cut to [0, 1] keeps it finite, at ten to thirty times the first.
+        """
+        first, *others = self.history["total"]
+        return bool(others) and min(others[-10:]) > 3 * first
 
     def save(self, path: str | Path, style: str = "", *, half: bool = False, **more: Any) -> Path:
         """Write the network as `checkpoints.save` does, with recipe, style's name, last losses and `more`."""
@@ -266,7 +274,7 @@ def _read(path: Path, settings: Mapping[str, str]) -> dict[str, Any]:
     advice = "Give the name of another file, or remove it to start anew."
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch's reader of a damaged file raises nearly anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TransferError(f"{path.name} cannot be read as a checkpoint ({reason}). {advice}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:

@@ -1,9 +1,13 @@
 """The commands on pictures: what is there already stays, and what cannot be read is said at once."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+import torch
+
+from stylerepro.pictures import images
 
 LAYERS = ["-p", "network=tiny", "-p", "content_layers=conv2_1", "-p", "style_layers=conv1_1,conv2_1"]
 
@@ -44,6 +48,14 @@ def test_with_force_a_picture_takes_the_place_of_another(project, call):
     words = ["transfer", "coffee", "swirls", "-o", "made.png", "--size", "32", "-p", "iterations=2", *LAYERS]
     assert call(*words, "--force")[0] == 0
     assert (project / "made.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_strip_stays_what_it_is_and_the_end_of_l_bfgs_is_told(project, call):
+    images.write(torch.full((3, 16, 1200), 0.5), project / "strip.png")
+    words = ["strip.png", "strip.png", "-o", "made.png", "--size", "32", "-p", "optimiser=lbfgs", *LAYERS]
+    code, out, _ = call("transfer", *words)
+    assert code == 0
+    assert re.search(r"made.png: 1200×16 pixels, \d evaluations in .* s; it ended before, where L-BFGS found no", out)
 
 
 @pytest.mark.parametrize(

@@ -354,6 +354,15 @@ def test_sizes(colours, size, side, expected) -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "longest", "expected"),
+    [(50, 200, (17, 200)), (50, 120, (10, 120)), (50, None, (50, 600)), (5, 20, (5, 60)), (16, 200, (16, 192))],
+)
+def test_a_strip_is_not_enlarged_beyond_the_longest_side_that_is_asked_for(tmp_path, size, longest, expected) -> None:
+    images.write(torch.rand(3, 10, 120), tmp_path / "strip.png")
+    assert images.read(tmp_path / "strip.png", size, longest=longest).shape[-2:] == expected
+
+
+@pytest.mark.parametrize(
     ("size", "side"), [(0, "short"), (-1, "long"), (2.5, "short"), (True, "short"), ((1, 2, 3), "long"), (8, "width")]
 )
 def test_bad_sizes(colours, size, side) -> None:

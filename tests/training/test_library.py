@@ -284,12 +284,24 @@ def test_the_command_restyles_and_lists(network_file, pictures, tmp_path, monkey
     assert "johnson-in" in out
 
 
-def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatch, call):
-    out = tmp_path / "mine.safetensors"
+def training(out):
     settings = ("architecture=depsep-nn", "loss_network=tiny", "content_layers=conv2_2",
                 "style_layers=conv1_1,conv2_1", "size=16", "batch=1", "steps=2")  # fmt: skip
     words = ["train", "swirls", "-o", str(out), "--style-size", str(SIZE)]
-    words += [word for setting in settings for word in ("-p", setting)]
+    return words + [word for setting in settings for word in ("-p", setting)]
+
+
+def test_a_training_that_blew_up_is_not_saved(tmp_path, call):
+    words = [*training(tmp_path / "mine.safetensors"), "-p", "steps=15"]
+    code, _, err = call(*words, "-p", "learning_rate=1e4")
+    assert (code, "the training blew up, from a loss of" in err) == (2, True)
+    assert not list(tmp_path.glob("mine.*")), "what is left would be gone on from"
+    assert call(*words)[0] == 0
+
+
+def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatch, call):
+    out = tmp_path / "mine.safetensors"
+    words = training(out)
     code, told, _ = call(*words)
     assert (code, "depsep-nn, 2 steps" in told) == (0, True)
     about = checkpoints.describe(out)

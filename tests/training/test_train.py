@@ -175,7 +175,7 @@ def test_damaged_and_foreign_checkpoints_are_refused_and_their_code_does_not_run
     go(recipe(), checkpoint=file, until=1)
     whole = file.read_bytes()
     torch.save({"format": "stylerepro.training.train/1", "trap": Trap()}, file)
-    for content in (file.read_bytes(), whole[:-50], b"", b"no checkpoint"):
+    for content in (file.read_bytes(), whole[:-50], b"", b"no checkpoint", b"as far as it came"):
         file.write_bytes(content)
         with pytest.raises(TransferError, match=r"training\.pt cannot be read as a checkpoint"):
             go(recipe(), checkpoint=file)
