@@ -150,6 +150,7 @@ def train_(
     style: Annotated[str, typer.Argument(help="A name, path or address of a picture.")],
     out: Annotated[Path, typer.Option("-o", help="File for the network: .safetensors.")],
     style_size: Annotated[int, typer.Option(help="Pixels of the style picture's short side.", min=1)] = STYLE_SIZE,
+    save_every: Annotated[int, typer.Option(help="Steps from one checkpoint to the next.", min=1)] = 100,
     parameters: Values = None,
     force: Force = False,
     settings: Listed = False,
@@ -178,7 +179,14 @@ def train_(
             print(f"{out} is there already: {label}, {recipe.steps} steps; --force trains it anew")
             return
     keep(out, force)
-    trained = train(picture, recipe, checkpoint=checkpoint, progress=sys.stderr.isatty())
+    show = sys.stderr.isatty()
+    try:
+        trained = train(picture, recipe, checkpoint=checkpoint, save_every=save_every, progress=show)
+    except KeyboardInterrupt as interrupt:
+        if PartialState().is_main_process:
+            said = str(interrupt) or "interrupted; what was learned since the last checkpoint is lost"
+            complain(f"{said}; the same command goes on from there")
+        raise typer.Exit(130) from None
     last = trained.history["total"].tail(10).mean()
     if trained.blew_up:
         checkpoint.unlink(missing_ok=True)

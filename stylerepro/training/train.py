@@ -9,9 +9,11 @@ Killed at any step and called again, `train` goes on from its checkpoint as if n
 
 import hashlib
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,9 +110,9 @@ def train(
 ) -> Trained:
     """Train a network of `recipe` on one style picture (1, 3, h, w), sRGB in [0, 1] (document 003, section 3).
 
-    checkpoint: a file written every `save_every` steps and at the end; where it exists already, training goes on from
-    it, if it is of the same recipe, style and photographs. On one CPU an interrupted training ends with the same
-    weights, bit for bit, as one that was not.
+    checkpoint: a file written every `save_every` steps, on Ctrl-C and at the end; where it exists already, training
+    goes on from it, if it is of the same recipe, style and photographs. On one CPU an interrupted training ends with
+    the same weights, bit for bit, as one that was not.
     until: stop (with a checkpoint) after so many steps, counted from the start of training.
     callback: called with a `Progress` after every step; progress: show a bar. Both in the main process alone.
     device: "auto" is accelerate's choice, or "cpu".
@@ -120,6 +122,7 @@ def train(
 
     Raises `TransferError` for a batch that cannot be shared out, a checkpoint of another training, and a loss that
     leaves the finite numbers: the error carries the `history` and the `step`, the last checkpoint stays as it was.
+    On Ctrl-C the step is ended, and `KeyboardInterrupt` says which it was and what is kept.
     """
     if style.ndim != 4 or len(style) != 1:
         raise TransferError(f"style must be one picture (1, 3, H, W) in [0, 1], got shape {tuple(style.shape)}.")
@@ -157,7 +160,7 @@ def train(
     bar = tqdm(total=last, initial=done, disable=not (progress and main), desc="training", leave=False)
     network.train()
     clock = time.perf_counter()
-    with bar:
+    with bar, _on_interrupt() as interrupted:
         for step, batches in zip(range(done, last), ahead(draw, range(done, last)), strict=True):
             sums: list[Tensor] = []
             for place, batch in enumerate(batches):
@@ -179,8 +182,12 @@ def train(
             bar.set_postfix(total=f"{values[-1]:.3g}", refresh=False)
             if callback is not None and main:
                 callback(Progress(step + 1, recipe.steps, dict(zip((*TERMS, "total"), values, strict=True)), stylise))
-            if checkpoint is not None and main and ((step + 1) % save_every == 0 or step + 1 == last):
+            stop = interrupted()
+            if checkpoint is not None and main and (stop or (step + 1) % save_every == 0 or step + 1 == last):
                 _write(checkpoint, settings, rows, parts)
+            if stop:
+                kept = f"; kept in {checkpoint}" if checkpoint is not None else ""
+                raise KeyboardInterrupt(f"interrupted at step {step + 1} of {recipe.steps}{kept}")
             clock = time.perf_counter()
     runner.wait_for_everyone()
     result = StyleNetwork(recipe.architecture).eval()
@@ -191,6 +198,27 @@ def train(
 
         skipped = gather_object(skipped)
     return Trained(result, recipe, _table(rows), dict(sorted(skipped)), len(rows) >= recipe.steps)
+
+
+@contextmanager
+def _on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Yield what says whether Ctrl-C was pressed: half a step could not be kept. Pressed twice, it ends at once."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, _: Any) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    # Only the main thread hears signals, and a job in the background of a shell is to ignore this one.
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _accelerator(precision: str, device: str) -> "Accelerator":

@@ -310,9 +310,9 @@ def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatc
     assert about.trained["recipe"]["style_layers"] == ["conv1_1", "conv2_1"]
     assert not out.with_suffix(".checkpoint").exists()
 
-    def stop(*arguments, checkpoint, **settings):
+    def stop(*arguments, checkpoint, save_every, **settings):
         checkpoint.write_text("as far as it came")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(*[f"interrupted at step {save_every} of 100"] * (save_every < 100))
 
     monkeypatch.setattr(train, "train", stop)
     before = out.read_bytes()
@@ -321,7 +321,9 @@ def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatc
     code, _, err = call(*words, "-p", "seed=1")
     assert (code, "is there already. Give another name, or --force" in err) == (2, True)
     assert out.read_bytes() == before
-    assert call(*words, "--force")[0] == 130
+    code, _, err = call(*words, "--force", "--save-every", "80")
+    assert (code, err) == (130, "interrupted at step 80 of 100; the same command goes on from there\n")
+    assert "since the last checkpoint is lost; the same command goes on" in call(*words, "--force")[2]
     assert out.with_suffix(".checkpoint").exists()
     for wrong, message in (("step=2", "Did you mean 'steps'"), ("steps=many", "takes int, not 'many'")):
         assert message in call(*words, "-p", wrong)[2]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -97,6 +98,27 @@ def test_killed_and_resumed_gives_the_same_bits(name, recipe, tmp_path):
     longer = go(replace(how, steps=8), checkpoint=file)
     assert len(longer.history) == 8
     assert same(longer.network, go(replace(how, steps=8)).network)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupted_it_keeps_what_was_learned_and_the_second_time_it_ends_at_once(times, recipe, tmp_path):
+    file, how, before = tmp_path / "training.pt", recipe(), signal.getsignal(signal.SIGINT)
+
+    def press(progress):
+        if progress.step == 5:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        go(how, checkpoint=file, callback=press)
+    assert signal.getsignal(signal.SIGINT) is before
+    said = [f"interrupted at step 5 of {how.steps}; kept in {file}"] if times == 1 else []
+    assert list(interrupted.value.args) == said
+    assert file.exists() == (times == 1)
+    steps = []
+    resumed = go(how, checkpoint=file, callback=lambda progress: steps.append(progress.step))
+    assert steps[0] == (6 if times == 1 else 1)
+    assert same(resumed.network, go(how).network)
 
 
 def test_a_training_that_stopped_in_parts_or_in_bfloat16_is_the_same_training(recipe, tmp_path):
