@@ -66,7 +66,7 @@ def write_sources(target: Path, profile: str) -> Path:
     wanted is removed. Raises `RunError` for a text that asks for what cannot be generated.
     """
     entries, runs, ledger = pages.in_order(discover()), pages.shown(profile), claims.load_ledger()
-    judged = summary.judged(ledger) if profile == REFERENCE else summary.compare(ledger, profile, stand_in=True)
+    judged = summary.judged(ledger) if profile == REFERENCE else summary.compare(ledger, profile)
     rows = summary.rows(judged)
     explored, missing = explorer.panels(entries, {name: (run.folder, run.record) for name, run in runs.items()})
     interface, written = _interface(Path(stylerepro.__file__).parent), _by_hand()

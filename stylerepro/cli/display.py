@@ -285,7 +285,9 @@ def show_verdicts(
         lines = [row["statement"], f"measured: {row['measured']}" if long and row["measured"] else "", row["reason"]]
         if not long:
             lines = [textwrap.shorten(line, console.width - _GAP, placeholder=" …") for line in lines]
-        _block(console, (row["id"], ": ".join(filter(None, (row["verdict"], _numbers(row))))), lines)
+        stands_in = row.get("lacking") and row["reason"] != row["lacking"]  # no run of the profile tests the claim
+        verdict = f"{row['verdict']} (committed)" if stands_in else row["verdict"]
+        _block(console, (row["id"], ": ".join(filter(None, (verdict, _numbers(row))))), lines)
 
 
 def _numbers(row: Mapping[str, Any]) -> str:

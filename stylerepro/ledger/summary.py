@@ -20,7 +20,7 @@ from stylerepro.ledger.rules import NOT_TESTED, VERDICTS, short_text
 from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE, RUN_COLUMNS
 from stylerepro.runs.fingerprint import rule_hash
-from stylerepro.runs.record import current_runs
+from stylerepro.runs.record import current_runs, finished_runs
 
 # Where a reference run could not test a claim (a time on a GPU), a run on the documents' own pictures may.
 FALLBACK = "paper"
@@ -28,8 +28,10 @@ _REASON = 120  # characters; the whole reason is in the table
 _OPENING, _CLOSING = "<!-- standing: ", "<!-- /standing -->"
 
 
-def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int = 2000) -> pd.DataFrame:
-    """Return a table with a row for each claim. tables: experiment to the tidy table of its runs.
+def evaluate(
+    ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int = 2000, profile: str = ""
+) -> pd.DataFrame:
+    """Return a table with a row for each claim. tables: experiment to the tidy table of its runs, all of a profile.
 
     measured: in words and units. value, low, high: of the claim's first measure, with its interval, or the range seen
     for a number. measure, kind: that measure's name and kind of rule. effect, n: see `ledger.rules.Outcome`.
@@ -37,7 +39,8 @@ def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int 
     profile and folder's name of each run behind it, a dict each. parts: what each part of the rule came to on the
     first network that counts, a dict each.
     """
-    return pd.DataFrame([_row(claim, tables, resamples) for claim in ledger]).astype({"n": "Int64"})
+    absent = _absent({leaf["experiment"] for claim in ledger for leaf in leaves(claim.rule)} - set(tables), profile)
+    return pd.DataFrame([_row(claim, tables, resamples, absent) for claim in ledger]).astype({"n": "Int64"})
 
 
 def tables_from_results(profile: str = REFERENCE, root: Path | None = None) -> dict[str, pd.DataFrame]:
@@ -67,7 +70,7 @@ def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, r
     if profile not in PROFILES:
         raise ClaimError(unknown(profile, list(PROFILES), "profile", "The ledger"))
     root = reference_root() if root is None else root
-    table = evaluate(ledger, tables_from_results(profile, root), resamples).assign(profile=profile)
+    table = evaluate(ledger, tables_from_results(profile, root), resamples, profile).assign(profile=profile)
     if profile == REFERENCE and (tables := tables_from_results(FALLBACK, root)):
         other = evaluate(ledger, tables, resamples).assign(profile=FALLBACK)
         table = _replaced(table, other, _untested(table) & ~_untested(other))
@@ -78,28 +81,28 @@ def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, r
     return table.assign(runs=pd.Series(behind, dtype=object), rule_changed=changed)
 
 
-def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000, *, stand_in: bool = False) -> pd.DataFrame:
-    """The ledger as the command shows it: `judged`, with the columns reference, yours, agrees, reference_verdict.
+def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000) -> pd.DataFrame:
+    """The ledger as the command and the book show it: `judged`, with five columns more.
 
     reference: the value of the committed reference runs. yours: that of own runs of `profile`. A row is that of own
-    runs where these test the claim, else that of committed runs of the profile. agrees: whether yours lies within the
-    claim's tolerance of reference; None where either is missing. stand_in: where no run of the profile tests a claim,
-    its row is that of the committed reference runs, as the book has it.
+    runs where these test the claim, else that of committed runs of the profile, else that of the committed reference
+    runs. agrees: whether yours lies within the claim's tolerance of reference; None where either is missing. lacking:
+    why no run of the profile tests the claim; "" where one does. reference_verdict.
     """
     reference = judged(ledger, resamples=resamples)
     own = judged(ledger, profile, runs_root(), resamples)
     committed = reference if profile == REFERENCE else judged(ledger, profile, resamples=resamples)
     # Where neither tests a claim, committed runs give the better reason, if there are any of the profile.
     shown = _replaced(own, committed, _untested(own) & bool(committed["runs"].map(bool).any()))
-    if stand_in:
-        shown = _replaced(shown, reference, _untested(shown))
+    lacking = shown["reason"].where(_untested(shown), "")
+    shown = _replaced(shown, reference, _untested(shown))
     yours = own["value"].astype(float)
     agrees = [
         None if math.isnan(here) or math.isnan(there) else claim.tolerance.agree(there, here)
         for claim, here, there in zip(ledger, yours, reference["value"].astype(float), strict=True)
     ]
     beside = {"reference": reference["value"], "yours": yours, "agrees": pd.Series(agrees, dtype=object)}
-    return shown.assign(**beside, reference_verdict=reference["verdict"])
+    return shown.assign(**beside, lacking=lacking, reference_verdict=reference["verdict"])
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -118,8 +121,8 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing(table: pd.DataFrame) -> list[str]:
-    """Return for each reason why claims are not tested the claims and the reason, cut short where it is long."""
-    groups = table[_untested(table)].groupby("reason", sort=False)
+    """Return for each reason why the profile tests no claim the claims and the reason, cut short where it is long."""
+    groups = table[table["lacking"] != ""].groupby("lacking", sort=False)
     return [
         f"{', '.join(group['id'])}: {textwrap.shorten(str(why), _REASON, placeholder=' …')}" for why, group in groups
     ]
@@ -179,7 +182,18 @@ def readme(ledger: Ledger, text: str) -> str:
     return block.sub(lambda place: f"{place[1]}{content}\n{place[2]}", text)
 
 
-def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, Any]:
+def _absent(experiments: set[str], profile: str) -> dict[str, str]:
+    """Return experiments that have no run of the profile to what is to be said of it: other profiles may have one."""
+    runs = [record for _, record in finished_runs(runs_root())] if experiments else []
+    said = {}
+    for name in experiments:
+        others = sorted({record["profile"] for record in runs if record["experiment"] == name} - {profile})
+        said[name] = f"{name} has not been run" + (f" in profile {profile}" if profile else "")
+        said[name] += f", but in {', '.join(others)}" if others else ""
+    return said
+
+
+def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], resamples: int, absent: Mapping[str, str]) -> dict[str, Any]:
     judgement = verdict(claim.rule, tables, resamples)
     outcome, judged_by = judgement.outcome, list(leaves(claim.rule))
     missing = {leaf["experiment"] for leaf in judged_by} - set(tables)
@@ -187,7 +201,7 @@ def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], resamples: int) -> di
     named = {leaf["where"]["network"]: outcome.verdict for leaf in judged_by if "network" in leaf.get("where", {})}
     reason = outcome.reason
     if outcome.verdict == NOT_TESTED and missing:
-        reason = "; ".join(f"{experiment} has not been run" for experiment in sorted(missing))
+        reason = "; ".join(absent[experiment] for experiment in sorted(missing))
     stated = ("id", "document", "quote", "place", "statement", "number", "unit")
     return {
         **{name: getattr(claim, name) for name in stated},

@@ -107,6 +107,7 @@ def test_claims_that_are_all_tested_end_well_and_name_what_disagrees(unrun, call
 
     def compare(ledger, profile):
         table = summary.evaluate(ledger, {}).assign(verdict="reproduced", profile=profile, reference=1.0, yours=3.0)
+        table["lacking"] = ""
         table["rule_changed"] = ["rule changed since this run: compression (laptop)", *[""] * (len(table) - 1)]
         return table.assign(agrees=pd.Series([True] * (len(table) - 1) + [False], dtype=object))
 

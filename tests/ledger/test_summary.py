@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -137,17 +138,35 @@ def test_without_own_runs_the_committed_ones_stand_and_yours_is_empty(ledger):
     assert summary.missing(table) == ["000.3: no rows of ran with n 3"]
     laptop = summary.compare(ledger, "laptop")
     assert column(laptop, "reference") == [0.5, 0.9, None]
-    assert summary.missing(laptop) == ["000.1, 000.2, 000.3: ran has not been run"]
-    in_the_book = summary.compare(ledger, "laptop", stand_in=True)
-    assert column(in_the_book, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
-    assert column(in_the_book, "agrees") == [None, None, None]
+    assert summary.missing(laptop) == ["000.1, 000.2, 000.3: ran has not been run in profile laptop"]
+    assert column(laptop, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
+    assert column(laptop, "profile") == ["reference"] * 3
+    assert column(laptop, "agrees") == [None, None, None]
+    console = Console(file=io.StringIO(), width=80)
+    display.show_verdicts(console, summary.rows(laptop))
+    told = console.file.getvalue()
+    assert "000.1  reproduced (committed): reference 0.5, the document says 0.5 px" in told
+    assert "000.3  not tested" in told
+
+
+def test_a_run_of_another_profile_is_no_run_that_has_not_been(ledger, project):
+    keep(project / "results/runs/ran/laptop-1", "laptop", {1: 0.45})
+    shutil.rmtree(project / "results/reference")
+    (said,) = summary.missing(summary.compare(ledger))
+    assert said == "000.1, 000.2, 000.3: ran has not been run in profile reference, but in laptop"
 
 
 @pytest.mark.parametrize(
     ("runs", "profile", "values", "agrees", "verdicts"),
     [
         ([{1: 0.7}], "reference", [0.7, 0.9, None], [False, None, None], [TREND_ONLY, NOT_REPRODUCED, NOT_TESTED]),
-        ([{1: 0.45}, {1: 0.55}], "laptop", [0.55, None, None], [True, None, None], [REPRODUCED, *[NOT_TESTED] * 2]),
+        (
+            [{1: 0.45}, {1: 0.55}],
+            "laptop",
+            [0.55, 0.9, None],
+            [True, None, None],
+            [REPRODUCED, NOT_REPRODUCED, NOT_TESTED],
+        ),
     ],
 )
 def test_the_newest_own_run_stands_before_the_committed_one_where_it_tests_the_claim(
