@@ -32,8 +32,11 @@ nb_ipywidgets_js = {}
 nb_merge_streams = True
 nb_code_prompt_show = "The code"
 nb_code_prompt_hide = "The code"
+# JupyterLab takes \\begin{align} without dollars, and any heading below any other.
+suppress_warnings = ["myst.header", "myst.strikethrough"]
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
-myst_heading_anchors = 3
+myst_enable_extensions += ["amsmath", "strikethrough", "tasklist"]
+myst_heading_anchors = 6
 myst_links_external_new_tab = False
 
 # The API: signatures and docstrings of the package, as it is imported.

@@ -61,7 +61,7 @@ class RunError(StyleReproError):
 
 
 class ResultsWarning(UserWarning):
-    """A result on disk that was passed over because it is damaged."""
+    """A result on disk, or a part of one, that was passed over: it is damaged, or cannot be shown."""
 
 
 def unknown(name: str, known: Mapping[str, Any] | list[str], what: str, where: str) -> str:

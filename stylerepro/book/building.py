@@ -1,7 +1,8 @@
 """Building the book: what Sphinx reads is written to one folder, and Sphinx lays it out, offline.
 
 `book/` holds what is written by hand. A build copies it to `book/_generated/`, adds a page an experiment and the
-ledger's tables, and turns that into HTML. A warning ends the build: no broken link gets as far as a reader.
+ledger's tables, and turns that into HTML. A warning ends the build: no broken link gets as far as a reader. A cell of a
+notebook that cannot be shown is named instead, and the rest of the book is built.
 """
 
 import filecmp
@@ -10,16 +11,18 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 import yaml
 
 import stylerepro
-from stylerepro.book import explorer, ledger_page, pages, text
-from stylerepro.errors import RunError, unknown
+from stylerepro.book import cells, explorer, ledger_page, pages, text
+from stylerepro.errors import ResultsError, ResultsWarning, RunError, unknown
 from stylerepro.files import atomic_path, make_folder, project_root, write_text
 from stylerepro.ledger import claims, summary
 from stylerepro.networks.specs import CARD, NETWORKS
@@ -35,7 +38,8 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
 
     out: folder for the HTML, by default `book/_build/html`. profile: whose runs to show; None or "reference" for the
     committed ones in `results/reference`, another profile for own runs of it and, where there is none, the committed.
-    Raises `RunError` when Sphinx is missing or finds anything to warn of, `ResultsError` for a damaged run.
+    What cannot be shown of a notebook as JupyterLab shows it is a `ResultsWarning` that names the cell and the cure.
+    Raises `RunError` when Sphinx is missing or finds anything else to warn of, `ResultsError` for a damaged run.
     """
     _check_installed()
     profile = profile or REFERENCE
@@ -51,11 +55,14 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
         log = folder / "_build" / "sphinx.log"
         said = done.stdout + done.stderr
         write_text(log, said)
-        telling = [line for line in said.splitlines() if "WARNING" in line or "rror: " in line or "ERROR" in line]
-        raise RunError(
-            f"The book was not built: Sphinx found something to mend. All that it said is in {log}:\n"
-            + "\n".join(telling[:8] or said.splitlines()[-8:])
-        )
+        of_cells, others = cells.faults(said, source)
+        if others or not of_cells:
+            raise RunError(
+                f"The book was not built: Sphinx found something to mend. All that it said is in {log}:\n"
+                + "\n".join([*others, *of_cells][:8] or said.splitlines()[-8:])
+            )
+        for fault in of_cells:  # the page is there, but for that
+            warnings.warn(fault, ResultsWarning, stacklevel=2)
     return target / "index.html"
 
 
@@ -81,7 +88,9 @@ def write_sources(target: Path, profile: str) -> Path:
     pieces = _pieces(ledger, rows, runs, entries, profile)
     pieces["explorer"] = lambda _: explorer.page(explored, missing, profile)
     files = {path: filled(path, content, pieces) for path, content in written.items()} | interface
-    files |= {f"notebooks/{entry.name}.ipynb": _page(entry, runs.get(entry.name), rows, profile) for entry in entries}
+    copies = explorer.files(explored)
+    for entry in entries:
+        files[f"notebooks/{entry.name}.ipynb"] = _page(entry, runs.get(entry.name), rows, profile, copies)
     files |= pages.files(runs, rows)
     files[ledger_page.CSV] = summary.plain(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n")
     files["documents.bib"] = ledger_page.bibliography(ledger.documents)
@@ -89,7 +98,6 @@ def write_sources(target: Path, profile: str) -> Path:
         files[explorer.DATA] = explorer.script(explored)
     files["_toc.yml"] = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
     files["myst.yml"] = yaml.safe_dump(myst(toc, files), sort_keys=False, allow_unicode=True)
-    copies = explorer.files(explored)
     for name, content in files.items():
         if not (target / name).is_file() or (target / name).read_text(encoding="utf-8") != content:
             write_text(target / name, content)
@@ -201,14 +209,26 @@ def myst(toc: Mapping[str, Any], files: Collection[str]) -> dict[str, Any]:
     return {"version": 1, "project": project, "site": {"template": "book-theme"}}
 
 
-def _page(entry: Experiment, run: pages.Shown | None, rows: Sequence[ledger_page.Row], profile: str) -> str:
+def _page(
+    entry: Experiment,
+    run: pages.Shown | None,
+    rows: Sequence[ledger_page.Row],
+    profile: str,
+    copies: dict[str, Path],
+) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
     end = f"## Verdicts\n\n{ledger_page.verdicts(mine)}" if mine else ""
-    if run is None:
-        return pages.notebook_page(entry.notebook, pages.not_run(entry, profile), end, keep_outputs=False)
-    return pages.notebook_page(
-        run.folder / "notebook.ipynb", pages.record(run), end, caption=pages.caption(run), texts=entry.notebook
-    )
+    how: dict[str, Any] = {"keep_outputs": False}
+    notebook, top = entry.notebook, pages.not_run(entry, profile)
+    if run is not None:
+        notebook, top = run.folder / "notebook.ipynb", pages.record(run)
+        how = {"caption": pages.caption(run), "texts": entry.notebook}
+    try:
+        return pages.notebook_page(notebook, top, end, copies=copies, **how)
+    except ResultsError as error:
+        warnings.warn(f"{error} Its page says so, and nothing else.", ResultsWarning, stacklevel=2)
+        said = [f"# {entry.title}", ":::{error}", text.one_line(str(error)), ":::", end]
+        return nbformat.writes(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n\n".join(said))]))
 
 
 def _by_hand() -> dict[str, str]:

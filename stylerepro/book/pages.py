@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from stylerepro.book.cells import local, say, static
 from stylerepro.book.text import fold, kept, parsed, pipe_table, table_lines
 from stylerepro.errors import ResultsError
 from stylerepro.files import project_root, reference_root, results_root
@@ -245,14 +246,21 @@ def not_run(experiment: Experiment, profile: str) -> str:
 
 
 def notebook_page(
-    notebook: Path, top: str, end: str, keep_outputs: bool = True, caption: str = "", texts: Path | None = None
+    notebook: Path,
+    top: str,
+    end: str,
+    keep_outputs: bool = True,
+    caption: str = "",
+    texts: Path | None = None,
+    copies: dict[str, Path] | None = None,
 ) -> str:
     """A notebook as a page of the book, in JSON: `top` below its title, `end` behind its last cell.
 
     Interactive widgets are left out, since a printed page has no kernel; without `keep_outputs` all outputs are. Long
     code is folded, unless its cell is tagged `show-input`. caption: stands below every cell that drew a figure.
     texts: the notebook as it stands now, from which its pictures have their alternative texts, so that a run need not
-    be made anew for them.
+    be made anew for them; its folder is where the paths of links and pictures begin. copies: takes the files that these
+    need, by path in the book. What a page cannot show is a `ResultsWarning` that names the cell.
     Raises `ResultsError` for a file that is no notebook with a title.
     """
     try:
@@ -265,26 +273,34 @@ def notebook_page(
         raise ResultsError(f"{notebook} must begin with a text cell whose first line is a title ('# ...').")
     if texts is not None:
         _describe(cells, texts)
-    heading, _, rest = title.partition("\n")
-    cells[0]["source"] = f"{heading}\n\n{top}\n\n{rest.strip()}\n"
-    told = []
+    beside, copies, number = texts or notebook, {} if copies is None else copies, 0
     for cell in cells:
-        told.append(cell)
+        # What papermill has put in is no cell of the notebook.
+        number += "injected-parameters" not in cell.setdefault("metadata", {}).get("tags", [])
+        cell["metadata"]["number"] = number
+        if cell["cell_type"] == "markdown":
+            cell["source"] = local("".join(cell["source"]), cell, beside, copies)
+            cell.pop("attachments", None)
+    heading, _, rest = "".join(cells[0]["source"]).partition("\n")
+    cells[0]["source"] = f"{heading}\n\n{top}\n\n{rest.strip()}\n"
+    shown_cells = []
+    for cell in cells:
+        shown_cells.append(cell)
         if cell["cell_type"] == "code":
             tags = cell.setdefault("metadata", {}).setdefault("tags", [])
             if "".join(cell["source"]).count("\n") >= _SHOWN_LINES and not _SHOWN.intersection(tags):
                 tags.append("hide-input")
             if "injected-parameters" in tags:
                 cell["source"] = "".join(cell["source"]).replace("# Parameters\n", f"{_INJECTED}\n", 1)
-            cell["outputs"] = [_static(output) for output in cell["outputs"]] if keep_outputs else []
+            cell["outputs"] = _static(cell, beside, copies) if keep_outputs else []
             cell["outputs"] = [output for output in cell["outputs"] if output.get("data") != {}]
             if caption and any(kind.startswith("image/") for one in cell["outputs"] for kind in one.get("data", {})):
-                told.append({"cell_type": "markdown", "metadata": {}, "source": f"{caption}\n"})
+                shown_cells.append({"cell_type": "markdown", "metadata": {}, "source": f"{caption}\n"})
     if end:
-        told.append({"cell_type": "markdown", "metadata": {}, "source": f"{end}\n"})
-    content["cells"] = told
+        shown_cells.append({"cell_type": "markdown", "metadata": {}, "source": f"{end}\n"})
+    content["cells"] = shown_cells
     if content.get("nbformat_minor", 0) > 4:
-        for place, cell in enumerate(told):
+        for place, cell in enumerate(shown_cells):
             cell.setdefault("id", f"page-{place}")
     content["metadata"].pop("widgets", None)
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
@@ -299,7 +315,7 @@ def _describe(cells: Sequence[dict[str, Any]], notebook: Path) -> None:
     texts: dict[str, str] = {}
     id = ""
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        id = cell["id"] if cell["id"] in ran else id
+        id = cell["id"] if cell.get("id") in ran else id  # cells had none before nbformat 4.5
         text = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt")
         if id and text:
             texts[id] = f"{texts[id]} {text}" if id in texts else text
@@ -307,10 +323,16 @@ def _describe(cells: Sequence[dict[str, Any]], notebook: Path) -> None:
         ran[id]["metadata"]["mystnb"] = {"image": {"alt": text}}
 
 
-def _static(output: dict[str, Any]) -> dict[str, Any]:
-    if "data" in output:
-        output["data"] = {kind: data for kind, data in output["data"].items() if "widget" not in kind}
-    return output
+def _static(cell: dict[str, Any], notebook: Path, copies: dict[str, Path]) -> list[dict[str, Any]]:
+    outputs = []
+    for output, lost in map(static, cell["outputs"]):
+        if "text/markdown" in output.get("data", {}):
+            output["data"]["text/markdown"] = local("".join(output["data"]["text/markdown"]), cell, notebook, copies)
+        outputs.append(output)
+        if lost:
+            cure = 'Draw it as a picture too, in plotly by fig.show("png"), and run it again.'
+            say(notebook, cell, f"JupyterLab has a program to draw {lost}, and a page has not. {cure}")
+    return outputs
 
 
 def _details(run: Record) -> str:

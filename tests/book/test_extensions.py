@@ -126,3 +126,38 @@ def test_a_table_that_does_not_add_up_stays_as_it_is(tables):
     uneven = "<table><tbody><tr><td rowspan='2'>a</td><td>b</td></tr><tr></tr></tbody></table>"
     assert texts(tables.tidied(uneven)) == [["a", "b"], []]
     assert 'rowspan="2"' in tables.tidied(uneven)
+
+
+@pytest.mark.parametrize(
+    ("formula", "same"),
+    [
+        (r"\begin{align}a&=b\\c&=d\end{align}", r"\begin{aligned}a&=b\\c&=d\end{aligned}"),
+        (r"\begin{eqnarray*}a&=&b\end{eqnarray*}", r"\begin{aligned}a&=&b\end{aligned}"),
+        (r"\begin{equation}\label{a} a\nonumber\end{equation}", "a"),
+        (r"a=b\\c=d", r"\begin{aligned}a=b\\c=d\end{aligned}"),
+        (r"\begin{array}{c|c}a&b\end{array}", r"\begin{matrix}a&b\end{matrix}"),
+        (r"\bm{x}\stackrel{d}{=}\bm y", r"\boldsymbol{x}\overset{d}{=}\boldsymbol y"),
+    ],
+)
+def test_what_mathjax_knows_is_said_in_words_that_docutils_knows(formula, same):
+    mathml = extension("mathml")
+    made, wanted = (mathml.translate(nodes.math("", text), as_block=True) for text in (formula, same))
+    assert made == wanted
+    assert made.startswith("<math")
+
+
+def test_commands_of_one_s_own_count_from_where_a_page_defines_them():
+    mathml, page = extension("mathml"), nodes.section()
+    for text in (r"\newcommand{\R}{\mathbb{R}} \def\norm#1{\|#1\|}", r"x\in\R^{\n}, \norm{x}, \norm\R, \norm y",
+                 r"\DeclareMathOperator*{\argmin}{arg\,min}\newcommand\p[2]{#2_{#1}}", r"\argmin \p{a}{\R}",
+                 r"\newcommand{\loop}{\loop}"):  # fmt: skip
+        page += nodes.math("", text)
+    mathml.own_commands(None, page)
+    told = [node.astext() for node in page.findall(nodes.math)]
+    assert told[0] == r"x\in{\mathbb{R}}^{\n}, {\|x\|}, {\|{\mathbb{R}}\|}, {\|y\|}"
+    assert told[1:] == [r"{\operatorname{arg\,min}} {{\mathbb{R}}_{a}}"]
+
+
+def test_a_formula_that_cannot_be_read_stands_on_its_page_as_tex(caplog):
+    mathml = extension("mathml")
+    assert mathml.translate(nodes.math("", r"\nothing{<x>}"), as_block=False) == r"<code>\nothing{&lt;x&gt;}</code>"
