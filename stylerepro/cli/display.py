@@ -6,6 +6,7 @@ A table that does not fit its terminal becomes blocks, one a row: no word is eve
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -95,7 +96,8 @@ class RunReport:
         took = f" in {duration(outcome.seconds)}" if outcome.status in (COMPLETED, FAILED) else ""
         say(self._console, f"{key}: {_WORDS[outcome.status]}{took}", style=style)
         cell = f"in code cell {outcome.cell['number']}: {outcome.cell['first_line']}" if outcome.cell else ""
-        why = (outcome.error, cell, f"log: {outcome.log}" if outcome.log else "")
+        done = _results(job) if outcome.status in (COMPLETED, FRESH) and not job.point else ""
+        why = (outcome.error, cell, f"log: {outcome.log}" if outcome.log else "", done)
         say(self._console, *filter(None, why), indent="    ")
         self._done += 1
         self._failed += outcome.status == FAILED
@@ -117,19 +119,23 @@ class RunReport:
         return said
 
 
+def _results(job: Job) -> str:
+    folder, here = job.task.folder, Path.cwd()
+    return f"results in {folder.relative_to(here) if folder.is_relative_to(here) else folder}"
+
+
 def _title(job: Job) -> str:
     return f"{job.task.experiment} ({job.point or job.task.label})"
 
 
 def plan_lines(jobs: Sequence[Job], workers: int = 1) -> list[str]:
     """Return what will run and why, what is fresh, and how long it takes, so many at once."""
-    fresh = [_title(job) for job in jobs if not job.stale]
     stale = [job for job in jobs if job.stale]
     lines = []
     for job in stale:
         more = [f"and {len(job.reasons) - _REASONS} more"] if len(job.reasons) > _REASONS else []
         lines.append(f"{_title(job)}: stale: {'; '.join([*job.reasons[:_REASONS], *more])}")
-    lines += [f"fresh, nothing to do: {', '.join(fresh)}"] if fresh else []
+    lines += [f"{_title(job)}: fresh, nothing to do; {_results(job)}" for job in jobs if not job.stale]
     if stale:
         lines.append(f"{len(stale)} {'run' if len(stale) == 1 else 'runs'} to do{_takes(stale, workers)}")
     return lines

@@ -216,18 +216,22 @@ def claims(
 
 @app.command()
 def collect(
+    name: Annotated[str | None, typer.Argument(metavar="EXPERIMENT", help="The only one; all where none.")] = None,
     profile: AnyProfile = None,
+    parameters: Annotated[bool, typer.Option("--with-parameters", help="Each run's parameters as columns.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="The curves instead of the metrics.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file; results/runs/collected.csv by default.")] = None,
     force: Force = False,
 ) -> None:
-    """Put the tables of all runs into one CSV file."""
+    """Put the tables of all runs, or of one experiment's, into one CSV file."""
     from stylerepro.cli import display
     from stylerepro.runs import results, tables
 
     if out:
         keep(out, force)
-    collected = results.collect(profile=profile)
-    target = out or runs_root() / "collected.csv"
+    table = "history" if history else "metrics"
+    collected = results.collect(None, profile, table, experiment=name, parameters=parameters)
+    target = out or runs_root() / f"{'-'.join(['collected', *filter(None, [name]), *['history'] * history])}.csv"
     tables.write(collected, target)
     display.show_counts(Console(), collected)
     Console().print(Text(f"{len(collected)} rows in {target}"), soft_wrap=True)

@@ -158,7 +158,10 @@ class Run:
         # The record says "completed" only now that everything it speaks of is there.
         write_record(self._folder, self._record | {"status": COMPLETED} | times)
         if self._own:
-            install(self._folder, runs_root() / self.experiment.name / run_name(MANUAL, self.parameters))
+            place = runs_root() / self.experiment.name / run_name(MANUAL, self.parameters)
+            install(self._folder, place)
+        if self._manual:
+            print(f"results in {place if self._own else self._folder}")
 
 
 def begin(experiment: str, namespace: MutableMapping[str, Any]) -> Run:
@@ -200,12 +203,14 @@ def write_figure(figure: Any, path: Path, dpi: int = 100) -> None:
             return
 
 
-def tables_of(root: Path | None = None, profile: str | None = None, table: str = "metrics") -> dict[str, pd.DataFrame]:
+def tables_of(
+    root: Path | None = None, profile: str | None = None, table: str = "metrics", parameters: bool = False
+) -> dict[str, pd.DataFrame]:
     """Return experiment to one table over its runs, in the declared types, with experiment, profile and run in front.
 
     root: a folder to look in; None for own runs and, where there is none, the committed ones. Of each experiment and
-    profile the newest run counts, and every run with parameters of its own. table: "metrics" or "history". Damaged
-    runs are passed over with a `ResultsWarning`.
+    profile the newest run counts, and every run with parameters of its own. table: "metrics" or "history". parameters:
+    put those of its run before each row too. Damaged runs are passed over with a `ResultsWarning`.
     """
     frames: dict[str, list[pd.DataFrame]] = {}
     for folder, record in current_runs(root, profile):
@@ -218,15 +223,26 @@ def tables_of(root: Path | None = None, profile: str | None = None, table: str =
             warnings.warn(str(error), ResultsWarning, stacklevel=2)
             continue
         where = dict(zip(RUN_COLUMNS, (record["experiment"], record["profile"], folder.name), strict=True))
-        for position, (name, value) in enumerate(where.items()):
-            frame.insert(position, name, value)
-        frames.setdefault(record["experiment"], []).append(frame)
+        own = (record["parameters"] or {}) if parameters else {}
+        frames.setdefault(record["experiment"], []).append(tables.with_in_front(frame, where, own))
     return {name: pd.concat(tables_, ignore_index=True) for name, tables_ in frames.items()}
 
 
-def collect(root: Path | None = None, profile: str | None = None, table: str = "metrics") -> pd.DataFrame:
-    """Return one table over the runs of all experiments, see `tables_of`; columns that one lacks are empty."""
-    frames = list(tables_of(root, profile, table).values())
+def collect(
+    root: Path | None = None,
+    profile: str | None = None,
+    table: str = "metrics",
+    *,
+    experiment: str | None = None,
+    parameters: bool = False,
+) -> pd.DataFrame:
+    """Return one table over the runs of all experiments, or of one, see `tables_of`; what one lacks is empty.
+
+    Raises `RunError` for an experiment that there is not.
+    """
+    found = tables_of(root, profile, table, parameters)
+    wanted = list(found) if experiment is None else [load(experiment).name]
+    frames = [found[name] for name in wanted if name in found]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(RUN_COLUMNS))
 
 

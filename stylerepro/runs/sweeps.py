@@ -1,7 +1,6 @@
 """Sweeps: a grid of parameters over one experiment, every point a run of its own, and one table over all of them."""
 
 import itertools
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -126,15 +125,7 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
 
 def shown(point: Mapping[str, Any]) -> str:
     """Return a point in words: "size=64, gammas=10.0"."""
-    return ", ".join(f"{name}={_plain(value)}" for name, value in point.items())
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that fits a cell: a list of one as what it holds, others as JSON; no folder of this machine."""
-    value = portable(value)
-    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list):
-        return value[0]
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    return ", ".join(f"{name}={tables.cell(value)}" for name, value in point.items())
 
 
 def collect(sweep: Sweep) -> pd.DataFrame:
@@ -143,7 +134,6 @@ def collect(sweep: Sweep) -> pd.DataFrame:
     A parameter that has a column's name is called "NAME (parameter)". A damaged point is named in a `ResultsWarning`
     and left out.
     """
-    declared = sweep.experiment.columns
     frames = []
     for point, job in zip(sweep.points, sweep.jobs, strict=True):
         folder = job.task.folder
@@ -157,11 +147,9 @@ def collect(sweep: Sweep) -> pd.DataFrame:
         except ResultsError as error:
             warnings.warn(f"{job.point}: {error}", ResultsWarning, stacklevel=2)
             continue
-        front = {f"{name} (parameter)" if name in declared else name: _plain(value) for name, value in point.items()}
-        for position, (name, value) in enumerate({"run": job.task.name, **front}.items()):
-            frame.insert(position, name, value)
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["run", *sweep.grid, *declared])
+        frames.append(tables.with_in_front(frame, {"run": job.task.name}, point))
+    columns = ["run", *sweep.grid, *sweep.experiment.columns]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
 def table_path(sweep: Sweep) -> Path:

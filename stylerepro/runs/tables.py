@@ -1,5 +1,6 @@
 """Tables as the sidecar declares them: refused when a column is missing, extra or of another type; exact on disk."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,22 @@ def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.
         return schema.validate(pd.DataFrame(shaped).reset_index(drop=True)[order], lazy=True)
     except pa.errors.SchemaErrors as error:
         raise ResultsError(f"{where} is not as declared: {_in_words(error.failure_cases, columns)}.") from error
+
+
+def with_in_front(table: pd.DataFrame, run: Mapping[str, str], parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """Return `table` behind columns of its run and its parameters; "NAME (parameter)" where the table has one."""
+    taken = {*run, *table.columns}
+    named = {f"{name} (parameter)" if name in taken else name: cell(value) for name, value in parameters.items()}
+    front = pd.DataFrame({**run, **named}, index=table.index)
+    return pd.concat([front, table], axis=1)
+
+
+def cell(value: Any) -> Any:
+    """Return a value that fits a cell: a list of one as what it holds, others as JSON; no folder of this machine."""
+    value = portable(value)
+    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list):
+        return value[0]
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

@@ -84,6 +84,10 @@ def test_collect_writes_one_table_and_names_damaged_runs(project, call):
     assert "2 rows in" in out
     assert (project / "all.csv").read_text().splitlines()[0] == "experiment,profile,run,gamma,value,name"
     assert "laptop-12345678/run.json is not a run's record" in err
+    assert call("collect", "toy", "--with-parameters")[0] == 0
+    one = (project / "results" / "runs" / "collected-toy.csv").read_text().splitlines()
+    assert one[0] == "experiment,profile,run,gammas,size,reading,rate,strict,seed,gamma,value,name"
+    assert "0 rows in" in call("collect", "toy", "--history")[1]
 
 
 def test_claims_are_judged_and_those_not_tested_named_with_the_exit_status(unrun, call):

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import toy
@@ -40,6 +41,8 @@ def test_a_plan_says_how_many_runs_and_how_long(jobs):
     assert display.plan_lines(jobs)[-1] == "3 runs to do: about 17 min in all without 1 run of unknown length"
     assert display.plan_lines(jobs[:2], 2)[-1] == "2 runs to do, 2 at a time: about 15 min in all"
     assert display.plan_lines(jobs[2:], 2)[-1] == "1 run to do: no estimate yet"
+    fresh = replace(jobs[0], reasons=())
+    assert display.plan_lines([fresh]) == [f"brief (laptop): fresh, nothing to do; results in {fresh.task.folder}"]
 
 
 def test_in_a_log_every_end_says_what_is_left(jobs, clock):
@@ -54,6 +57,7 @@ def test_in_a_log_every_end_says_what_is_left(jobs, clock):
     assert stream.getvalue().splitlines() == [
         "brief (laptop): running, expected 2 min on two cores",
         "brief (laptop): done in 4 min",
+        f"    results in {jobs[0].task.folder}",
         "1 of 2 done, about 30 min left",
         "long (laptop): running, expected 10 min, and 5 min to train on two cores",
         "long (laptop): FAILED in 0.0 s",

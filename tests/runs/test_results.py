@@ -16,7 +16,7 @@ import torch
 import toy
 from PIL import Image
 
-from stylerepro.errors import NetworkError, ParameterError, ResultsError
+from stylerepro.errors import NetworkError, ParameterError, ResultsError, RunError
 from stylerepro.runs import record, results, tables
 from stylerepro.runs.experiments import Column
 from stylerepro.runs.record import read_progress
@@ -348,6 +348,25 @@ def test_collect_takes_the_newest_run_of_a_profile_and_every_custom_one(project)
     assert collected[collected.profile == "laptop"].run.unique().tolist() == ["laptop-12345678"]
     assert sorted(collected[collected.profile == "custom"].value.unique()) == [2.0, 3.0]
     assert set(results.collect(profile="laptop").profile) == {"laptop"}
+
+
+def test_collect_takes_one_experiment_with_its_parameters_or_its_curves(project, capsys):
+    toy.add(project, "other", sidecar=SIDECAR)
+    save(seed=1, rate=None)
+    save(seed=2, rate=0.5, reading="fine")
+    results.begin("other", toy.namespace()).save(metrics=METRICS, history=HISTORY)
+    table = results.collect(experiment="toy", parameters=True)
+    front = ["experiment", "profile", "run", "gammas", "size", "reading", "rate", "strict", "seed"]
+    assert list(table.columns) == [*front, "gamma", "value", "name", "r", "good"]
+    assert set(table.experiment) == {"toy"}
+    assert table.groupby("seed").reading.first().to_dict() == {1: "raw", 2: "fine"}
+    assert table.gammas.unique().tolist() == ["[0.0, 10.0]"]
+    assert table[table.seed == 2].rate.tolist() == [0.5, 0.5]
+    assert results.collect(table="history", experiment="toy", parameters=True).step.tolist() == [1, 2, 1, 2]
+    with pytest.raises(RunError, match="Did you mean 'toy'"):
+        results.collect(experiment="toi")
+    places = [str(path.parent) for path in project.glob("results/runs/*/*/run.json")]
+    assert sorted(capsys.readouterr().out.split("results in ")[1:]) == sorted(f"{place}\n" for place in places)
 
 
 def test_committed_runs_count_where_there_is_no_own_one(project):
