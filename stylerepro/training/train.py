@@ -182,7 +182,7 @@ def train(
             bar.set_postfix(total=f"{values[-1]:.3g}", refresh=False)
             if callback is not None and main:
                 callback(Progress(step + 1, recipe.steps, dict(zip((*TERMS, "total"), values, strict=True)), stylise))
-            stop = interrupted()
+            stop = bool(interrupted)
             if checkpoint is not None and main and (stop or (step + 1) % save_every == 0 or step + 1 == last):
                 _write(checkpoint, settings, rows, parts)
             if stop:
@@ -201,24 +201,24 @@ def train(
 
 
 @contextmanager
-def _on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield what says whether Ctrl-C was pressed: half a step could not be kept. Pressed twice, it ends at once."""
+def _on_interrupt() -> Iterator[list[int]]:
+    """Yield what is empty until Ctrl-C is pressed: half a step could not be kept. Pressed twice, it ends at once."""
     pressed: list[int] = []
     before = signal.getsignal(signal.SIGINT)
+    # Only the main thread hears signals, and a job in the background of a shell is to ignore this one.
+    heard = callable(before) and threading.current_thread() is threading.main_thread()
 
     def note(number: int, _: Any) -> None:
         pressed.append(number)
         signal.signal(signal.SIGINT, before)
 
-    # Only the main thread hears signals, and a job in the background of a shell is to ignore this one.
-    if not callable(before) or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, note)
+    if heard:
+        signal.signal(signal.SIGINT, note)
     try:
-        yield lambda: bool(pressed)
+        yield pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        if heard:
+            signal.signal(signal.SIGINT, before)
 
 
 def _accelerator(precision: str, device: str) -> "Accelerator":
