@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,10 +85,18 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
-def keep(path: str | Path, force: bool = False) -> None:
-    """Raise `ResultsError` where something is at `path` already: only `force` writes over it."""
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return `path` with "~" and "~user" as folders; where there is no such user or home, it is a name like any."""
+    with suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
+
+
+def keep(path: str | Path, force: bool | None = None) -> None:
+    """Raise `ResultsError` where something is at `path` already: only `force` writes over it, which None cannot be."""
+    how = "" if force is None else ", or --force to write over it"
     if os.path.lexists(path) and not force:
-        raise ResultsError(f"{path} is there already. Give another name, or --force to write over it.")
+        raise ResultsError(f"{path} is there already. Give another name{how}.")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -129,7 +137,7 @@ def project_root() -> Path:
     """
     named = os.environ.get("STYLEREPRO_ROOT")
     if named:
-        return Path(named).expanduser().resolve()
+        return expanded(named).resolve()
     here = Path.cwd().resolve()
     for folder in [here, *here.parents]:
         if (folder / "notebooks").is_dir() and (folder / "stylerepro").is_dir():

@@ -7,6 +7,7 @@ notebook that cannot be shown is named instead, and the rest of the book is buil
 
 import filecmp
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -50,7 +51,11 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
     source = write_sources(folder / "_generated", profile)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going"]
     command += ["-d", str(folder / "_build" / "doctrees"), str(source), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    # Whatever this terminal's encoding, notebooks hold every sign, and so does what is said of them.
+    own = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        command, capture_output=True, check=False, cwd=folder, env=own, encoding="utf-8", errors="replace"
+    )
     if done.returncode != 0:
         log = folder / "_build" / "sphinx.log"
         said = done.stdout + done.stderr

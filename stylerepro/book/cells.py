@@ -66,8 +66,8 @@ def _brought(target: str, notebook: Path, copies: dict[str, Path]) -> str | None
         return None
     if file.suffix == ".md" and file.is_relative_to(project_root() / "book"):
         return f"../{file.relative_to(project_root() / 'book').as_posix()}" + f"#{fragment}" * bool(fragment)
-    # As text, what Sphinx would take for a page.
-    name = re.sub(r"[^\w.-]+", "-", file.name) + ".txt" * (file.suffix in (".md", ".ipynb", ".rst"))
+    # In ASCII, since Sphinx looks for the name as Markdown has encoded it; as text, what it would take for a page.
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", file.name) + ".txt" * (file.suffix in (".md", ".ipynb", ".rst"))
     kept = f"_static/own/{hash_of(file.relative_to(project_root()).as_posix())[:8]}-{name}"
     copies[kept] = file
     return f"../{kept}"

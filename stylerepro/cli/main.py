@@ -1,7 +1,9 @@
 """The command `stylerepro`: a thin layer. Heavy modules are imported by the commands that need them."""
 
+import os
 import shutil
 import sys
+import tempfile
 import warnings
 from functools import partial
 from importlib import metadata
@@ -46,6 +48,13 @@ AnyProfile = Annotated[str | None, typer.Option(help=f"Only this one of {', '.jo
 def main() -> None:
     """Entry point: an error that a user can mend is a line or two, not a traceback."""
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a sign, or a name that no encoding has, ends no command.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        Path.home()
+    except RuntimeError:  # a user without a name, as in a container; caches and Jupyter ask for a home
+        os.environ["HOME"] = tempfile.gettempdir()
     try:
         app()
     except StyleReproError as error:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stylerepro.errors import ImageError, NetworkError, ParameterError, TransferError, unknown
-from stylerepro.files import keep
+from stylerepro.files import expanded, keep
 from stylerepro.runs.experiments import SCALARS, Parameter, convert
 
 PICTURE_SIZE = 512  # pixels of the short side; a photograph as it comes from a camera would take an hour on a CPU
@@ -215,7 +215,7 @@ def stylise(
     good: list[str] = []
     for name in inputs:
         try:
-            if not Path(name).expanduser().is_dir():
+            if not expanded(name).is_dir():
                 images.check(name)
             good.append(name)
         except ImageError as error:

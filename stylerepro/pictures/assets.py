@@ -20,7 +20,7 @@ from urllib.request import url2pathname
 import yaml
 
 from stylerepro.errors import AssetError, ResultsError, unknown
-from stylerepro.files import make_folder, project_root, sha256
+from stylerepro.files import expanded, make_folder, project_root, sha256
 
 MIRROR_VARIABLE = "STYLEREPRO_MIRROR"
 CACHE_VARIABLE = "STYLEREPRO_CACHE"
@@ -70,7 +70,7 @@ def cache_root() -> Path:
     """Return the folder of downloads: `STYLEREPRO_CACHE`, else the platform's cache. It may not exist yet."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
-        return Path(named).expanduser().resolve()
+        return expanded(named).resolve()
     import pooch
 
     return Path(pooch.os_cache("stylerepro"))
@@ -146,7 +146,7 @@ def photo_folder(name_or_path: str | os.PathLike[str]) -> Path:
     if text in ("coco", "coco_train2014"):
         return fetch("coco_train2014")
     base = _mirror_folder()
-    folder = base / text if text == "photos" and base and (base / text).is_dir() else Path(text).expanduser()
+    folder = base / text if text == "photos" and base and (base / text).is_dir() else expanded(text)
     advice = (
         f'Give a folder of pictures, "coco" (13 GB to download), or "photos" with {MIRROR_VARIABLE} naming a folder '
         "that holds one of that name."
@@ -183,7 +183,7 @@ def _mirror_folder() -> Path | None:
         return None
     if urlsplit(named).scheme == "file":
         named = url2pathname(urlsplit(named).path)
-    path = Path(named).expanduser()
+    path = expanded(named)
     # A notebook runs in its own folder, where a mirror given relative to the project's root would be missed.
     return next((base.resolve() for base in (path, project_root() / path) if base.is_dir()), None)
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from stylerepro.errors import ImageError, unknown
-from stylerepro.files import atomic_path
+from stylerepro.files import atomic_path, expanded
 from stylerepro.pictures import assets
 from stylerepro.pictures.decoding import MAX_PIXELS, decode, opened
 from stylerepro.pictures.paintings import PAINTINGS, paint
@@ -93,7 +93,7 @@ def _file(source: Source) -> Path | None:
             return None
         if scheme == "file":
             text = url2pathname(unquote(urlsplit(text).path))
-    path = Path(text).expanduser()
+    path = expanded(text)
     if not text or not os.path.lexists(path):
         raise ImageError(_missing(text))
     return path
@@ -114,7 +114,7 @@ def write(image: "Tensor", path: str | os.PathLike[str], quality: int = 95) -> P
     `quality` (1 to 100) is for JPEG, written without colour subsampling, and WebP. Raises `ImageError` for a wrong
     shape, integers, values that are not finite, an unknown suffix, and a place that cannot be written.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise ImageError(f"{path}: unknown suffix {path.suffix!r}. Name it .png, .jpg, .jpeg or .webp.")
@@ -286,7 +286,7 @@ def _missing(text: str) -> str:
     """Return the message for a source that is neither name nor file: the nearest names, and the nearest file."""
     known = [name for group in names().values() for name in group]
     near = difflib.get_close_matches(text, known, n=1)
-    folder = Path(text).expanduser().parent
+    folder = expanded(text).parent
     siblings = [p.name for p in folder.iterdir()] if folder.is_dir() and os.access(folder, os.R_OK) else []
     near += [str(folder / name) for name in difflib.get_close_matches(Path(text).name, siblings, n=1)]
     if near:

@@ -25,6 +25,7 @@ from stylerepro.runs.scrub import plain, scrub_notebook
 
 COMPLETED, FAILED, FRESH, BUSY = "completed", "failed", "fresh", "busy"
 _START_TIMEOUT = 180  # seconds; a machine busy with other runs is slow to start a kernel
+_SOCKET = 95  # bytes of a folder whose sockets Linux (108 bytes in all) and macOS (104) still take
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "STYLEREPRO_THREADS",
 )  # fmt: skip
@@ -275,7 +276,7 @@ def _kernel_class(folder: Path, variables: Mapping[str, str], log: TextIO) -> ty
             # This interpreter, not the kernel that is registered as "python3" on this machine: it may lack packages.
             self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
             self.connection_file = str(folder / "kernel.json")
-            if os.name != "nt":
+            if os.name != "nt" and len(os.fsencode(folder)) <= _SOCKET:
                 # Sockets in a folder of our own: ports are found free and taken by another before they are used.
                 self.transport, self.ip = "ipc", str(folder / "k")
             elif self.has_trait("transport_encryption"):

@@ -24,7 +24,7 @@ import torch
 from tqdm.auto import tqdm
 
 from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
-from stylerepro.files import atomic_path, lock, make_folder, runs_root
+from stylerepro.files import atomic_path, expanded, keep, lock, make_folder, runs_root
 from stylerepro.networks.loss_network import pick_device
 from stylerepro.runs import tables
 from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
@@ -32,6 +32,7 @@ from stylerepro.runs.fingerprint import Fingerprint, compute
 from stylerepro.runs.record import (
     COMPLETED,
     MANUAL,
+    RECORD,
     claim_staging,
     current_runs,
     install,
@@ -68,6 +69,9 @@ class Run:
             # Two by hand at once, of the same values, must not write into each other's folder.
             claimed = claim_staging(experiment.name, run_name(MANUAL, parameters), self._digest)
             self._workshop, self._lock = claimed
+        if out and not (out / RECORD).exists():  # no earlier run, so what a run writes over is somebody's
+            for name in ("figures", "gallery", "gallery.csv", "metrics.csv", "history.csv"):
+                keep(out / name)
         self._folder = make_folder(out or self._workshop / "result")
         self._own = out is None
         profile = profile_of(experiment, parameters)
@@ -181,7 +185,7 @@ def begin(experiment: str, namespace: MutableMapping[str, Any]) -> Run:
     out = namespace.get("out", "")
     if not isinstance(out, str):
         raise ParameterError(f"Experiment {experiment}: parameter 'out' takes a folder as text, not {out!r}.")
-    return Run(declared, parameters, compute(declared, parameters), Path(out).expanduser() if out else None)
+    return Run(declared, parameters, compute(declared, parameters), expanded(out) if out else None)
 
 
 def write_figure(figure: Any, path: Path, dpi: int = 100) -> None:

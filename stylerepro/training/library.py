@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from stylerepro.errors import ImageError, NetworkError, ResultsWarning, StyleReproError, unknown
-from stylerepro.files import atomic_path, hash_of, keep, lock, make_folder, results_root, runs_root
+from stylerepro.files import atomic_path, expanded, hash_of, keep, lock, make_folder, results_root, runs_root
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints, naming
 from stylerepro.networks.inference import fast, has_winograd
@@ -194,7 +194,7 @@ def load(network: str) -> Callable[[Tensor], Tensor]:
 
     On a GPU where there is one. Raises `NetworkError` for an unknown name and for a file that is no such network.
     """
-    path = Path(network).expanduser()
+    path = expanded(network)
     if path.suffix == ".onnx":
         return checkpoints.OnnxNetwork(path)
     if not path.is_file():
@@ -227,7 +227,7 @@ def restyle(
     in one. Raises `ImageError`, before anything is read, when there is no input at all, and for `folder` among the
     inputs without `force`.
     """
-    pairs = list(_targets(_flat(inputs, Path(folder).expanduser().resolve(), force), Path(folder)))
+    pairs = list(_targets(_flat(inputs, expanded(folder).resolve(), force), Path(folder)))
     if not pairs:
         raise ImageError(f"There is no picture in {', '.join(inputs) or 'nothing'}. Name pictures, or folders of them.")
     make_folder(folder)
@@ -281,7 +281,7 @@ def _in_words(error: Exception) -> str:
 
 def _flat(inputs: Iterable[str], out: Path, force: bool) -> Iterator[str]:
     for name in inputs:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if not path.is_dir():
             yield name
         elif path.resolve() == out and not force:

@@ -115,3 +115,5 @@ def test_links_leave_the_project_by_no_path_and_code_is_left_alone(tmp_path, mon
     table, text = sorted(copies, key=lambda name: name.endswith(".txt"))
     assert told == f'[c](../{table} "title") [r](../{text}) <a href="../{table}">'
     assert table.endswith("-a-b.csv")
+    (root / "写真.png").write_text("picture")
+    assert cells.local("![x](../写真.png)", {}, notebook, copies).isascii()

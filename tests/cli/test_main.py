@@ -1,6 +1,7 @@
 """The command: what it prints, how it ends, how little it loads."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -170,3 +171,21 @@ def test_help_and_a_plan_load_nothing_heavy(project):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_a_terminal_without_the_signs_and_a_user_without_a_home_end_no_command(project, call, monkeypatch):
+    command = [sys.executable, "-m", "stylerepro.cli.main", "run", "tōy", "--profile", "smoke"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, check=False, env=environment)
+    assert (done.returncode, b"t\\u014dy" in done.stderr) == (2, True)
+    code = "from stylerepro.cli import main; main.app = lambda: print('ρ ≥ 1, \\udce9.jpg'); main.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment)
+    assert done.stdout.split() == [b"\\u03c1", b"\\u2265", b"1,", b"\\udce9.jpg"]
+
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("HOME", "unknown")
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert call("list")[0] == 0
+    assert Path(os.environ["HOME"]).is_dir()

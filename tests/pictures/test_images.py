@@ -173,6 +173,15 @@ def test_a_name_wins_over_a_file_unless_it_is_a_path(colours) -> None:
     assert images.read(Path("coffee").resolve().as_uri()).shape[-2:] == (24, 32)
 
 
+def test_a_name_that_begins_with_a_tilde_is_a_file_where_there_is_no_such_user(colours) -> None:
+    Path("~no such user.png").write_bytes(as_bytes(Image.fromarray(colours), "PNG"))
+    assert images.read("~no such user.png").shape[-2:] == (24, 32)
+    images.write(images.read("~no such user.png"), "~another.png")
+    assert Path("~another.png").is_file()
+    with pytest.raises(ImageError, match="There is no picture"):
+        images.read("~nobody/at all.png")
+
+
 def test_addresses_are_downloaded_once_and_error_pages_forgotten(colours) -> None:
     files = {"picture.png": as_bytes(Image.fromarray(colours), "PNG"), "page.png": b"<html>sorry</html>"}
     with serve(files) as (base, asked):

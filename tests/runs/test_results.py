@@ -386,3 +386,14 @@ def test_install_recovers_from_a_swap_that_was_killed(tmp_path, monkeypatch):
     record.install(tmp_path / "new", tmp_path / "run")
     assert (tmp_path / "run" / "file").read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project", "run"]
+
+
+def test_a_run_by_hand_writes_over_no_figures_but_its_own(tmp_path):
+    mine = tmp_path / "mine" / "figures" / "drawn.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    with pytest.raises(ResultsError, match=r"mine/figures is there already"):
+        save(out=str(tmp_path / "mine"))
+    assert mine.read_text() == "precious"
+    for _ in range(2):
+        save(out=str(tmp_path / "again"))

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import psutil
 import pytest
@@ -348,3 +349,9 @@ def test_the_kept_parts_of_a_run_are_seen_when_it_is_planned(project):
     (record.staging_folder("toy", job.task.name, job.task.digest) / "parts").mkdir(parents=True)
     assert runner.plan(["toy"])[0].resumed
     assert not runner.plan(["toy"], force=True)[0].resumed
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such sockets")
+def test_a_kernel_is_reached_where_temporary_folders_have_longer_names_than_sockets_may(tmp_path):
+    for folder, transport in ((Path("/tmp/short"), "ipc"), (tmp_path / ("é" * 60), "tcp")):
+        assert execution._kernel_class(folder, {}, sys.stderr)().transport == transport
