@@ -5,6 +5,8 @@ is scikit-image's `rgb2gray` (0.2125 R + 0.7154 G + 0.0721 B). A box is (x0, y0,
 edges are found in the whole picture and cut to the box afterwards, so that its border makes no edge.
 """
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import pandas as pd
 import torch
@@ -23,6 +25,20 @@ Box = tuple[int, int, int, int]
 _BINS = 8  # of each channel in a colour histogram
 _LAYOUT_BLUR = 1 / 32  # standard deviation of the blur that leaves only the layout, as a share of the shorter side
 _NO_EDGE = "The reference has no edge, or none inside the box; how edges are kept is not defined there."
+
+
+def check_references(
+    measure: Callable[..., float], references: Mapping[str, Picture], boxes: Mapping[str, Box] | None = None
+) -> None:
+    """Try a measure on each reference against itself, so that no work is done that it could not judge.
+
+    Raises its `ImageError` with the reference's name.
+    """
+    for name, picture in references.items():
+        try:
+            measure(picture, picture, **({"box": boxes[name]} if boxes else {}))
+        except ImageError as error:
+            raise ImageError(f"{name}: {error} Take another picture.") from error
 
 
 def mse(a: Picture, b: Picture) -> float:

@@ -41,6 +41,7 @@ from stylerepro.runs.record import (
     write_progress,
     write_record,
 )
+from stylerepro.runs.scrub import portable
 
 if TYPE_CHECKING:
     from stylerepro.runs.gallery import Gallery
@@ -137,12 +138,13 @@ class Run:
             checked["history"] = tables.check(history, self.experiment.history_columns, "history")
         elif history is not None:
             raise ResultsError(f"The sidecar of {self.experiment.name} declares no columns for a history.")
-        for name in figures or {}:
-            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                raise ResultsError(f"Figure {name!r}: use letters, digits, - and _ in the name.")
+        # One of a style has its name, which may be a path.
+        named = {re.sub(r"[^A-Za-z0-9_-]+", "-", portable(name)): figure for name, figure in (figures or {}).items()}
+        if len(named) < len(figures or {}):
+            raise ResultsError(f"Two of the figures would have one name: {', '.join(figures or {})}.")
         # By hand two may save in one place at once; by the command a run's place is locked from its start.
         with lock(runs_root() / ".staging" / "by-hand.lock", wait=math.inf) if self._manual else nullcontext():
-            self._write(checked, figures or {}, gallery, dpi)
+            self._write(checked, named, gallery, dpi)
 
     def _write(
         self, checked: Mapping[str, pd.DataFrame], figures: Mapping[str, Any], gallery: "Gallery | None", dpi: int

@@ -5,6 +5,7 @@ trains. Two notebooks that want the same one train it once; one that was interru
 """
 
 import ast
+import functools
 import re
 import time
 import unicodedata
@@ -314,6 +315,7 @@ def _in(folder: Path, committed: bool) -> Iterator[Kept]:
             warnings.warn(f"{error} It was passed over.", ResultsWarning, stacklevel=2)
 
 
+@functools.cache
 def _code() -> list[str]:
     """Return what decides a training in the package: the code of networks/, transfer/ and training/, no comments."""
     package = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
+from cells import executed
 
 from stylerepro.files import project_root
 from stylerepro.ledger.rules import matches
@@ -100,18 +100,6 @@ def test_a_network_that_stands_in_for_its_teacher_meets_nothing(tables):
     assert fidelity["met"].isna().all()
 
 
-def executed(name, until, **changes):
-    """What a notebook's cells have made of its smoke values, but for `changes`, up to the cell that holds `until`."""
-    space = {}
-    for source, tags in experiments.code_cells(experiments.load(name).notebook):
-        exec(source, space)
-        if "parameters" in tags:
-            space |= experiments.load(name).profiles["smoke"].parameters | changes
-        if until in source:
-            return space
-    raise AssertionError(until)
-
-
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
     (tmp_path / "notebooks").symlink_to(project_root() / "notebooks")
@@ -136,7 +124,6 @@ def test_what_others_are_compared_with_is_computed_whatever_is_asked_for(elsewhe
 
 def test_ratios_are_to_the_result_without_the_term_and_no_finding_speaks_of_what_was_not_tried(elsewhere):
     space = executed("tv_sweep", "finding = ", gammas=[10.0], others=[], size=32, iterations=2)
-    plt.close("all")
     table = space["metrics"].set_index("gamma")
     assert list(table.index) == [0, 10]
     assert table.loc[0, "tv_ratio"] == table.loc[0, "ssim_gamma0"] == 1
