@@ -143,7 +143,7 @@ def transfer_(
     images.write(result.image, out)
     _, _, height, width = result.image.shape
     told = f"{out}: {width}×{height} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
-    print(told + "; it ended before, where L-BFGS found no way further down" * ("converged" in result.stopped))
+    print(told + "; L-BFGS ended there by itself, finding no way further down" * ("converged" in result.stopped))
 
 
 def train_(

@@ -127,9 +127,10 @@ class Run:
         """Write metrics.csv, history.csv, figures/NAME.webp, the gallery and run.json, all or nothing.
 
         metrics, history: with exactly the columns that the sidecar declares. figures: matplotlib figures or pictures
-        (1, 3, H, W) in [0, 1]; `dpi` is for the former. gallery: a `stylerepro.runs.gallery.Gallery`, pictures of
-        single settings for the book's explorer. Raises `ResultsError` for a table that is not as declared, and for a
-        picture of the gallery that belongs to no row of it.
+        (1, 3, H, W) in [0, 1], by names; what the name of a file cannot hold becomes "-". `dpi` is for the former.
+        gallery: a `stylerepro.runs.gallery.Gallery`, pictures of single settings for the book's explorer. Raises
+        `ResultsError` for a table that is not as declared, for two figures of one name, and for a picture of the
+        gallery that belongs to no row of it.
         """
         checked = {"metrics": tables.check(metrics, self.experiment.columns, "metrics")}
         if self.experiment.history_columns:

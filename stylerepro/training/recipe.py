@@ -16,6 +16,7 @@ from stylerepro.errors import TransferError
 from stylerepro.networks.feed_forward import Architecture, architecture
 from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.networks.specs import DEFAULT_NETWORK, resolve
+from stylerepro.pictures.samples import CONTENTS
 from stylerepro.training.photographs import Photographs
 from stylerepro.transfer.objective import (
     CONTENT_LAYERS,
@@ -141,7 +142,8 @@ def chapter_recipe(
     has them. style_layer_weight: of each style layer. tv_norm: of the total variation, a mean over pixels. settings:
     further ones of `Recipe`.
     """
-    settings = {"leave_out": tuple(held_out) if photographs == "embedded" else ()} | settings
+    embedded = CONTENTS if photographs == "embedded" else ()
+    settings = {"leave_out": tuple(name for name in held_out if name in embedded)} | settings
     how = conventions("johnson/unit", tv_reduction="mean", tv_norm=tv_norm)
     layers = dict.fromkeys(STYLE_LAYERS, style_layer_weight)
     return Recipe(

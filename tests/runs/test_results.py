@@ -145,9 +145,22 @@ def test_figures_are_small_pictures(project):
     with Image.open(folder / "figures" / "noise.webp") as picture:
         assert (picture.format, picture.size) == ("WEBP", (500, 500))
     assert (folder / "figures" / "noise.webp").stat().st_size < 300_000
-    for name, bad in (("../x", figure), ("x", "text")):
-        with pytest.raises(ResultsError, match="Figure"):
-            run.save(metrics=METRICS, history=HISTORY, figures={name: bad})
+    with pytest.raises(ResultsError, match="Figure"):
+        run.save(metrics=METRICS, history=HISTORY, figures={"x": "text"})
+
+
+def test_figures_are_called_as_a_file_can_be(project, tmp_path):
+    (tmp_path / "own.png").write_bytes(b"1")
+    names = ["../x", str(tmp_path / "own.png"), "swirls:3"]
+    run = results.begin("toy", toy.namespace())
+    run.save(metrics=METRICS, history=HISTORY, figures=dict.fromkeys(names, torch.zeros(1, 3, 8, 8)))
+    (folder,) = finished(project)
+    kept = sorted(path.name for path in folder.rglob("*.webp"))
+    assert kept == ["-x.webp", "own-6b86b273-png.webp", "swirls-3.webp"]
+    with pytest.raises(ResultsError, match="would have one name: a:1, a-1"):
+        results.begin("toy", toy.namespace()).save(
+            metrics=METRICS, history=HISTORY, figures=dict.fromkeys(["a:1", "a-1"], torch.zeros(1, 3, 8, 8))
+        )
 
 
 @pytest.mark.parametrize(
