@@ -171,7 +171,7 @@ def train_(
     recipe = Recipe(**given("train", parameters or []))
     if out.suffix != ".safetensors":
         raise NetworkError(f"{out}: give a name that ends in .safetensors.")
-    checkpoint, picture = out.with_suffix(".checkpoint"), images.read(style, style_size)
+    checkpoint, picture = out.with_suffix(".checkpoint"), images.read(style, style_size, longest=4 * style_size)
     label = naming.label(recipe.architecture)  # type: ignore[arg-type]
     about = recipe.described() | {"style picture": picture_digest(picture)}
     with suppress(NetworkError):  # what is no network is another's file
