@@ -92,10 +92,10 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def keep(path: str | Path, force: bool | None = None) -> None:
-    """Raise `ResultsError` where something is at `path` already: only `force` writes over it, which None cannot be."""
+def keep(path: str | Path | None, force: bool | None = None) -> None:
+    """Raise `ResultsError` where something is at `path`: only `force` writes over it, None where nothing may."""
     how = "" if force is None else ", or --force to write over it"
-    if os.path.lexists(path) and not force:
+    if path and os.path.lexists(path) and not force:
         raise ResultsError(f"{path} is there already. Give another name{how}.")
 
 

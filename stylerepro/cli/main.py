@@ -143,8 +143,7 @@ def sweep(
     from stylerepro.runs import runner, sweeps, tables
 
     console = Console()
-    if out:
-        keep(out, force)
+    keep(out, force)
     planned = sweeps.plan(name, profile, runner.parse_overrides(parameters or []), seeds=seeds, retry=retry)
     lines, where = partial(display.sweep_lines, planned), {"address": address, "gpus": gpus, "sbatch": sbatch}
     if only_plan:
@@ -204,8 +203,7 @@ def claims(
     from stylerepro.ledger.claims import load_ledger
     from stylerepro.runs import tables
 
-    if out:
-        keep(out, force)
+    keep(out, force)
     ledger, console = load_ledger(), Console()
     if readme:
         from stylerepro.book import ledger_page
@@ -236,8 +234,7 @@ def collect(
     from stylerepro.cli import display
     from stylerepro.runs import results, tables
 
-    if out:
-        keep(out, force)
+    keep(out, force)
     table = "history" if history else "metrics"
     collected = results.collect(None, profile, table, experiment=name, parameters=parameters)
     target = out or runs_root() / f"{'-'.join(['collected', *filter(None, [name]), *['history'] * history])}.csv"

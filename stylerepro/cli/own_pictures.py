@@ -26,7 +26,7 @@ STYLE_SIZE = 256  # pixels of the style picture's short side, in training
 Values = Annotated[
     list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="A value; lists as 0,10,100. May be repeated.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Write over what is there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over what -o names, if that is there.")]
 Pixels = Annotated[
     int | None,
     typer.Option(help="Pixels of the short side (long strips are not enlarged so far); 0 keeps the own.", min=0),
