@@ -5,12 +5,13 @@ What `-p NAME=VALUE` takes is read from the signature of the function behind the
 
 import inspect
 import sys
+import time
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +20,9 @@ from rich.text import Text
 from stylerepro.errors import ImageError, NetworkError, ParameterError, TransferError, unknown
 from stylerepro.files import expanded, keep
 from stylerepro.runs.experiments import SCALARS, Parameter, convert
+
+if TYPE_CHECKING:
+    from stylerepro.training.train import Progress
 
 PICTURE_SIZE = 512  # pixels of the short side; a photograph as it comes from a camera would take an hour on a CPU
 STYLE_SIZE = 256  # pixels of the style picture's short side, in training
@@ -151,6 +155,7 @@ def train_(
     out: Annotated[Path, typer.Option("-o", help="File for the network: .safetensors.")],
     style_size: Annotated[int, typer.Option(help="Pixels of the style picture's short side.", min=1)] = STYLE_SIZE,
     save_every: Annotated[int, typer.Option(help="Steps from one checkpoint to the next.", min=1)] = 100,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write the network as an ONNX file too, beside OUT.")] = False,
     parameters: Values = None,
     force: Force = False,
     settings: Listed = False,
@@ -171,17 +176,23 @@ def train_(
     recipe = Recipe(**given("train", parameters or []))
     if out.suffix != ".safetensors":
         raise NetworkError(f"{out}: give a name that ends in .safetensors.")
+    graph = out.with_suffix(".onnx") if onnx else None
     checkpoint, picture = out.with_suffix(".checkpoint"), images.read(style, style_size, longest=4 * style_size)
     label = naming.label(recipe.architecture)  # type: ignore[arg-type]
     about = recipe.described() | {"style picture": picture_digest(picture)}
     with suppress(NetworkError):  # what is no network is another's file
         if out.is_file() and not force and checkpoints.describe(out).trained.get("settings") == about:
             print(f"{out} is there already: {label}, {recipe.steps} steps; --force trains it anew")
+            if graph and graph.exists():
+                print(f"{graph} is there already")
+            elif graph:
+                print(f"{checkpoints.export_onnx(checkpoints.load(out), graph)}: the same, as an ONNX graph")
             return
     keep(out, force)
-    show = sys.stderr.isatty()
+    keep(graph, force)
+    shown: dict[str, Any] = {"progress": True} if sys.stderr.isatty() else {"callback": _logged()}
     try:
-        trained = train(picture, recipe, checkpoint=checkpoint, save_every=save_every, progress=show)
+        trained = train(picture, recipe, checkpoint=checkpoint, save_every=save_every, **shown)
     except KeyboardInterrupt as interrupt:
         if PartialState().is_main_process:
             said = str(interrupt) or "interrupted; what was learned since the last checkpoint is lost"
@@ -197,9 +208,34 @@ def train_(
     if PartialState().is_main_process:
         trained.save(out, Path(style).name, style_size=style_size, settings=about)
         checkpoint.unlink(missing_ok=True)
+        if graph:
+            checkpoints.export_onnx(trained.network, graph)
     print(f"{out}: {label}, {len(trained.history)} steps, loss {last:.4g}")
     if trained.skipped:
         complain(f"{len(trained.skipped)} files could not be read: {', '.join(trained.skipped)}")
+
+
+def _logged() -> "Callable[[Progress], None]":
+    """Return a callback that says on standard error how a training goes on: at its first step, then once a minute."""
+    from stylerepro.runs.runner import duration
+
+    first, said = (0, 0.0), float("-inf")
+
+    def log(progress: "Progress") -> None:
+        nonlocal first, said
+        now = time.monotonic()
+        if now < said + 60:
+            return
+        line, (step, begun) = f"step {progress.step} of {progress.steps}: loss {progress.losses['total']:.4g}", first
+        if step:
+            left = (now - begun) / (progress.step - step) * (progress.steps - progress.step)
+            line += f", about {duration(left)} left"
+        else:
+            first = progress.step, now
+        said = now
+        complain(line)
+
+    return log
 
 
 def stylise(

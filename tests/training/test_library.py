@@ -330,6 +330,34 @@ def test_the_command_trains_goes_on_and_names_what_is_wrong(tmp_path, monkeypatc
     assert "ends in .safetensors" in call("train", "swirls", "-o", str(tmp_path / "mine.pt"))[2]
 
 
+def test_the_command_writes_an_onnx_file_beside_the_network_and_over_none(tmp_path, call):
+    out, graph = tmp_path / "mine.safetensors", tmp_path / "mine.onnx"
+    assert call(*training(out), "--onnx")[0] == 0
+    picture = torch.rand(1, 3, 33, 46)
+    with torch.no_grad():
+        wanted = checkpoints.load(out)(picture)
+    assert torch.allclose(checkpoints.OnnxNetwork(graph)(picture), wanted, atol=1e-4)
+    made = out.read_bytes()
+    graph.unlink()
+    assert "mine.onnx: the same, as an ONNX graph" in call(*training(out), "--onnx")[1], "nothing is trained for it"
+    assert (graph.is_file(), out.read_bytes()) == (True, made)
+    assert "mine.onnx is there already\n" in call(*training(out), "--onnx")[1]
+    out.unlink()
+    code, _, err = call(*training(out), "--onnx")
+    assert (code, "mine.onnx is there already. Give another name, or --force" in err) == (2, True)
+    assert not out.exists(), "it is said before the training"
+
+
+def test_a_training_in_a_log_writes_a_line_a_minute(monkeypatch, tmp_path, call):
+    ticks = iter(range(0, 1000, 25))
+    monkeypatch.setattr(own_pictures, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    code, _, err = call(*training(tmp_path / "mine.safetensors"), "-p", "steps=8")
+    assert code == 0
+    steps, ends = zip(*(line.split(": loss ") for line in err.splitlines()), strict=True)
+    assert steps == ("step 1 of 8", "step 4 of 8", "step 7 of 8"), "one for each minute of 25 s a step"
+    assert [end.partition(", ")[2] for end in ends] == ["", "about 1 min 40 s left", "about 25 s left"]
+
+
 def test_every_setting_of_a_recipe_can_be_typed_but_the_conventions_own_object():
     known = own_pictures.settings(Recipe)
     assert {field.name for field in dataclasses.fields(Recipe)} == set(known)
