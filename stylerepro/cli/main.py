@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stylerepro.cli.own_pictures import COMMANDS, Force, Values, complain
-from stylerepro.errors import StyleReproError
+from stylerepro.errors import RunError, StyleReproError
 from stylerepro.files import keep, project_root, runs_root
 from stylerepro.runs.experiments import DEFAULT_PROFILE, OWN, PROFILES
 
@@ -162,13 +162,16 @@ def sweep(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="What the new experiment is called: small letters, digits, _.")],
-    source: Annotated[str, typer.Option("--from", help="The experiment to begin with.")],
+    source: Annotated[str | None, typer.Option("--from", help="The experiment to begin with.")] = None,
+    minimal: Annotated[bool, typer.Option("--minimal", help="Begin with the least: one table, one figure.")] = False,
     title: Annotated[str, typer.Option(help="Its title; one is made of the other's where none is given.")] = "",
     document: Annotated[str, typer.Option(help="Its document, three digits; a new one is begun too.")] = OWN,
 ) -> None:
-    """Begin an experiment, as a copy that runs, with a claim of its own or of a new document."""
+    """Begin an experiment, as a copy or a minimal one that runs, with a claim of its own or of a new document."""
     from stylerepro.cli import new
 
+    if minimal == bool(source):
+        raise RunError("Say what to begin with: --from EXPERIMENT for a copy of it, or --minimal; one of the two.")
     made = new.begin(name, source, title, document)
     told = (
         f"claim {', '.join(made.claims)}" if made.claims else f"whose claims go into stylerepro/ledger/{document}.yaml"

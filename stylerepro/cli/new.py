@@ -19,10 +19,11 @@ from stylerepro.runs.experiments import OWN, Experiment, load, names
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DOCUMENT = re.compile(r"\d{3}")
 _RENEWED = ("title", "document", "claims")
+_MINIMAL = "_minimal"  # the notebook and sidecar beside this file; no experiment can have this name
 _TITLE_CELL = """\
 # {title}
 
-This began as a copy of [{was}]({source}.ipynb). Say here what you vary and what you expect, and put the same into the
+{origin}Say here what you vary and what you expect, and put the same into the
 claim of `{claim}`, with the rule that judges it, before the first run that is to count.
 """
 _ADVICE = "# Write down what you expect, and commit it before the run that tests it.\n"
@@ -39,11 +40,12 @@ document:
 {claims}"""
 
 
-def begin(name: str, source: str, title: str = "", document: str = OWN) -> Experiment:
-    """Write `notebooks/NAME.ipynb` and `notebooks/NAME.yaml` from those of the experiment `source`; return the new one.
+def begin(name: str, source: str | None, title: str = "", document: str = OWN) -> Experiment:
+    """Write `notebooks/NAME.ipynb` and `notebooks/NAME.yaml` from those of an experiment; return the new one.
 
-    The copy has no outputs, one claim to begin with, and everything else as `source` has it. title: "" makes one of the
-    source's. document: three digits; where the ledger has none of that number, its file is begun too, with the claim in
+    The copy has no outputs, one claim to begin with, and everything else as `source` has it; None is the least there
+    can be: parameters, one table, one figure. title: "" makes one of the source's, or of the name. document: three
+    digits; where the ledger has none of that number, its file is begun too, with the claim in
     it. With "own" the sidecar declares the claim itself. Raises `RunError` for a name that is taken or none, for an
     unknown source, for another document, and for a notebook that does not begin its run by its own name. Nothing is
     left of what could not be finished.
@@ -59,8 +61,8 @@ def begin(name: str, source: str, title: str = "", document: str = OWN) -> Exper
     ledger = ledger_folder() / f"{document}.yaml"
     if name in names() or notebook.exists():
         raise RunError(f"There is an experiment {name} already, in notebooks/. Take another name.")
-    original = load(source)
-    title = title or f"{original.title}, varied"
+    original = load(source) if source else load(_MINIMAL, Path(__file__).parent)
+    title = title or (f"{original.title}, varied" if source else name.replace("_", " ").capitalize())
     own, begun = document == OWN, document != OWN and not ledger.exists()
     claim = {"id": f"{name if own else document}.1", **_claim(original)}
     declared = [claim] if own else [claim["id"]] if begun else []
@@ -97,7 +99,9 @@ def _notebook(original: Experiment, name: str, title: str, claim: Path) -> str:
             f'notebooks/{original.name}.ipynb needs one cell with results.begin("{original.name}", globals()) to be '
             f"copied from; it has {begins}."
         )
-    told = _TITLE_CELL.format(title=title, was=original.title, source=original.name, claim=claim.name)
+    copied = f"This began as a copy of [{original.title}]({original.name}.ipynb). "
+    origin = copied if original.name != _MINIMAL else ""
+    told = _TITLE_CELL.format(title=title, origin=origin, claim=claim.name)
     content.cells[0].source = told.strip()
     return f"{nbformat.writes(content).rstrip()}\n"
 

@@ -156,13 +156,13 @@ def discover() -> list[Experiment]:
     return [load(name) for name in names()]
 
 
-def load(name: str) -> Experiment:
-    """Return the experiment called `name`, with all parameters of each profile.
+def load(name: str, folder: Path | None = None) -> Experiment:
+    """Return the experiment called `name`, with all parameters of each profile. folder: None is notebooks/.
 
     Raises `RunError` for an unknown name and for a sidecar that is not as it should be, `ParameterError` for a
     notebook whose parameters cell is not, and for a profile that sets what the cell does not have.
     """
-    path = project_root() / "notebooks" / f"{name}.yaml"
+    path = (folder or project_root() / "notebooks") / f"{name}.yaml"
     if not path.is_file():
         raise RunError(unknown(name, names(), "experiment", "This project"))
     where = f"notebooks/{path.name}"

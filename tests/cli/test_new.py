@@ -56,6 +56,25 @@ def test_every_experiment_can_be_begun_from(project, source):
     assert told[0].source.startswith(f"# {made.title}\n")
 
 
+def test_a_minimal_experiment_runs_and_is_in_the_shape_of_the_others(project, call):
+    import cells
+    import test_repository as shape
+
+    assert "one of the two" in call("new", "my_first")[2]
+    assert "one of the two" in call("new", "my_first", "--minimal", "--from", "pooling")[2]
+    assert call("new", "my_first", "--minimal")[0] == 0
+    made = experiments.load("my_first")
+    assert (made.title, made.claims) == ("My first", ("my_first.1",))
+    shape.test_notebook_is_clean_and_in_the_usual_shape(made.notebook)
+    shape.test_notebook_parameters_are_typed_and_commented(made.notebook)
+    shape.test_notebook_has_no_long_helper_and_does_not_know_its_profile(made.notebook)
+    told = nbformat.read(made.notebook, as_version=4).cells[0].source
+    assert ("copy" in told, "my_first.yaml" in told) == (False, True)
+    metrics = cells.executed("my_first")["metrics"]
+    assert set(metrics) == set(made.columns)
+    assert len(metrics) == 2
+
+
 def test_a_copy_has_no_outputs(project):
     odd = toy.add(project, "odd")
     notebook = nbformat.read(odd, as_version=4)
