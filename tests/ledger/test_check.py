@@ -1,11 +1,14 @@
 """Rules as they are written: completed, refused with the nearest name, tried on made-up tables."""
 
 import math
+import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from stylerepro.errors import ClaimError
-from stylerepro.ledger.check import checked, made_up, refusal
+from stylerepro.ledger.check import _ANY, Beside, checked, made_up, refusal
 from stylerepro.ledger.rules import KINDS, NOT_REPRODUCED, REPRODUCED, columns, decide
 
 DECLARED = {
@@ -145,3 +148,16 @@ RISING = leaf("trend", x="g", direction="up")
 )
 def test_a_rule_that_no_value_could_fail_or_satisfy_is_refused(rule, why):
     assert refusal(rule) is None if why is None else why in refusal(rule)
+
+
+def test_the_table_of_the_kinds_of_rule_names_all_keys_of_each():
+    page = (Path(__file__).resolve().parents[2] / "book/extend.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)` \|[^|]*\|(.*)\|(.*)\|$", page)
+    told = {kind: [set(re.findall(r"`(\w+)`", cell)) for cell in cells] for kind, *cells in rows}
+    models = {get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(_ANY)[0])}
+    assert set(told) == set(models) == set(KINDS)
+    common = set(Beside.model_fields) | {"kind", "given", "otherwise", "beside"}
+    for kind, (needed, optional) in told.items():
+        fields = {name: field for name, field in models[kind].model_fields.items() if name not in common}
+        required = {name for name, field in fields.items() if field.is_required()} | needed & {"at_most", "at_least"}
+        assert (needed, optional) == (required, set(fields) - required), kind
