@@ -38,6 +38,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="Experiments; all of the
 Profile = Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")]
 Jobs = Annotated[int, typer.Option(help="Runs at once, or jobs of Slurm; here they share the cores.")]
 Timeout = Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Begin no other run once one has failed.")]
 Engine = Annotated[str, typer.Option(help="Where runs are done: local, dask or slurm.")]
 Address = Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Of Dask's scheduler.")]
 Gpus = Annotated[int, typer.Option("--gpus-per-run", help="GPUs that a run takes from its worker's.", min=0)]
@@ -85,6 +86,7 @@ def run(
     jobs: Jobs = 1,
     force: Annotated[bool, typer.Option("--force", help="Run fresh ones too, from the start.")] = False,
     timeout: Timeout = None,
+    fail_fast: FailFast = False,
     engine: Engine = "local",
     address: Address = "",
     gpus: Gpus = 0,
@@ -96,12 +98,17 @@ def run(
 
     planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
     lines, where = partial(display.plan_lines, planned), {"address": address, "gpus": gpus, "sbatch": sbatch}
-    if not runner.succeeded(_execute(planned, lines, timeout, engine, jobs=jobs, **where)):
+    if not runner.succeeded(_execute(planned, lines, timeout, fail_fast, engine, jobs=jobs, **where)):
         raise typer.Exit(1)
 
 
 def _execute(
-    planned: "Sequence[Job]", lines: "Callable[[int], list[str]]", timeout: int | None, engine: str, **where: Any
+    planned: "Sequence[Job]",
+    lines: "Callable[[int], list[str]]",
+    timeout: int | None,
+    fail_fast: bool,
+    engine: str,
+    **where: Any,
 ) -> "list[Outcome]":
     """Say what is planned, in `lines` for so many at once, and do it."""
     from stylerepro.cli import display
@@ -113,10 +120,14 @@ def _execute(
         try:
             with display.RunReport(console, planned) as report:
                 workers = 1 if executor else at_once
-                return runner.execute(planned, executor=executor, workers=workers, timeout=timeout, report=report)
+                how: dict[str, Any] = {"timeout": timeout, "report": report, "fail_fast": fail_fast}
+                outcomes = runner.execute(planned, executor=executor, workers=workers, **how)
         except KeyboardInterrupt:
             complain("interrupted; what is finished is kept, and the same command goes on from there")
             raise typer.Exit(130) from None
+    if left := sum(job.stale for job in planned) - len(outcomes):
+        complain(f"{left} not begun or ended, since one failed; the same command goes on once that is mended")
+    return outcomes
 
 
 @app.command()
@@ -133,6 +144,7 @@ def sweep(
     only_plan: Annotated[bool, typer.Option("--plan", help="Show the grid, its size and time, and end.")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="CSV file for the table over all points.")] = None,
     force: Force = False,
+    fail_fast: FailFast = False,
     engine: Engine = "local",
     address: Address = "",
     gpus: Gpus = 0,
@@ -149,7 +161,7 @@ def sweep(
     if only_plan:
         display.say(console, *lines(jobs))
         return
-    outcomes = _execute(planned.waiting, lines, timeout, engine, jobs=jobs, **where)
+    outcomes = _execute(planned.waiting, lines, timeout, fail_fast, engine, jobs=jobs, **where)
     table = sweeps.collect(planned)
     if len(table):
         target = out or sweeps.table_path(planned)

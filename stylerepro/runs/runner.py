@@ -206,9 +206,12 @@ def execute(
     workers: int = 1,
     timeout: int | None = None,
     report: Report | None = None,
+    fail_fast: bool = False,
 ) -> list[Outcome]:
-    """Run the stale ones of `jobs`; one that fails stops no other. Outcomes come in the order of `jobs`, in which one
-    worker takes them up; several begin with the longest, so that none is left alone with it at the end.
+    """Run the stale ones of `jobs`; one that fails stops no other, or with `fail_fast` those not begun.
+
+    Outcomes come in the order of `jobs`, in which one worker takes them up; several begin with the longest, so that
+    none is left alone with it at the end.
 
     executor: any `concurrent.futures.Executor` whose workers see the project's folder, or one of `engines`; None runs
     `workers` local processes at once and splits the cores among them. timeout: seconds for one cell. On Ctrl-C what is
@@ -217,19 +220,25 @@ def execute(
     threads_each(workers)
     stale = [job for job in jobs if job.stale]
     if executor is not None:
-        return _execute(stale, executor, len(stale), timeout, None, report)
+        return _execute(stale, executor, len(stale), timeout, None, report, fail_fast)
     from stylerepro.runs.processes import LocalExecutor
 
     at_once = max(1, min(workers, len(stale)))
     local = LocalExecutor(at_once)
     try:
-        return _execute(stale, local, at_once, timeout, threads_each(at_once), report)
+        return _execute(stale, local, at_once, timeout, threads_each(at_once), report, fail_fast)
     finally:
         local.stop()
 
 
 def _execute(
-    jobs: list[Job], executor: Executor, window: int, timeout: int | None, threads: int | None, report: Report | None
+    jobs: list[Job],
+    executor: Executor,
+    window: int,
+    timeout: int | None,
+    threads: int | None,
+    report: Report | None,
+    fail_fast: bool = False,
 ) -> list[Outcome]:
     waiting, running = list(enumerate(jobs)), {}  # type: ignore[var-annotated]
     if window > 1:
@@ -251,6 +260,10 @@ def _execute(
             outcomes[index] = _outcome(future, job, time.perf_counter() - begun)
             if report:
                 report(job, outcomes[index])
+            if fail_fast and outcomes[index].status == FAILED:
+                waiting.clear()
+                # Those submitted and not begun end when their executor is closed.
+                running = {future: place for future, place in running.items() if future.running() or future.done()}
     return [outcomes[index] for index in sorted(outcomes)]
 
 

@@ -343,6 +343,16 @@ def test_several_at_once_begin_with_the_longest_and_one_keeps_the_order(project)
     assert taken == ["brief", "long", "vague"]
 
 
+def test_with_fail_fast_no_other_run_begins_once_one_has_failed(project, call):
+    toy.add(project, "a_broken", BROKEN)
+    code, out, err = call("run", "--fail-fast")
+    assert (code, "a_broken (laptop): FAILED" in out, "toy (laptop): running" in out) == (1, True, False)
+    assert err == "1 not begun or ended, since one failed; the same command goes on once that is mended\n"
+    assert not (project / "results/runs/toy").exists()
+    code, out, err = call("run")
+    assert (code, "toy (laptop): done" in out, err) == (1, True, "")
+
+
 def test_the_kept_parts_of_a_run_are_seen_when_it_is_planned(project):
     (job,) = runner.plan(["toy"])
     assert not job.resumed
