@@ -23,7 +23,7 @@ REEXPORTED = {
 }
 REFERENCE_LIMIT = 25_000_000
 FILE_LIMIT = 1_500_000
-WEIGHTS_LIMIT = 4_000_000  # of a network
+WEIGHTS_LIMIT = 6_000_000  # bytes: a loss network in float16
 # Put together here, so that this file does not name them either.
 REGISTRIES = ["py" + "pi.org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com", "deb.deb" + "ian.org"]
 MACHINE_PATH = re.compile(r"(?<![\w./~-])/(?:home|root|Users|work|farm|tmp|var/folders)/\w")
