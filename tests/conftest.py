@@ -42,6 +42,7 @@ def call(monkeypatch, capsys):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["stylerepro", *words])
         monkeypatch.setattr(main.warnings, "showwarning", main.warnings.showwarning)
+        capsys.readouterr()  # what was printed before, such as where a run's results are
         with pytest.raises(SystemExit) as ended:
             main.main()
         captured = capsys.readouterr()
