@@ -19,8 +19,8 @@ def test_multiply_adds_are_those_of_the_convolutions_there_and_back():
             width = spec.widths[int(layer[4]) - 1]
             once, before = once + 9 * before * width * side**2, width
         side = side // 2 if layer.startswith("pool") else side
-    # A Gram matrix of 8 channels over its positions, and its gradient, twice for its two factors.
-    assert counted == 2 * once + 3 * 8 * 8 * (size // 2) ** 2
+    # A Gram matrix of 8 channels over its positions, and its gradient.
+    assert counted == 2 * once + 2 * 8 * 8 * (size // 2) ** 2
 
 
 def test_a_step_costs_no_more_than_its_layers_ask_for():
