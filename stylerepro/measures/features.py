@@ -17,11 +17,14 @@ from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.transfer import losses
 
 
-def relative_style_loss(judge: LossNetwork, image: Tensor, style: Tensor) -> float:
-    """Return the mean over the judge's layers of ‖G − A‖² / ‖A‖², G the Gram matrices of `image` and A of `style`."""
+def relative_style_loss(judge: LossNetwork, image: Tensor, style: Tensor, layers: Sequence[str] | None = None) -> float:
+    """Return the mean over `layers` of ‖G − A‖² / ‖A‖², G the Gram matrices of `image` and A of `style`.
+
+    layers: of those that the judge hands out; None takes all.
+    """
     with torch.no_grad():
         described = [judge(picture) for picture in (image, style)]
-    grams = [[losses.gram(features[layer], "positions") for features in described] for layer in judge.layers]
+    grams = [[losses.gram(features[layer], "positions") for features in described] for layer in layers or judge.layers]
     return float(np.mean([float((g - a).square().sum() / a.square().sum()) for g, a in grams]))
 
 

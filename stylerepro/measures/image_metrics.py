@@ -139,6 +139,19 @@ def high_frequency_share(image: Picture, cutoff: float = 0.25, window: bool = Tr
     return float(amplitude[_frequencies(amplitude.shape) > cutoff].sum() / total) if total > 1e-9 else 0.0
 
 
+def chroma_energy(image: Picture, cutoff: float = 0.25) -> float:
+    """Return the energy of B − Y and R − Y above `cutoff` cycles per pixel, per pixel: coloured noise, of any picture.
+
+    image: as everywhere here. Y is the luminance of Rec. 601.
+    """
+    red, green, blue = np.moveaxis(_array(image), -1, 0)
+    luminance = 0.299 * red + 0.587 * green + 0.114 * blue
+    spectra = [np.abs(np.fft.fft2(colour - luminance)) ** 2 for colour in (blue, red)]
+    rows, columns = (np.fft.fftfreq(length) for length in luminance.shape)
+    fine = np.hypot(rows[:, None], columns[None]) > cutoff
+    return float(sum(spectrum[fine].sum() for spectrum in spectra) / luminance.size**2)
+
+
 def sliced_wasserstein(
     a: Picture,
     b: Picture,

@@ -14,10 +14,10 @@ from stylerepro.networks import weights
 from stylerepro.networks.specs import NETWORKS, NetworkSpec, resolve
 from stylerepro.pictures import images, samples
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 POOLINGS = ("max", "average")
-SCALES = ("native", "unit")
+SCALES = ("native", "deviations", "unit")
+DEVIATION = 58.0
+"""Of the pixels of photographs, on 0 … 255: what the scale "deviations" divides by, for all three channels alike."""
 
 
 class LossNetwork(nn.Module):
@@ -26,8 +26,10 @@ class LossNetwork(nn.Module):
     name: one of `NETWORKS`, "default", or a `NetworkSpec` of your own.
     layers: names such as `conv4_2` (the convolution, before its ReLU), `relu4_2` (after it) or `pool4`.
     pooling: "max", or "average" as Gatys et al. 2016 recommend.
-    scale: "native", the features as the network gives them, or "unit": every layer divided by its root mean square
-    over the embedded photographs at 256 px, which makes weights comparable across layers and networks.
+    scale: "native", the features as the network gives them; "deviations", as they are with the input in standard
+    deviations of pixels: those of a network that takes 0 … 255 divided by 58 (a ReLU passes a positive factor on),
+    those of torchvision's own trainings as they are; or "unit", every layer divided by its root mean square over the
+    embedded photographs at 256 px, which makes weights comparable across layers and networks.
     dtype: of weights and arithmetic. With bfloat16 the features are handed out as float32.
     state: the weights, by the names that the spec's `keys` describe; None reads them from where the spec says.
 
@@ -62,11 +64,17 @@ class LossNetwork(nn.Module):
         for layer in layers:
             if layer not in self.spec.layers:
                 raise NetworkError(unknown(layer, list(self.spec.layers), "layer", self.spec.name))
-        self._steps = self.spec.layers[: max(map(self.spec.layers.index, layers)) + 1]
+        deepest = max(map(self.spec.layers.index, layers))
+        if self.spec.trunk and self.spec.layers[deepest].startswith("conv"):
+            deepest += 1  # a head reads the rectified features
+        self._steps = self.spec.layers[: deepest + 1]
         state = weights.load(self.spec) if state is None else state
-        self.convolutions = nn.ModuleDict(
-            {step: _convolution(state, step, self.spec) for step in self._steps if step.startswith("conv")}
-        )
+        convolutions = [step for step in self._steps if step.startswith("conv")]
+        self.convolutions = nn.ModuleDict({step: _convolution(state, step, self.spec) for step in convolutions})
+        self.heads = nn.ModuleDict()
+        if self.spec.trunk:
+            heads = dict.fromkeys(_head(step, self.spec.depths) for step in self._steps if step in self.layers)
+            self.heads.update({head: _convolution(state, head, self.spec) for head in heads})
         matrix, offset = _normalisation(self.spec, state)
         self.register_buffer("matrix", matrix, persistent=False)
         self.register_buffer("offset", offset, persistent=False)
@@ -79,6 +87,8 @@ class LossNetwork(nn.Module):
         self._divisors: Mapping[str, float] = MappingProxyType({})
         if scale == "unit":
             self._divisors = MappingProxyType(self.root_mean_squares())
+        elif scale == "deviations" and max(self.spec.deviation) == 1:
+            self._divisors = MappingProxyType(dict.fromkeys(self.layers, DEVIATION))
 
     matrix: Tensor
     offset: Tensor
@@ -102,22 +112,42 @@ class LossNetwork(nn.Module):
             )
         x = pictures.to(self.matrix.dtype, memory_format=torch.channels_last)
         x = functional.conv2d(x, self.matrix, self.offset).to(self.dtype)
+        features = self._by_heads(x) if self.spec.trunk else self._by_convolutions(x)
+        return {layer: self._hand_out(layer, features[layer]) for layer in self.layers}
+
+    def _by_convolutions(self, x: Tensor) -> dict[str, Tensor]:
         features: dict[str, Tensor] = {}
         handed_out = True  # the pictures are the caller's
         for step in self._steps:
-            if step.startswith("conv"):
-                x = convolve(self.convolutions[step], x)  # type: ignore[arg-type]
-            elif step.startswith("relu"):
-                # In place only where nobody was handed the convolution: its features would become rectified ones.
-                x = functional.relu(x, inplace=not handed_out)
-            elif self.pooling == "max":
-                x = functional.max_pool2d(x, 2)
-            else:
-                x = functional.avg_pool2d(x, 2)
+            # In place only where nobody was handed the convolution: its features would become rectified ones.
+            x = self._take(step, x, inplace=not handed_out)
             handed_out = step in self.layers
             if handed_out:
                 features[step] = x
-        return {layer: self._hand_out(layer, features[layer]) for layer in self.layers}
+        return features
+
+    def _by_heads(self, picture: Tensor) -> dict[str, Tensor]:
+        features: dict[str, Tensor] = {}
+        x = shown = picture
+        for step in self._steps:
+            x = self._take(step, x, inplace=True)
+            head = _head(step, self.spec.depths)
+            if step.startswith("relu") and head in self.heads:
+                shown = convolve(self.heads[head], picture if head == "head1_1" else x)  # type: ignore[arg-type]
+                convolution = step.replace("relu", "conv")
+                features[convolution] = shown
+                if step in self.layers or f"pool{step[4]}" in self.layers:
+                    shown = features[step] = functional.relu(shown, inplace=convolution not in self.layers)
+            elif step.startswith("pool") and step in self.layers:
+                features[step] = self._take(step, shown, inplace=False)
+        return features
+
+    def _take(self, step: str, x: Tensor, inplace: bool) -> Tensor:
+        if step.startswith("conv"):
+            return convolve(self.convolutions[step], x)  # type: ignore[arg-type]
+        if step.startswith("relu"):
+            return functional.relu(x, inplace=inplace)
+        return functional.max_pool2d(x, 2) if self.pooling == "max" else functional.avg_pool2d(x, 2)
 
     def _hand_out(self, layer: str, features: Tensor) -> Tensor:
         if self.dtype == torch.bfloat16:
@@ -165,20 +195,30 @@ def pick_device(device: str = "auto") -> torch.device:
     return torch.device("cpu")
 
 
+def _head(step: str, depths: Sequence[int]) -> str:
+    """The head that gives the features of a step; a pooling's are those of the last convolution before it."""
+    return f"head{step[4:]}_{depths[int(step[4]) - 1]}" if step.startswith("pool") else f"head{step[4:]}"
+
+
 def _convolution(state: Mapping[str, Tensor], layer: str, spec: NetworkSpec) -> nn.Conv2d:
+    """A convolution of the network, or the head behind it: `head4_2`."""
     convs = [name for name in spec.layers if name.startswith("conv")]
-    position, block = convs.index(layer), int(layer[4])
-    before = 3 if position == 0 else spec.widths[int(convs[position - 1][4]) - 1]
+    position, block = convs.index(layer.replace("head", "conv")), int(layer[4]) - 1
+    inner = spec.trunk or spec.widths
+    before = 3 if position == 0 else inner[int(convs[position - 1][4]) - 1]
+    kernel, behind = 3, inner[block]
+    if layer.startswith("head"):
+        kernel, before, behind = (3, 3, spec.widths[0]) if position == 0 else (1, inner[block], spec.widths[block])
     mode: Literal["reflect", "zeros"] = "reflect" if spec.padding == "reflect" else "zeros"
-    convolution = nn.Conv2d(before, spec.widths[block - 1], 3, padding=1, padding_mode=mode)
+    convolution = nn.Conv2d(before, behind, kernel, padding=kernel // 2, padding_mode=mode)
     if spec.keys == "random":
         generator = torch.Generator().manual_seed(position)
-        deviation = (2 / (9 * before)) ** 0.5  # He et al. 2015: keeps the features' scale through ReLUs
+        deviation = (2 / (kernel**2 * before)) ** 0.5  # He et al. 2015: keeps the features' scale through ReLUs
         weight = torch.randn(convolution.weight.shape, generator=generator) * deviation
         bias = torch.randn(convolution.bias.shape, generator=generator) * 0.1  # type: ignore[union-attr]
     else:
         # torchvision numbers the members of one nn.Sequential: each convolution, ReLU and pooling counts.
-        numbered = f"features.{spec.layers.index(layer)}"
+        numbered = f"features.{spec.layers.index(layer)}" if spec.keys == "torchvision" else ""
         key = {"torchvision": numbered, "distilled": layer.replace("_", ""), "layers": layer}[spec.keys]
         weight, bias = _tensor(state, f"{key}.weight", spec), _tensor(state, f"{key}.bias", spec)
     given, wanted = (weight.shape, bias.shape), (convolution.weight.shape, convolution.bias.shape)  # type: ignore[union-attr]
@@ -203,8 +243,8 @@ def _normalisation(spec: NetworkSpec, state: Mapping[str, Tensor]) -> tuple[Tens
     """Return the network's normalisation of RGB in [0, 1] as a 1×1 convolution: (3, 3, 1, 1) and (3,)."""
     if spec.keys == "distilled":
         return _tensor(state, "conv0.weight", spec), _tensor(state, "conv0.bias", spec)
-    deviation = torch.tensor(IMAGENET_STD)
-    return torch.diag(1 / deviation).reshape(3, 3, 1, 1), -torch.tensor(IMAGENET_MEAN) / deviation
+    mean, deviation = torch.tensor(spec.mean), torch.tensor(spec.deviation)
+    return torch.diag(255 / deviation).reshape(3, 3, 1, 1), -mean / deviation
 
 
 def convolve(convolution: nn.Conv2d, x: Tensor) -> Tensor:

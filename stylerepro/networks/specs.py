@@ -12,6 +12,12 @@ from stylerepro.errors import NetworkError, unknown
 
 DEFAULT_NETWORK = "compact"
 
+IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+"""Of ImageNet's pixels on 0 … 255, by channel, as torchvision states them."""
+CAFFE_MEAN = (123.68, 116.779, 103.939)
+"""The mean that Simonyan and Zisserman's own weights were trained with; they divide by nothing."""
+
 _VGG_WIDTHS = (64, 128, 256, 512, 512)
 _WEIGHTS = Path(__file__).parent / "weights"
 CARD = _WEIGHTS / "compact.md"
@@ -32,6 +38,11 @@ class NetworkSpec:
     padding: "zeros" or "reflect".
     scale: in words, how large the features are.
     packaged: file name of the weights in `networks/weights/`, for a network that comes with the package.
+    mirrored: name of an asset with the same weights in a smaller file, taken where a mirror has it.
+    mean, deviation: of the input on 0 … 255, by channel: the network takes (255·RGB − mean) / deviation.
+    trunk: channels of the convolutions themselves in each block, where they are fewer than the features' `widths`.
+        Then `head4_2`, a 1×1 convolution, makes conv4_2 of the trunk's rectified features at that place, and
+        `head1_1`, 3×3, makes conv1_1 of the picture.
     """
 
     name: str
@@ -43,6 +54,10 @@ class NetworkSpec:
     scale: str
     source: str
     packaged: str | None = None
+    mirrored: str | None = None
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    deviation: tuple[float, float, float] = IMAGENET_DEVIATION
+    trunk: tuple[int, ...] | None = None
 
     @property
     def file(self) -> Path | None:
@@ -67,6 +82,19 @@ _SPECS = (
         "ImageNet mean and standard deviation at the input; each rectified layer has unit mean square over photographs",
         "the project's own: VGG-19's topology up to conv5_1, learned from vgg19-16x layer by layer; see its model card",
         packaged="compact.safetensors",
+    ),
+    NetworkSpec(
+        "compact-vgg16", (2, 2, 3, 3, 3), _VGG_WIDTHS, None, "layers", "zeros",
+        "vgg16-caffe's own: input 0 … 255, activations in the hundreds",
+        "the project's own: VGG-16's topology up to conv5_3, learned from vgg16-caffe; see its model card",
+        packaged="compact_vgg16.safetensors", mean=CAFFE_MEAN, deviation=(1.0, 1.0, 1.0),
+        trunk=(24, 64, 120, 184, 200),
+    ),
+    NetworkSpec(
+        "vgg16-caffe", (2, 2, 3, 3, 3), _VGG_WIDTHS, "vgg16_caffe", "torchvision", "zeros",
+        "input 0 … 255, activations in the hundreds: mean squares 35², 254², 443², 369², 88² at relu1_1, …, relu5_1",
+        "Simonyan and Zisserman 2014, their own weights; torchvision's IMAGENET1K_FEATURES",
+        mirrored="vgg16_features", mean=CAFFE_MEAN, deviation=(1.0, 1.0, 1.0),
     ),
     NetworkSpec(
         "vgg16", (2, 2, 3, 3, 3), _VGG_WIDTHS, "vgg16", "torchvision", "zeros",

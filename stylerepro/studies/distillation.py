@@ -1,366 +1,294 @@
-"""Distillation: the compact loss network is learned from a larger teacher, one convolution after the other.
+"""Distillation: the compact loss network is learned from a real one, first layer by layer, then on its own pictures.
 
-A convolution followed by a ReLU is, at every position, one small network with a hidden layer: 3×3 patches of the
-features below in, the teacher's features out. So each is learned on patches drawn from many pictures, whitened first
-(without that, gradient descent spends its time on brightness), from random weights, with those below it held still.
-First the pictures that are learned from, then the learning, then the judging.
+A network that matches its teacher on photographs alone is free elsewhere, and an optimiser goes exactly there. So the
+second part learns *on-policy*: pictures are optimised against the student as it is, the teacher is asked for its
+features on them, the student learns from both, and again.
 """
 
 import json
-from collections import deque
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import cos, pi
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from stylerepro.errors import AssetError, ImageError
+from stylerepro.errors import NetworkError
 from stylerepro.measures.features import relative_style_loss
-from stylerepro.networks.loss_network import IMAGENET_MEAN, IMAGENET_STD, LossNetwork
+from stylerepro.networks import weights as weights_of_file
+from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.networks.weights import with_any_weights
-from stylerepro.pictures import assets, images
-from stylerepro.pictures.paintings import PAINTINGS
-from stylerepro.training.photographs import ahead, as_bytes, files_of, random_part, to_square
+from stylerepro.pictures import assets
+from stylerepro.studies.distillation_pictures import SIDE, Pictures, Split, crops, disturb, random_each, twins
+from stylerepro.studies.whitening import Recipe, Whitened, fit_layer
 from stylerepro.transfer import losses
+from stylerepro.transfer.objective import CONTENT_LAYERS, STYLE_LAYERS
 from stylerepro.transfer.transfer import transfer
 
-HELD_OUT_EVERY = 10
-"""Every so-manieth photograph, by name, is never learned from."""
-
-FIRST_SEED = 1000
-"""Of the paintings that are learned from; the suite's own pictures are painted from seeds below it."""
-
-_KERNEL_PATCHES = 256  # of a batch, about, whose inner products are compared
+_FLOOR = 1e-3  # of a layer's variance, below which a difference or a Gram matrix is not divided by its own size
 
 
-@dataclass(frozen=True)
-class Split:
-    """Photographs as bytes (1, 3, H, W): training, held_out; source: where from; skipped: files not readable."""
+@dataclass
+class Learner:
+    """A student on its way: the network, its teacher, and what both are compared on.
 
-    training: list[Tensor]
-    held_out: list[Tensor]
-    source: str
-    skipped: list[str]
-
-
-def photographs(source: str = "photos", most: int | None = None) -> Split:
-    """Read photographs of a source of `photographs.files_of`; every tenth by name is held out.
-
-    most: take only so many, spread evenly over the names. An unreadable file is left out and named. Raises `AssetError`
-    for a source that is missing, or has not two readable pictures.
-    """
-    source, files = files_of(source)
-    names = list(files.values())
-    # Split before anything is left out, so that a picture held out once is held out of every selection.
-    every = min(HELD_OUT_EVERY, max(len(names) // 2, 1))
-    held_out, training = names[::every], [name for place, name in enumerate(names) if place % every]
-    if most is not None:
-        held_out, training = _spread(held_out, -(-most // every)), _spread(training, most - -(-most // every))
-    skipped: list[str] = []
-    size = 288 if source == "embedded" else None
-    split = Split(_read(training, size, skipped), _read(held_out, size, skipped), source, skipped)
-    if not split.training or not split.held_out:
-        readable = len(split.training) + len(split.held_out)
-        raise AssetError(f"{source!r} gives {readable} readable pictures; at least 2 are needed, one of them held out.")
-    return split
-
-
-def _spread(names: Sequence[str | Path], most: int) -> list[str | Path]:
-    """At most so many of the names, evenly spread."""
-    if len(names) <= most:
-        return list(names)
-    return [names[int(place)] for place in np.linspace(0, len(names) - 1, most)]
-
-
-def _read(names: Sequence[str | Path], size: int | None, skipped: list[str]) -> list[Tensor]:
-    pictures = []
-    for name in names:
-        try:
-            pictures.append(as_bytes(images.read(name, size)))
-        except ImageError:
-            skipped.append(Path(name).name)
-    return pictures
-
-
-def paintings(each: int, size: int = 288) -> list[Tensor]:
-    """Paint `each` pictures by every painter, bytes (1, 3, size, size), from seeds that nothing else uses."""
-    painters = [(painter, FIRST_SEED + number) for painter in PAINTINGS for number in range(each)]
-    return [as_bytes(images.read(f"{painter}:{seed}", size)) for painter, seed in painters]
-
-
-def squares(pictures: Sequence[Tensor], size: int) -> Tensor:
-    """Cut the middles of pictures of bytes as float squares (N, 3, size, size), shorter side brought to `size`."""
-    floats = [images.resize(picture.float() / 255, size) for picture in pictures]
-    return torch.cat([images.centre_crop(picture, size, size) for picture in floats])
-
-
-@dataclass(frozen=True)
-class Crops:
-    """Random crops: of photographs, a share of them of paintings, a share disturbed.
-
-    size: px, of the crops. Each is cut at a random scale between the picture's own and half of it, half of them
-    mirrored. painted: share from `paintings`. disturbed: share with its colours bent and noise added, so that the
-    network is right also about pictures as they look on the way from noise, or from an odd palette.
+    variances: layer → variance of the teacher's features over crops, mean over channels. weights: convolution → how
+    much its errors count.
     """
 
-    photographs: Sequence[Tensor]
-    paintings: Sequence[Tensor]
-    size: int = 128
-    painted: float = 0.2
-    disturbed: float = 0.25
+    student: LossNetwork
+    teacher: LossNetwork
+    pictures: Pictures
+    recipe: Recipe
+    variances: dict[str, float] = field(init=False)
 
-    def draw(self, number: int, rng: np.random.Generator) -> Tensor:
-        """Draw `number` crops (number, 3, size, size), float32 in [0, 1]."""
-        return torch.cat([self._crop(rng) for _ in range(number)])
-
-    def _crop(self, rng: np.random.Generator) -> Tensor:
-        source = self.paintings if len(self.paintings) and rng.random() < self.painted else self.photographs
-        crop = to_square(random_part(source[int(rng.integers(len(source)))], self.size, rng), self.size)
-        if rng.random() < 0.5:
-            crop = crop.flip(3)
-        return _disturb(crop, rng) if rng.random() < self.disturbed else crop
-
-
-def _disturb(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    gain = torch.from_numpy(rng.uniform(0.5, 1.5, (1, 3, 1, 1)).astype(np.float32))
-    offset = torch.from_numpy(rng.uniform(-0.25, 0.25, (1, 3, 1, 1)).astype(np.float32))
-    noise = torch.from_numpy(rng.standard_normal(crop.shape, dtype=np.float32)) * float(rng.uniform(0, 0.2))
-    return (crop * gain + offset + noise)[:, torch.from_numpy(rng.permutation(3))].clamp(0, 1)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Settings by which each convolution learns.
-
-    rounds: each draws `crops` new pictures and takes `steps` steps of Adam, on batches of `batch` patches out of the
-    last `memory` ones. positions: patches taken from one crop, at most. learning_rate: falls to zero as a cosine.
-    convolution_weight: of the error before the ReLU, beside that behind it. kernel_weight: of the error in the inner
-    products between patches' features. ridge: added to the patches' variances before whitening, as a share of their
-    mean. seed: of weights, crops and batches.
-    """
-
-    rounds: int
-    steps: int
-    batch: int
-    memory: int
-    crops: int
-    positions: int
-    learning_rate: float
-    convolution_weight: float
-    kernel_weight: float
-    ridge: float
-    seed: int
-
-
-def fit_layer(
-    layer: str,
-    spec: NetworkSpec,
-    below: Mapping[str, Tensor],
-    teacher: str | LossNetwork,
-    crops: Crops,
-    recipe: Recipe,
-    progress: bool = False,
-) -> dict[str, Any]:
-    """Learn convolution `layer` (such as conv3_2) of `spec` from `teacher`, the convolutions below it held still.
-
-    below: the weights so far, `conv1_1.weight` (out, in, 3, 3) and `conv1_1.bias` (out,) …. teacher: a network of the
-    same topology, by name or with `layer` among its layers.
-
-    Gives weight and bias of the convolution; head (teacher's channels, out) and head_bias, which map its rectified
-    features to the teacher's rectified ones; and history: round, step, learning_rate, explained (share of the
-    teacher's variance, on the patches of the next round, before they are learned from), explained_conv, kernel_error.
-
-    Gram matrices and content losses see features through their inner products alone: ‖G − A‖² is a sum of squared
-    inner products of positions. A head would hide it if those differed from the teacher's, so they have a term of
-    their own, the squared distance of the patches' kernel matrices relative to the teacher's.
-    """
-    master = teacher if isinstance(teacher, LossNetwork) else LossNetwork(teacher, [layer])
-    rounds = ahead(
-        lambda number: _patches(layer, spec, below, master, crops, recipe, number),
-        range(recipe.rounds + 1), depth=1, threads=None,
-    )  # fmt: skip
-    patches, wanted = next(rounds)
-    frame = _Frame.of(patches, wanted, recipe.ridge)
-    model = _Model(patches.shape[1], spec.widths[int(layer[4]) - 1], wanted.shape[1], recipe.seed)
-    optimiser = torch.optim.Adam(model.parameters(), recipe.learning_rate, betas=(0.9, 0.99))
-    memory: deque[tuple[Tensor, Tensor]] = deque([(frame.whiten(patches), frame.standardise(wanted))])
-    generator = torch.Generator().manual_seed(recipe.seed)
-    rows = []
-    for number in tqdm(range(recipe.rounds), disable=not progress, desc=layer, leave=False):
-        inputs, targets = (torch.cat(parts) for parts in zip(*memory, strict=True))
-        for step in range(recipe.steps):
-            rate = recipe.learning_rate * 0.5 * (1 + cos(pi * (number + step / recipe.steps) / recipe.rounds))
-            optimiser.param_groups[0]["lr"] = rate
-            chosen = torch.randint(len(inputs), (min(recipe.batch, len(inputs)),), generator=generator)
-            before, behind, kernel = model.errors(inputs[chosen], targets[chosen], frame)
-            optimiser.zero_grad()
-            (behind + recipe.convolution_weight * before + recipe.kernel_weight * kernel).backward()
-            optimiser.step()
-        memory.append(tuple(f(x) for f, x in zip((frame.whiten, frame.standardise), next(rounds), strict=True)))  # type: ignore[arg-type]
+    def __post_init__(self) -> None:
         with torch.no_grad():
-            before, behind, kernel = model.errors(*memory[-1], frame)
-        rows.append({"round": number + 1, "step": (number + 1) * recipe.steps, "learning_rate": rate,
-                     "explained": 1 - float(behind), "explained_conv": 1 - float(before),
-                     "kernel_error": float(kernel)})  # fmt: skip
-        while len(memory) > 1 and sum(len(inputs) for inputs, _ in memory) - len(memory[0][0]) >= recipe.memory:
-            memory.popleft()
-    return {**model.folded(frame, int(patches.shape[1] // 9)), "history": pd.DataFrame(rows)}
+            seen = self.teacher(self.pictures.draw(max(self.recipe.batch, 8)))
+        self.variances = {}
+        for layer, before in seen.items():
+            for name, values in ((layer, before), (layer.replace("conv", "relu"), before.relu())):
+                self.variances[name] = float(values.var((0, 2, 3)).mean())
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How much each convolution's errors count: those that losses of the documents rest on most."""
+        main = {*CONTENT_LAYERS, *STYLE_LAYERS}
+        return {layer: 1.0 if layer in main else self.recipe.other_weight for layer in self.student.layers}
+
+    def errors(self, pictures: Tensor, twinned: int = 0, layers: Sequence[str] = ()) -> dict[str, Tensor]:
+        """Compare student and teacher on `pictures`, of which the last `twinned` are twins of the first.
+
+        Returns means over `layers` (all by default), weighted: behind (the ReLU), before, gram, difference: squared
+        errors as shares of the teacher's variance, squared Gram matrix, and squared difference between twins.
+        """
+        with torch.no_grad():
+            wanted = self.teacher(pictures)
+        given = self.student(pictures)
+        sums = dict.fromkeys(("behind", "before", "gram", "difference"), pictures.new_zeros(()))
+        chosen = {layer: self.weights[layer] for layer in layers or self.student.layers}
+        for layer, weight in chosen.items():
+            share, variance = weight / sum(chosen.values()), self.variances[layer.replace("conv", "relu")]
+            own, its = given[layer].relu(), wanted[layer].relu()
+            sums["behind"] = sums["behind"] + share * (own - its).square().mean() / variance
+            sums["before"] = (
+                sums["before"] + share * (given[layer] - wanted[layer]).square().mean() / self.variances[layer]
+            )
+            gram, target = losses.gram(own, "positions"), losses.gram(its, "positions")
+            least = _FLOOR * own.shape[1] * variance**2
+            apart = (gram - target).square().sum((1, 2)) / (target.square().sum((1, 2)) + least)
+            sums["gram"] = sums["gram"] + share * apart.mean()
+            if twinned:
+                change, target = own[:twinned] - own[-twinned:], its[:twinned] - its[-twinned:]
+                least = _FLOOR * variance
+                apart = (change - target).square().mean((1, 2, 3)) / (target.square().mean((1, 2, 3)) + least)
+                sums["difference"] = sums["difference"] + share * apart.mean()
+        return sums
 
 
-def unit_scale(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rescale a network to unit mean square of every rectified layer over the embedded photographs.
+def learn(
+    spec: NetworkSpec,
+    teacher: LossNetwork,
+    pictures: Pictures,
+    recipe: Recipe,
+    start: Mapping[str, Tensor] | None = None,
+    progress: bool = False,
+) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Learn the weights of `spec`, a network with a trunk and heads, from `teacher`, which hands out all convolutions.
 
-    These are the photographs of `LossNetwork`'s scale "unit", which then changes nothing. A ReLU passes a positive
-    factor on, so a layer is divided by its root mean square and the next one takes it back.
+    start: weights to go on from, in place of those that are learned layer by layer.
+    Returns the weights by name, float32 on the CPU, and the history, one row a round (0 is before the first): round,
+    step, seconds, behind, before, gram, difference (means over the round's last steps).
+    Raises `NetworkError` where the student left the finite numbers.
     """
-    layers = [layer for layer in spec.layers if layer.startswith("relu")]
-    scaled, last = {}, 1.0
-    for layer, own in LossNetwork(spec, layers, state=weights).root_mean_squares().items():
-        convolution = layer.replace("relu", "conv")
-        scaled[f"{convolution}.weight"] = weights[f"{convolution}.weight"] * (last / own)
-        scaled[f"{convolution}.bias"] = weights[f"{convolution}.bias"] / own
-        last = own
-    return scaled
+    device = pictures.photographs.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(recipe.seed)
+        return _learn(spec, teacher, pictures, recipe, start, progress)
 
 
-def metadata(spec: NetworkSpec, teacher: str, pictures: Split, recipe: Recipe) -> dict[str, str]:
+def _learn(
+    spec: NetworkSpec, teacher: LossNetwork, pictures: Pictures, recipe: Recipe, start: Mapping[str, Tensor] | None,
+    progress: bool,
+) -> tuple[dict[str, Tensor], pd.DataFrame]:  # fmt: skip
+    convolutions = [layer for layer in spec.layers if layer.startswith("conv")]
+    device = pictures.photographs.device
+    student = LossNetwork(spec, convolutions, state=start or _random_weights(spec), device=device)
+    learner = Learner(student, teacher, pictures, recipe)
+    started = time.perf_counter()
+    for layer in tqdm([] if start else convolutions, disable=not progress, desc="layer by layer", leave=False):
+        fit_layer(layer, student, teacher, pictures, recipe)
+    rows: list[dict[str, Any]] = []
+
+    def told(number: int, last: Sequence[Mapping[str, float]]) -> None:
+        means: dict[Any, Any] = pd.DataFrame(last).mean().to_dict()
+        seconds = time.perf_counter() - started
+        rows.append({"round": number, "step": number * recipe.steps, "seconds": seconds} | means)
+
+    def losses_at(step: int, own: Tensor | None, latest: Tensor | None) -> dict[str, Tensor]:
+        quarter = recipe.batch // 4
+        fresh = recipe.batch - quarter
+        shown = pictures.draw(fresh if own is None else fresh - fresh // 2)
+        if own is not None:
+            shown = torch.cat([crops(own if step % 2 else latest, fresh // 2, pictures.size), shown])  # type: ignore[arg-type]
+        shown = shown[torch.randperm(len(shown), device=device)]
+        return learner.errors(torch.cat([shown, twins(shown[:quarter])]), quarter, _some_layers(learner))
+
+    with torch.no_grad():
+        told(0, [{name: float(value) for name, value in learner.errors(pictures.draw(recipe.batch)).items()}])
+    student.requires_grad_(True)
+    own = latest = None
+    for number in range(1, recipe.rounds + 1):
+        seen = pictures.draw(2 * recipe.batch)
+        if latest is not None:
+            seen = torch.cat([seen, crops(latest, recipe.batch, pictures.size)])
+        method = Whitened(student, seen, recipe)
+        recent: list[dict[str, float]] = []
+        for step in tqdm(range(recipe.steps), disable=not progress, desc=f"round {number}", leave=False):
+            errors = losses_at(step, own, latest)
+            total = errors["behind"] + recipe.convolution_weight * errors["before"]
+            total = total + recipe.gram_weight * errors["gram"] + recipe.difference_weight * errors["difference"]
+            student.zero_grad()
+            total.backward()
+            done = ((number - 1) * recipe.steps + step) / (recipe.rounds * recipe.steps)
+            method.step(recipe.rate * (1 + math.cos(math.pi * done)) / 2)
+            if step % 50 == 0 or step == recipe.steps - 1:
+                recent.append({name: float(value.detach()) for name, value in errors.items()})
+                if not math.isfinite(recent[-1]["behind"]):
+                    raise NetworkError(
+                        f"The student left the finite numbers in round {number}, at step {step + 1}: the rate of "
+                        f"{recipe.rate:g} is too large. Lower it."
+                    )
+        told(number, recent[-4:])
+        if number < recipe.rounds:
+            latest = on_policy(spec, weights_of(student), pictures, recipe)
+            own = latest if own is None else torch.cat([own, latest])
+    return weights_of(student), pd.DataFrame(rows)
+
+
+def on_policy(spec: NetworkSpec, weights: Mapping[str, Tensor], pictures: Pictures, recipe: Recipe) -> Tensor:
+    """Optimise pictures against a student: what an optimiser makes of it, on the way and at the end.
+
+    Each of `recipe.trajectories` has a content, a style, a start (content, noise, or grey with a little noise), layer
+    weights, a content weight and a step size of its own. Returns float16 (4 · trajectories, 3, h, w).
+    """
+    device, size = pictures.photographs.device, min(SIDE, pictures.size + 16)
+    style_layers = [layer for layer in layer_names(STYLE_LAYERS, rectified=True) if layer in spec.layers]
+    content_layer = next(iter(layer_names(CONTENT_LAYERS, rectified=True)))
+    content_layer = content_layer if content_layer in spec.layers else style_layers[-1]
+    asked = list(dict.fromkeys([*style_layers, content_layer]))
+    network = LossNetwork(spec, asked, state=weights, device=device)
+    kept: list[Tensor] = []
+    for number in [min(48, recipe.trajectories)] * max(recipe.trajectories // 48, 1):
+        content = crops(pictures.photographs, number, size)
+        style = disturb(crops(pictures.photographs, number, size), 0.5)
+        if len(pictures.paintings):
+            painted = crops(pictures.paintings, number, size)
+            style = torch.where(random_each(style) < 0.25, disturb(painted, 0.2), style)
+        with torch.no_grad():
+            of_style = network(style)
+            grams = {layer: losses.gram(of_style[layer], "positions") for layer in style_layers}
+            target = network(content)[content_layer]
+        share = torch.randn(number, len(style_layers), device=device).softmax(1)
+        share = share / torch.stack([grams[layer].square().sum((1, 2)) for layer in style_layers], 1)
+        weight = torch.exp(1.2 * torch.randn(number, device=device) - 2) * (torch.rand(number, device=device) > 0.25)
+        weight = weight / target.square().sum((1, 2, 3))
+        kind = random_each(content)
+        grey = 0.5 + 0.02 * torch.randn_like(content)
+        image = torch.where(kind < 0.6, content, torch.where(kind < 0.8, torch.rand_like(content), grey))
+        beyond = 0.3 * (random_each(image) < 0.5)
+        rate = 0.004 * 10 ** random_each(image)
+        first, second = torch.zeros_like(image), torch.zeros_like(image)
+        snapshots = [max(int(recipe.trajectory_steps * part), 1) for part in (0.05, 0.25, 0.6, 1.0)]
+        for step in range(1, recipe.trajectory_steps + 1):
+            image.requires_grad_(True)
+            features = network(image)
+            loss = (weight * (features[content_layer] - target).square().sum((1, 2, 3))).sum()
+            for place, layer in enumerate(style_layers):
+                apart = losses.gram(features[layer], "positions") - grams[layer]
+                loss = loss + (share[:, place] * apart.square().sum((1, 2))).sum()
+            (gradient,) = torch.autograd.grad(loss, image)
+            image = image.detach()
+            first.lerp_(gradient, 0.1)
+            second.lerp_(gradient.square(), 0.01)
+            image = image - rate * (first / (1 - 0.9**step)) / ((second / (1 - 0.99**step)).sqrt() + 1e-12)
+            image = image.clamp(-beyond, 1 + beyond)
+            kept += [image.half()] * snapshots.count(step)
+    return torch.cat(kept)
+
+
+def weights_of(network: LossNetwork) -> dict[str, Tensor]:
+    """Return a network's weights by the names of its file, float32 on the CPU."""
+    own = {**network.convolutions, **network.heads}
+    return {
+        f"{name}.{what}": tensor.detach().float().cpu().clone(memory_format=torch.contiguous_format)
+        for name, convolution in own.items() for what, tensor in convolution.named_parameters()
+    }  # fmt: skip
+
+
+def _random_weights(spec: NetworkSpec) -> dict[str, Tensor]:
+    """Weights of the right shapes; what is learned layer by layer replaces them all."""
+    layers = [layer for layer in spec.layers if layer.startswith("conv")]
+    return weights_of(LossNetwork(replace(spec, keys="random"), layers, state={}))
+
+
+def _some_layers(learner: Learner) -> list[str]:
+    """The layers that losses rest on, and some of the others."""
+    others = [layer for layer, weight in learner.weights.items() if weight < 1]
+    chosen = {others[place] for place in torch.randperm(len(others))[: learner.recipe.others].tolist()}
+    return [layer for layer, weight in learner.weights.items() if weight == 1 or layer in chosen]
+
+
+def history_of(spec: NetworkSpec) -> pd.DataFrame:
+    """Return the history of the training of a packaged network, as `learn` gave it, out of its file."""
+    assert spec.file is not None, f"{spec.name} does not come with the package"
+    return pd.DataFrame(json.loads(weights_of_file.describe(spec.file)["history"]))
+
+
+def metadata(spec: NetworkSpec, teacher: str, pictures: Split, recipe: Recipe, history: pd.DataFrame) -> dict[str, str]:
     """Describe learned weights for their file, as safetensors keeps it: text by name."""
     asset = assets.REGISTRY.get(NETWORKS[teacher].asset or "")
     return {
         "network": spec.name,
-        "widths": " ".join(map(str, spec.widths)),
+        "trunk": " ".join(map(str, spec.trunk or ())),
         "scale": spec.scale,
         "teacher": f"{teacher}: {NETWORKS[teacher].source}",
         "teacher_licence": asset.licence if asset else "as the teacher's",
         "photographs": f"{len(pictures.training)} of {pictures.source}, {len(pictures.held_out)} more held out",
         "recipe": json.dumps(asdict(recipe)),
-        "licence": "MIT, as the project; see compact.md for the teacher's attribution",
+        "history": history.round(6).to_json(orient="records"),
+        "licence": "MIT, as the project; see compact_vgg16.md for the teacher's attribution",
     }
-
-
-@torch.no_grad()
-def _patches(
-    layer: str, spec: NetworkSpec, below: Mapping[str, Tensor], teacher: LossNetwork, crops: Crops, recipe: Recipe,
-    number: int,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Patches (n, 9·in) of what goes into `layer`, and the teacher's features there (n, channels), before the ReLU."""
-    rng = np.random.default_rng([recipe.seed, spec.layers.index(layer), number])
-    place = spec.layers.index(layer)
-    network = LossNetwork(spec, [spec.layers[place - 1]], state=below) if place else None
-    patches, wanted = [], []
-    for pictures in crops.draw(recipe.crops, rng).split(8):
-        features = next(iter(network(pictures).values())) if network else normalised(pictures)
-        mode = "reflect" if spec.padding == "reflect" else "constant"
-        padded = functional.pad(features, (1, 1, 1, 1), mode)
-        for picture, target in zip(padded.split(1), teacher(pictures)[layer].flatten(2), strict=True):
-            positions = target.shape[1]
-            chosen = torch.from_numpy(rng.choice(positions, min(positions, recipe.positions), replace=False))
-            patches.append(functional.unfold(picture, 3)[0][:, chosen].T)
-            wanted.append(target[:, chosen].T)
-    return torch.cat(patches), torch.cat(wanted)
-
-
-def normalised(pictures: Tensor) -> Tensor:
-    """Normalise pictures (N, 3, H, W) in [0, 1] by ImageNet's mean and deviation, as the network does."""
-    mean, deviation = (torch.tensor(values).reshape(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return (pictures - mean) / deviation
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """A change of scale that whitens inputs and standardises targets: the model sees both at unit scale."""
-
-    mean: Tensor
-    whitening: Tensor  # (inputs, inputs)
-    before_mean: Tensor
-    before_scale: Tensor
-    behind_mean: Tensor
-    behind_scale: Tensor
-    length: Tensor  # root mean square length of the rectified features
-
-    @classmethod
-    def of(cls, patches: Tensor, wanted: Tensor, ridge: float) -> "_Frame":
-        mean = patches.mean(0)
-        covariance = (patches - mean).T @ (patches - mean) / len(patches)
-        values, vectors = torch.linalg.eigh(covariance)
-        whitening = vectors / (values.clamp_min(0) + ridge * values.mean()).sqrt()
-        rectified = wanted.clamp_min(0)
-        scales = [(x - x.mean(0)).square().mean().sqrt().clamp_min(1e-12) for x in (wanted, rectified)]
-        length = rectified.square().sum(1).mean().sqrt().clamp_min(1e-12)
-        return cls(mean, whitening, wanted.mean(0), scales[0], rectified.mean(0), scales[1], length)
-
-    def whiten(self, patches: Tensor) -> Tensor:
-        return (patches - self.mean) @ self.whitening
-
-    def standardise(self, wanted: Tensor) -> Tensor:
-        return (wanted - self.before_mean) / self.before_scale
-
-    def rectified(self, standardised: Tensor) -> Tensor:
-        """The rectified target that belongs to a standardised unrectified one, in the teacher's own units."""
-        return (standardised * self.before_scale + self.before_mean).clamp_min(0)
-
-
-class _Model(nn.Module):
-    """One convolution in whitened coordinates, with a linear head before its ReLU and one behind it."""
-
-    def __init__(self, inputs: int, width: int, channels: int, seed: int) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-
-        def random(rows: int, columns: int, gain: float) -> nn.Parameter:
-            return nn.Parameter(torch.randn(rows, columns, generator=generator) * (gain / rows) ** 0.5)
-
-        self.weight, self.bias = random(inputs, width, 2.0), nn.Parameter(torch.zeros(width))  # He et al. 2015
-        self.head, self.head_bias = random(width, channels, 1.0), nn.Parameter(torch.zeros(channels))
-        self.before, self.before_bias = random(width, channels, 1.0), nn.Parameter(torch.zeros(channels))
-
-    def errors(self, inputs: Tensor, targets: Tensor, frame: _Frame) -> tuple[Tensor, Tensor, Tensor]:
-        """Unexplained share of the teacher's variance before the ReLU, and behind it; the kernel's relative error."""
-        hidden, rectified = inputs @ self.weight + self.bias, frame.rectified(targets)
-        features = hidden.relu()
-        before = hidden @ self.before + self.before_bias - targets
-        behind = features @ self.head + self.head_bias - (rectified - frame.behind_mean) / frame.behind_scale
-        some = slice(None, None, max(len(features) // _KERNEL_PATCHES, 1))
-        own, its = features[some], rectified[some] / frame.length
-        wanted = its @ its.T
-        kernel = (own @ own.T / own.shape[1] - wanted).square().sum() / wanted.square().sum()
-        return before.square().mean(), behind.square().mean(), kernel
-
-    @torch.no_grad()
-    def folded(self, frame: _Frame, channels: int) -> dict[str, Tensor]:
-        """Back from whitened patches to a convolution, and from standardised targets to the teacher's units."""
-        weight = frame.whitening @ self.weight
-        bias = self.bias - frame.mean @ weight
-        weight = weight.T.reshape(-1, channels, 3, 3)
-        head_bias = self.head_bias * frame.behind_scale + frame.behind_mean
-        return {"weight": weight, "bias": bias, "head": self.head.T * frame.behind_scale, "head_bias": head_bias}
 
 
 def style_removed(
     student: str | LossNetwork, teacher: str | LossNetwork, judge: LossNetwork, content: Tensor, style: Tensor,
-    **settings: Any,
+    content_layer: str = "relu4_2", **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Make one picture with each network, by the same `settings` of `transfer`, and let the judge compare them.
 
-    Gives the judge's relative style loss of the content image and of both results; removed, what the student's run
-    takes off the content image's as a share of what the teacher's run takes off; and both `Result`s.
+    judge: hands out the content layer, and the layers of the style loss. Gives its relative style loss of the content
+    image and of both results; removed, what the student's run takes off the content image's as a share of what
+    the teacher's run takes off; content_student and content_teacher, its content loss of both; and both `Result`s.
     """
+    layers = [layer for layer in judge.layers if layer != content_layer]
     own = transfer(content, style, network=student, **settings)
     reference = transfer(content, style, network=teacher, **settings)
     before, by_student, by_teacher = (
-        relative_style_loss(judge, image, style) for image in (content, own.image, reference.image)
+        relative_style_loss(judge, image, style, layers) for image in (content, own.image, reference.image)
     )
+    with torch.no_grad():
+        seen = [judge(image)[content_layer] for image in (content, own.image, reference.image)]
+    of_content = [float(losses.content_loss(features, seen[0], "mean")) for features in seen[1:]]
     return {
         "style_content": before, "style_student": by_student, "style_teacher": by_teacher,
-        "removed": (before - by_student) / (before - by_teacher), "student": own, "teacher": reference,
+        "removed": (before - by_student) / (before - by_teacher), "content_student": of_content[0],
+        "content_teacher": of_content[1], "student": own, "teacher": reference,
     }  # fmt: skip
 
 

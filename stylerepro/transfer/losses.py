@@ -9,7 +9,9 @@ image being made and of the style image, N the channels and M = H·W the positio
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
+import torch
 from torch import Tensor, linalg
 
 
@@ -88,8 +90,22 @@ def gram(features: Tensor, normalisation: str = "none") -> Tensor:
     n, channels, height, width = features.shape
     # Positions first: that is how channels-last features lie in memory, so neither they nor their gradient are copied.
     rows = features.permute(0, 2, 3, 1).reshape(n, height * width, channels)
-    product = rows.transpose(1, 2) @ rows
+    product: Tensor = _Products.apply(rows)
     return GRAM_NORMALISATIONS[normalisation](product, channels, height * width)
+
+
+class _Products(torch.autograd.Function):
+    """Fᵀ F, (N, M, C) → (N, C, C), with its gradient F (D + Dᵀ) as one product instead of two and their sum."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return rows.transpose(1, 2) @ rows
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        return rows @ (gradient + gradient.transpose(1, 2))
 
 
 def style_loss(

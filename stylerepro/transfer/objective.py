@@ -84,15 +84,21 @@ CONVENTIONS: Mapping[str, Conventions] = MappingProxyType(
 )
 
 _SHORT: Mapping[str, Mapping[str, str | bool]] = MappingProxyType(
-    {"unit": {"scale": "unit"}, "conv": {"rectified": False}, "average": {"pooling": "average"}}
+    {
+        "unit": {"scale": "unit"},
+        "deviations": {"scale": "deviations"},
+        "conv": {"rectified": False},
+        "average": {"pooling": "average"},
+    }
 )
 
 
 def conventions(name: str | Conventions, **changes: str | float | bool) -> Conventions:
     """Return a named set of conventions, with `changes`; an unknown name or field is a `TransferError`.
 
-    Short forms, for notebook parameters: `gatys/unit` is `conventions("gatys", scale="unit")`, `gatys/conv` reads
-    the features before the ReLU, `gatys/average` pools by averages; they can be joined: `gatys/unit/conv`.
+    Short forms, for notebook parameters: `gatys/unit` is `conventions("gatys", scale="unit")`, `gatys/deviations`
+    likewise, `gatys/conv` reads the features before the ReLU, `gatys/average` pools by averages; they can be joined:
+    `gatys/unit/conv`.
     """
     if isinstance(name, str):
         name, *short = name.split("/")

@@ -119,6 +119,9 @@ class _BudgetSpentError(Exception):
     """L-BFGS has used all its evaluations."""
 
 
+_LARGEST = 2.0**20  # of the loss that L-BFGS is shown: its line search takes products of slopes, which overflow
+
+
 def _lbfgs(path: _Path, image: Tensor) -> tuple[Tensor, str]:
     descent, image = path.descent, image.clone().requires_grad_()
     # The budget is enforced in the closure: torch's own max_eval is only looked at between line searches.
@@ -129,22 +132,26 @@ def _lbfgs(path: _Path, image: Tensor) -> tuple[Tensor, str]:
         max_eval=2 * descent.iterations,
         line_search_fn="strong_wolfe",
     )
-    spent, best_total = 0, math.inf
+    spent, best_total, factor = 0, math.inf, 1.0
     best = image.detach().clone()
 
     def closure() -> Tensor:
-        nonlocal spent, best_total
+        nonlocal spent, best_total, factor
         if spent == descent.iterations:
             raise _BudgetSpentError
         if descent.clamp == "step":
             with torch.no_grad():
                 image.clamp_(0, 1)
-        total, image.grad = path.look(spent, image, best)
+        total, gradient = path.look(spent, image, best)
         spent += 1
         if float(total[0]) < best_total:
             best_total = float(total[0])
             best.copy_(image.detach())
-        return total[0]
+        if spent == 1 and float(total[0]) > _LARGEST:
+            # A power of two: the same digits, and so the same steps.
+            factor = 2.0 ** -math.ceil(math.log2(float(total[0]) / _LARGEST))
+        image.grad = None if gradient is None else factor * gradient
+        return factor * total[0]
 
     stopped = "converged"
     try:

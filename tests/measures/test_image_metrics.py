@@ -231,3 +231,15 @@ def test_the_scale_of_stripes_is_their_wavelength(wavelength):
 def test_what_cannot_be_measured_is_said(call, words):
     with pytest.raises(ImageError, match=words):
         call()
+
+
+def test_chroma_energy_is_coloured_fine_noise_and_nothing_else():
+    grey = torch.rand(1, 1, 64, 48, generator=torch.Generator().manual_seed(0)).expand(1, 3, 64, 48)
+    assert metrics.chroma_energy(grey) == pytest.approx(0, abs=1e-12)
+    wave, slow = torch.full((2, 1, 3, 64, 48), 0.5, dtype=torch.float64)
+    wave[:, 2] += 0.1 * torch.cos(torch.pi * torch.arange(48))  # half a cycle per pixel, in blue alone
+    # B − Y has (1 − 0.114) of it, R − Y −0.114; the mean square of a ±1 wave is 1.
+    assert metrics.chroma_energy(wave) == pytest.approx(0.01 * (0.886**2 + 0.114**2))
+    slow[:, 2] += 0.1 * torch.cos(2 * torch.pi * torch.arange(48) / 8)
+    assert metrics.chroma_energy(slow) == pytest.approx(0, abs=1e-12)
+    assert metrics.chroma_energy(slow, cutoff=0.1) > 0.003

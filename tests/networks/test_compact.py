@@ -6,6 +6,7 @@ import re
 import pandas as pd
 import pytest
 import torch
+from torch.nn import functional
 
 from stylerepro.errors import NetworkError
 from stylerepro.files import reference_root
@@ -15,12 +16,18 @@ from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.networks.specs import CARD, DEFAULT_NETWORK, NETWORKS, resolve, substitutes
 from stylerepro.pictures import assets, images
 from stylerepro.studies import distillation
+from stylerepro.studies.distillation_pictures import squares
+from stylerepro.studies.whitening import Recipe
 from stylerepro.training.photographs import as_bytes
 from stylerepro.transfer.objective import STYLE_LAYERS
 
 SPEC = NETWORKS["compact"]
 RECTIFIED = [layer for layer in SPEC.layers if layer.startswith("relu")]
 STYLE = layer_names(STYLE_LAYERS, rectified=True)
+SECOND = NETWORKS["compact-vgg16"]
+NEEDS_REAL = pytest.mark.skipif(
+    not assets.available("vgg16_features"), reason="needs the small file of vgg16-caffe: set STYLEREPRO_MIRROR"
+)
 NEEDS_TEACHER = pytest.mark.skipif(
     not assets.available("vgg19_16x"), reason="needs vgg19_16x: set STYLEREPRO_MIRROR or fetch it"
 )
@@ -32,7 +39,6 @@ def test_it_is_the_default_small_half_precision_and_says_what_it_is():
     said = weights.describe(SPEC.file)
     assert said["teacher"].startswith("vgg19-16x")
     assert tuple(map(int, said["widths"].split())) == SPEC.widths != NETWORKS["vgg19-16x"].widths
-    distillation.Recipe(**json.loads(said["recipe"]))  # the recipe that the notebook can run again
     convolutions = [layer for layer in SPEC.layers if layer.startswith("conv")]
     tensors = weights.read_safetensors(SPEC.file)
     assert set(tensors) == {f"{layer}.{kind}" for layer in convolutions for kind in ("weight", "bias")}
@@ -56,7 +62,7 @@ def test_it_explains_its_teacher_on_pictures_it_has_not_seen():
     asked = {"relu1_1": 0.95, "relu2_1": 0.95, "relu3_1": 0.92, "relu4_1": 0.92, "relu4_2": 0.85, "relu5_1": 0.85}
     student, teacher = (LossNetwork(name, list(asked)) for name in ("compact", "vgg19-16x"))
     names = ("astronaut", "chelsea", "coffee", "rocket", "grace_hopper", "china", "flower", "motorcycle")
-    shown = distillation.squares([as_bytes(images.read(name, 160)) for name in names], 160)
+    shown = squares([as_bytes(images.read(name, 160)) for name in names], 160)
     explained = explained_variance(student, teacher, shown[:5], shown[5:]).set_index("layer")["explained"]
     # Five photographs are too few to fit 145 × 128 numbers as well as the reference run does.
     assert all(explained[layer] > value - 0.03 for layer, value in asked.items()), explained
@@ -64,13 +70,50 @@ def test_it_explains_its_teacher_on_pictures_it_has_not_seen():
 
 @NEEDS_TEACHER
 def test_a_picture_made_with_it_satisfies_its_teacher():
-    judge = LossNetwork("vgg19-16x", STYLE)
+    judge = LossNetwork("vgg19-16x", [*STYLE, "relu4_2"])
     content, style = (images.centre_crop(images.read(name, 96), 96, 96) for name in ("chelsea", "stained_glass"))
     row = distillation.style_removed(
         "compact", "vgg19-16x", judge, content, style, optimiser="lbfgs", iterations=60
     )  # fmt: skip
     assert row["removed"] > 0.93
     assert row["style_student"] < row["style_content"] / 4
+
+
+def test_the_second_one_has_vgg16s_layers_by_heads_on_a_narrow_trunk():
+    assert SECOND.layers == NETWORKS["vgg16-caffe"].layers
+    assert SECOND.file.stat().st_size <= 6e6
+    said = weights.describe(SECOND.file)
+    assert said["teacher"].startswith("vgg16-caffe")
+    assert tuple(map(int, said["trunk"].split())) == SECOND.trunk
+    for recipe in json.loads(said["recipe"]):
+        Recipe(**recipe)
+    history = distillation.history_of(SECOND)
+    assert history["gram"].iloc[-1] < 0.5 * history["gram"].iloc[0]
+    assert history["step"].iloc[-1] == 4225
+
+
+def test_a_head_gives_the_same_whatever_else_is_asked_for():
+    picture = images.read("chelsea", 48)
+    asked = ["conv1_1", "relu1_1", "pool1", "relu2_2", "conv3_1", "pool2"]
+    together = LossNetwork("compact-vgg16", asked)(picture)
+    for layer in asked:
+        torch.testing.assert_close(LossNetwork("compact-vgg16", [layer])(picture)[layer], together[layer])
+    assert float(together["conv1_1"].min()) < 0, "a ReLU in place would have gone over it"
+    assert torch.equal(together["conv1_1"].relu(), together["relu1_1"])
+    assert torch.equal(functional.max_pool2d(together["relu2_2"], 2), together["pool2"])
+    assert together["pool1"].shape[1] == together["conv1_1"].shape[1] == 64
+
+
+@NEEDS_REAL
+def test_the_second_ones_features_have_the_real_networks_scale_and_its_pictures_its_style():
+    layers = [*STYLE, "relu4_2"]
+    sizes = [LossNetwork(name, layers).root_mean_squares(128) for name in ("compact-vgg16", "vgg16-caffe")]
+    assert all(sizes[0][layer] == pytest.approx(sizes[1][layer], rel=0.25) for layer in layers), sizes
+    content, style = (images.centre_crop(images.read(name, 96), 96, 96) for name in ("chelsea", "stained_glass"))
+    judge = LossNetwork("vgg16-caffe", layers)
+    settings = {"optimiser": "lbfgs", "iterations": 40}
+    row = distillation.style_removed("compact-vgg16", "vgg16-caffe", judge, content, style, **settings)
+    assert 0.75 < row["removed"] < 1.05
 
 
 def test_a_layer_that_is_missing_is_lent_by_its_block():

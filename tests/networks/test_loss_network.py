@@ -12,11 +12,16 @@ from torch.nn import functional
 
 from stylerepro.errors import NetworkError
 from stylerepro.networks import loss_network, weights
-from stylerepro.networks.loss_network import LossNetwork, convolve, pick_device
+from stylerepro.networks.loss_network import SCALES, LossNetwork, convolve, pick_device
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
-from stylerepro.pictures import assets
+from stylerepro.pictures import assets, images
+from stylerepro.transfer.objective import conventions
 from stylerepro.transfer.transfer import transfer
 
+NEEDS_REAL = pytest.mark.skipif(
+    not assets.available("vgg16_features"), reason="needs the small file of vgg16-caffe: set STYLEREPRO_MIRROR"
+)
+STYLE = [f"relu{block}_1" for block in range(1, 6)]
 PICTURES = torch.rand(2, 3, 33, 40, generator=torch.Generator().manual_seed(0))
 
 
@@ -139,6 +144,70 @@ def test_torchvision_weights_give_torchvisions_features(name, monkeypatch, tmp_p
         torch.testing.assert_close(values, reference[:upto](x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_the_original_weights_take_caffes_input_from_the_small_file_first(mirrored, monkeypatch, tmp_path):
+    """The real loading code on files of the same formats, with random weights."""
+    torch.manual_seed(0)
+    reference = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"]).eval()
+    state = {f"features.{key}": value for key, value in reference.state_dict().items()}
+    asked = []
+
+    def fetch(asset, **_):
+        asked.append(asset)
+        path = tmp_path / asset
+        if asset == "vgg16_features":
+            weights.save(state, path, {})
+        else:
+            torch.save(state, path)
+        return path
+
+    monkeypatch.setattr(assets, "fetch", fetch)
+    monkeypatch.setattr(assets, "available", lambda asset: asset == ("vgg16_features" if mirrored else "vgg16_caffe"))
+    features = LossNetwork("vgg16-caffe", layers=["conv1_1", "relu3_3"])(PICTURES)
+    x = 255 * PICTURES - torch.tensor([123.68, 116.779, 103.939]).reshape(3, 1, 1)
+    for layer, values in features.items():
+        upto = NETWORKS["vgg16-caffe"].layers.index(layer) + 1
+        torch.testing.assert_close(values, reference[:upto](x), rtol=1e-4, atol=1e-2)
+    assert asked == ["vgg16_features" if mirrored else "vgg16_caffe"]
+
+
+@NEEDS_REAL
+def test_the_original_network_against_numpy():
+    """The first four convolutions of two blocks, in float64, with none of PyTorch."""
+    layers = ["conv1_1", "conv1_2", "conv2_1", "conv2_2"]
+    network = LossNetwork("vgg16-caffe", layers)
+    given = network(PICTURES[:1])
+    x = 255 * PICTURES[0].double().numpy() - np.array([123.68, 116.779, 103.939]).reshape(3, 1, 1)
+    for layer in layers:
+        weight, bias = (tensor.double().numpy() for tensor in network.convolutions[layer].state_dict().values())
+        if layer == "conv2_1":
+            x = x[:, :-1].reshape(len(x), x.shape[1] // 2, 2, -1, 2).max((2, 4))  # 33 rows: the last is left over
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), (1, 2))
+        x = np.einsum("oiab,ihwab->ohw", weight, windows, optimize=True) + bias[:, None, None]
+        np.testing.assert_allclose(given[layer][0].numpy(), x, rtol=1e-3, atol=0.05)
+        x = np.maximum(x, 0)
+
+
+@NEEDS_REAL
+def test_the_original_networks_features_are_those_that_were_published():
+    """First kernel and last biases as published, and root mean squares of one picture's features, kept here."""
+    state = weights.load(NETWORKS["vgg16-caffe"])
+    assert state["features.0.weight"][:3, 2, 0, 0].tolist() == pytest.approx([0.42947057, 0.11727387, 0.03401296])
+    assert float(state["features.28.bias"].mean()) == pytest.approx(0.14986369, rel=1e-5)
+    layers = dict(zip((*STYLE, "relu4_2"), (70.138, 529.162, 944.435, 686.594, 127.116, 427.746), strict=True))
+    features = LossNetwork("vgg16-caffe", list(layers))(images.read("astronaut", 96))
+    sizes = {layer: float(values.square().mean().sqrt()) for layer, values in features.items()}
+    assert sizes == pytest.approx(layers, rel=1e-3)
+
+
+@pytest.mark.parametrize(("name", "divisor"), [("compact-vgg16", 58), ("tiny", 1), ("compact", 1)])
+def test_in_deviations_features_are_those_of_an_input_in_standard_deviations(name, divisor):
+    """Content losses go with the square of the scale, style losses with the fourth power: another experiment."""
+    native, scaled = (LossNetwork(name, ["relu1_2"], scale=scale)(PICTURES)["relu1_2"] for scale in SCALES[:2])
+    torch.testing.assert_close(native / divisor, scaled)
+    assert conventions("gatys/deviations") == conventions("gatys", scale="deviations")
+
+
 @pytest.mark.skipif(not assets.available("vgg19_16x"), reason="needs vgg19_16x: set STYLEREPRO_MIRROR or fetch it")
 def test_distilled_network_against_its_definition():
     """Caffe's BGR·255 − mean, reflection padding, ReLU: the first two convolutions, written out by hand."""
@@ -200,7 +269,7 @@ def test_weights_that_cannot_be_had(monkeypatch, tmp_path):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(NetworkError) as caught:
         LossNetwork("vgg19", layers=["relu1_1"])
-    for part in ("vgg19-dcbb9e9d.pth", "https://", "STYLEREPRO_MIRROR", "work now: compact, tiny"):
+    for part in ("vgg19-dcbb9e9d.pth", "https://", "STYLEREPRO_MIRROR", "work now: compact, compact-vgg16, tiny"):
         assert part in str(caught.value)
 
 

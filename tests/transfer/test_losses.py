@@ -120,6 +120,12 @@ def test_signed_sum_gradient_does_not_depend_on_the_target(features):
     assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
 
 
+def test_grams_gradient_is_that_of_two_products_and_has_a_derivative_itself():
+    features = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(losses.gram, features)
+    assert torch.autograd.gradgradcheck(losses.gram, features)
+
+
 def test_gram_per_position_does_not_depend_on_the_size_of_a_texture():
     texture = torch.rand(1, C, H, W, dtype=torch.float64)
     wide = texture.repeat(1, 1, 1, 2)

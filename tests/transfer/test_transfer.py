@@ -127,6 +127,21 @@ def test_shares_do_not_change_the_path():
     np.testing.assert_array_equal(long.history["total"][:5], short.history["total"][:5])
 
 
+def test_lbfgs_takes_the_same_steps_however_large_the_loss_is():
+    """On features in the hundreds losses reach 10¹³, where products of slopes leave float32."""
+    content, style = torch.rand(2, 1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    layers = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"], "convention": "gatys"}
+    made = []
+    for factor in (1.0, 2.0**20, 2.0**40):
+        weights = {"content_weight": 0.0, "style_weight": 2.0**40 * factor}
+        made.append(
+            transfer(content, style, network="tiny", optimiser="lbfgs", iterations=15, **layers, **weights).image
+        )
+    assert torch.equal(made[0], made[1])
+    assert torch.equal(made[0], made[2])
+    assert (made[0] - content).abs().mean() > 0.01
+
+
 def test_lbfgs_counts_evaluations_keeps_the_best_image_and_says_when_it_converged():
     result = run(optimiser="lbfgs", iterations=7, clamp="never")
     assert result.evaluations == 7
@@ -239,7 +254,7 @@ def test_conventions_refuse_what_they_do_not_know():
         Conventions(gram="chw")
     assert conventions("gatys/unit") == Conventions(scale="unit")
     assert conventions("gatys/conv/average") == Conventions(rectified=False, pooling="average")
-    with pytest.raises(TransferError, match="unit, conv"):
+    with pytest.raises(TransferError, match="unit, deviations, conv"):
         conventions("gatys/huge")
     with pytest.raises(TransferError, match="tv_norm"):
         conventions("gatys", tv="l1")

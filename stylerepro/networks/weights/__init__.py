@@ -33,6 +33,8 @@ def load(spec: NetworkSpec) -> dict[str, Tensor]:
     if spec.file:
         return read_safetensors(spec.file)
     assert spec.asset is not None, f"{spec.name} has neither an asset nor a packaged file"
+    if spec.mirrored and assets.available(spec.mirrored):
+        return read_safetensors(assets.fetch(spec.mirrored))
     downloaded = _torch_hub_file(spec)
     try:
         path = downloaded if downloaded and not assets.available(spec.asset) else assets.fetch(spec.asset)
@@ -48,7 +50,8 @@ def load(spec: NetworkSpec) -> dict[str, Tensor]:
 def network_at_hand(name: str) -> bool:
     """Return true where the network's weights are on this machine already, so that nothing would be downloaded."""
     spec = NETWORKS[name]
-    return spec.asset is None or assets.available(spec.asset) or _torch_hub_file(spec) is not None
+    named = [asset for asset in (spec.mirrored, spec.asset) if asset]
+    return not named or any(map(assets.available, named)) or _torch_hub_file(spec) is not None
 
 
 def with_any_weights(name: str) -> NetworkSpec:
