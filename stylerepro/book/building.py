@@ -26,7 +26,7 @@ from stylerepro.book import cells, explorer, ledger_page, pages, text
 from stylerepro.errors import ResultsError, ResultsWarning, RunError, unknown
 from stylerepro.files import atomic_path, make_folder, project_root, write_text
 from stylerepro.ledger import claims, summary
-from stylerepro.networks.specs import CARD, NETWORKS
+from stylerepro.networks.specs import NETWORKS
 from stylerepro.runs.experiments import PROFILES, REFERENCE, Experiment, discover
 
 _NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_external_toc", "sphinxcontrib.bibtex")
@@ -139,7 +139,7 @@ def _pieces(
         "experiments": lambda _: pages.experiments(entries, runs),
         "ledger": lambda _: ledger_page.table(rows, titles),
         "networks": lambda _: pages.networks_table(NETWORKS.values()),
-        "compact_card": lambda _: pages.model_card(CARD),
+        "card": lambda name: pages.model_card(NETWORKS[name]),
         "verdicts": lambda document: ledger_page.told(of(document)),
         "answer": lambda document: ledger_page.answer(of(document)),
         "claims": lambda document: ledger_page.cards(of(document), titles),

@@ -177,13 +177,17 @@ def networks_table(specs: Iterable[NetworkSpec]) -> str:
     lines = [("network", "ends at", "channels of its blocks", "features", "from")]
     for spec in specs:
         deepest = next(layer for layer in reversed(spec.layers) if layer.startswith("conv"))
-        lines.append((f"`{spec.name}`", deepest, ", ".join(map(str, spec.widths)), spec.scale, spec.source))
+        widths = ", ".join(map(str, spec.widths))
+        if spec.trunk:
+            widths += f", by heads on {', '.join(map(str, spec.trunk))}"
+        lines.append((f"`{spec.name}`", deepest, widths, spec.scale, spec.source))
     return pipe_table(lines)
 
 
-def model_card(path: Path) -> str:
-    """Return a model card as a section of a page: its headings one level lower."""
-    return re.sub(r"(?m)^#", "##", path.read_text(encoding="utf-8")).strip()
+def model_card(spec: NetworkSpec) -> str:
+    """Return the model card of a packaged network as a section of a page: its headings one level lower."""
+    assert spec.file is not None, f"{spec.name} does not come with the package"
+    return re.sub(r"(?m)^#", "##", spec.file.with_suffix(".md").read_text(encoding="utf-8")).strip()
 
 
 def readme_table(entries: Sequence[Experiment]) -> str:

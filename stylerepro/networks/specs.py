@@ -20,8 +20,6 @@ CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 _VGG_WIDTHS = (64, 128, 256, 512, 512)
 _WEIGHTS = Path(__file__).parent / "weights"
-CARD = _WEIGHTS / "compact.md"
-"""The model card of the network that comes with the package."""
 _MOST_IN_A_BLOCK = 4  # convolutions, in the deepest of these networks
 
 

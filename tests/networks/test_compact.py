@@ -13,7 +13,7 @@ from stylerepro.files import reference_root
 from stylerepro.measures.features import explained_variance
 from stylerepro.networks import weights
 from stylerepro.networks.loss_network import LossNetwork, layer_names
-from stylerepro.networks.specs import CARD, DEFAULT_NETWORK, NETWORKS, resolve, substitutes
+from stylerepro.networks.specs import DEFAULT_NETWORK, NETWORKS, resolve, substitutes
 from stylerepro.pictures import assets, images
 from stylerepro.studies import distillation
 from stylerepro.studies.distillation_pictures import squares
@@ -22,6 +22,7 @@ from stylerepro.training.photographs import as_bytes
 from stylerepro.transfer.objective import STYLE_LAYERS
 
 SPEC = NETWORKS["compact"]
+CARD = SPEC.file.with_suffix(".md")
 RECTIFIED = [layer for layer in SPEC.layers if layer.startswith("relu")]
 STYLE = layer_names(STYLE_LAYERS, rectified=True)
 SECOND = NETWORKS["compact-vgg16"]
