@@ -127,8 +127,9 @@ def test_no_file_names_a_path_of_a_machine(texts):
 def test_the_package_grows_no_thicker():
     """What is over a limit is to be shortened, not the limit raised.
 
-    Not there yet: the limits of lines and files are where the package stands; it is to come down to 11,700 lines in 65
-    files, 3,800 of them science without the paintings, and 10,500 of tests.
+    Not there yet: the limits of lines and files are where the package stands. It was to come down to 11,700 lines in 65
+    files, 3,800 of them science without the paintings, and 10,500 of tests, and to grow from there by no more than
+    1,300 for faults of the field and the real network, which took 1,200.
     """
     lines = {path: path.read_text(encoding="utf-8").count("\n") for path in PACKAGE.rglob("*.py")}
     assert {path.name: count for path, count in lines.items() if count > 400} == {}
