@@ -51,8 +51,9 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
     source = write_sources(folder / "_generated", profile)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going"]
     command += ["-d", str(folder / "_build" / "doctrees"), str(source), str(target)]
-    # Whatever this terminal's encoding, notebooks hold every sign, and so does what is said of them.
-    own = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    # Whatever this terminal's encoding, notebooks hold every sign, and so does what is said of them; uncoloured, since
+    # it is read below, and Sphinx paints its words wherever CI is set.
+    own = {**os.environ, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
     done = subprocess.run(
         command, capture_output=True, check=False, cwd=folder, env=own, encoding="utf-8", errors="replace"
     )

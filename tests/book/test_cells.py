@@ -78,7 +78,8 @@ def test_ordinary_cells_of_an_own_notebook_are_shown_as_jupyterlab_shows_them(ow
     assert "![none](none.png)" in page.get_text()
 
 
-def test_what_a_page_cannot_show_is_named_with_its_cell_and_the_rest_of_the_book_is_built(own, tmp_path):
+def test_what_a_page_cannot_show_is_named_with_its_cell_and_the_rest_of_the_book_is_built(own, tmp_path, monkeypatch):
+    monkeypatch.setenv("CI", "true")  # where Sphinx would colour what is read of it
     root = own([(text, {}) for text, _ in ODD], PLOTLY)
     waiting = root / "notebooks/waiting.ipynb"
     waiting.write_text(waiting.read_text().replace("# An experiment that waits", "An experiment that waits"))
