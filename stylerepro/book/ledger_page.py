@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from stylerepro.book.pages import in_order, place, readme_table
@@ -23,7 +24,7 @@ from stylerepro.book.text import (
 )
 from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, write_text
-from stylerepro.ledger import summary
+from stylerepro.ledger import export, summary
 from stylerepro.ledger.claims import Document, Ledger
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, stated_text
 from stylerepro.runs.experiments import OWN, Experiment, discover
@@ -70,15 +71,11 @@ def abouts(documents: Mapping[str, Document]) -> str:
 
 
 def findings(ledger: Ledger, rows: Sequence[Row], up: str) -> str:
-    """Return what surprises most in each document that `rows` has claims of; up: from the page to the book's root.
-
-    A finding whose claim has another verdict here than the one that it was written for is left out.
-    """
+    """Return what is surest in each document that `rows` has claims of; up: from the page to the book's root."""
     by_id = {row["id"]: row for row in rows}
     return "\n".join(
         f"- {claim_link(finding.claim, up)} *{finding.written_for}*: {finding.filled(by_id[finding.claim])}"
-        for finding in ledger.findings.values()
-        if finding.claim in by_id and by_id[finding.claim]["verdict"] == finding.written_for
+        for finding in summary.findings(ledger, rows)
     )
 
 
@@ -144,24 +141,30 @@ def count(ledger: Ledger, what: str) -> str:
 
 
 def write_readme(ledger: Ledger) -> None:
-    """Bring README.md and CITATION.cff up to date with the ledger, the sidecars and the committed runs.
+    """Bring README.md, CITATION.cff and the ledger's files up to date with ledger, sidecars and committed runs.
 
-    Raises `ClaimError` where one of them is not there or has no place for what is generated.
+    Raises `ClaimError` where one of the first two is not there or has no place for what is generated.
     """
-    for name, made in (("README.md", readme), ("CITATION.cff", citation_file)):
+    table = summary.judged(ledger)
+    export.write(ledger, table)
+    for name in ("README.md", "CITATION.cff"):
         path = project_root() / name
         if not path.is_file():
             raise ClaimError(f"There is no {name} in {project_root()}: call this in the project's folder.")
-        write_text(path, made(ledger, path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        write_text(path, readme(ledger, text, table) if name == "README.md" else citation_file(ledger, text))
 
 
-def readme(ledger: Ledger, text: str) -> str:
-    """Return README.md's text with its counts, its standing and its table of experiments as they are now."""
+def readme(ledger: Ledger, text: str, judged: pd.DataFrame) -> str:
+    """Return README.md's text with its counts, its standing and its table of experiments as they are now.
+
+    judged: of `summary.judged`.
+    """
     counted = f"{count(ledger, 'Documents')} documents on image style transfer make {count(ledger, 'claims')} claims."
     text = re.sub(r"(?m)^[\w-]+ documents on image style transfer make [\w-]+ claims\.", counted, text)
     table = readme_table(in_order(discover()))
     block = r"(?s)(<!-- experiments: [^>]*-->\n).*?(\n<!-- /experiments -->)"
-    return summary.readme(ledger, re.sub(block, lambda found: f"{found[1]}{table}{found[2]}", text))
+    return summary.readme(ledger, re.sub(block, lambda found: f"{found[1]}{table}{found[2]}", text), judged)
 
 
 def citation_file(ledger: Ledger, text: str) -> str:

@@ -16,14 +16,12 @@ import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
 
 from stylerepro.errors import ClaimError, unknown
-from stylerepro.ledger.rules import NOT_REPRODUCED, REPRODUCED, UNITS, Rule, columns, decide
-from stylerepro.ledger.verdicts import COMBINATIONS, judge, leaves, readings
+from stylerepro.ledger.rules import DESIGN, NOT_REPRODUCED, REPRODUCED, UNITS, Rule, columns, decide
+from stylerepro.ledger.verdicts import COMBINATIONS, TAGS, judge, leaves, readings
 from stylerepro.runs.declarations import Declaration, validated
 
 # Experiment to the columns of its table.
 Declared = Mapping[str, Collection[str]]
-
-_RESAMPLES = 10  # the made-up tables have no spread, so any number of draws gives the same interval
 
 
 def _in_order(ends: list[Any]) -> list[Any]:
@@ -56,6 +54,7 @@ class _Leaf(Beside):
     """Keys of every kind of leaf; see `rules` for the meaning of each key."""
 
     given: dict[str, _Range] = Field(default_factory=dict)
+    restricted: bool = False
     otherwise: list[Any] = Field(default_factory=list)
     beside: list[Any] = Field(default_factory=list)
 
@@ -124,6 +123,12 @@ class _Equivalence(_Paired):
     within: _OpenRange
 
 
+class _Wins(_Paired):
+    kind: Literal["wins"]
+    direction: _Direction
+    at_least: Annotated[float, Field(ge=0.5, le=1)] = 0.5
+
+
 class _Order(_Leaf):
     kind: Literal["order"]
     between: str
@@ -133,7 +138,9 @@ class _Order(_Leaf):
     units: _Units = Field(default_factory=lambda: list(UNITS))
 
 
-_ANY = Annotated[_Number | _Threshold | _Trend | _Difference | _Equivalence | _Order, Field(discriminator="kind")]
+_ANY = Annotated[
+    _Number | _Threshold | _Trend | _Difference | _Equivalence | _Wins | _Order, Field(discriminator="kind")
+]
 
 
 def checked(rule: Rule, where: str, experiment: str, number: Any, declared: Declared) -> Rule:
@@ -156,6 +163,45 @@ def checked(rule: Rule, where: str, experiment: str, number: Any, declared: Decl
     return rule
 
 
+class _Setting(Declaration):
+    """A way to read the document that the gates may choose."""
+
+    setting: str
+    where: dict[str, Any] = Field(default_factory=dict)
+    tag: Literal["E", "U", "N"] = "U"
+
+
+class _Gates(Declaration):
+    """What the pictures of the base setting must show; exempt: why style or content is not asked."""
+
+    ask: list[Literal["style", "content", "settled"]]
+    base: dict[str, Any] = Field(default_factory=dict)
+    units: _Units = Field(default_factory=lambda: list(UNITS))
+    exempt: str = ""
+
+    @model_validator(mode="after")
+    def _asks(self) -> "_Gates":
+        if not {"style", "content"} <= set(self.ask) and not self.exempt:
+            raise ValueError("must ask for style and content, or say in exempt why not")
+        return self
+
+
+def check_design(claim: Any, where: str, declared: Declared) -> None:
+    """Raise `ClaimError` where a claim's least design, gates or settings are not what they should be."""
+    columns = declared.get(claim.experiment, ())
+    gates = validated(_Gates, claim.gates, f"{where}, gates", ClaimError) if claim.gates else None
+    listed = [validated(_Setting, written, f"{where}, settings", ClaimError) for written in claim.settings]
+    if listed and not gates:
+        raise ClaimError(f"{where}: settings are chosen by gates, and it has none.")
+    for name in claim.least:
+        if name not in (*DESIGN, "rows"):
+            raise ClaimError(unknown(name, [*DESIGN, "rows"], "unit", f"{where}, least: a design"))
+    named = [*(gates.base if gates else ()), *(column for one in listed for column in one.where)]
+    for column in named:
+        if column not in columns:
+            raise ClaimError(unknown(column, list(columns), "column", f"{where}: experiment {claim.experiment}"))
+
+
 def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str, Any]:
     if not isinstance(rule, Mapping):
         raise ClaimError(f"{where}: a rule has a kind or one of {', '.join(COMBINATIONS)}; {rule!r} has neither.")
@@ -171,6 +217,11 @@ def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str,
         for entry in rule.get("otherwise", ()):
             if not isinstance(entry, Mapping) or not {"reading", "each"} & set(entry):
                 raise ClaimError(f"{where}: another reading needs a name (reading: …) or each: column, not {entry!r}.")
+            if entry.get("tag", "U") not in TAGS:
+                raise ClaimError(
+                    f"{where}: a reading's tag is E (equivalent by an invariance), U (unsure) or N (another "
+                    f"experiment), not {entry['tag']!r}."
+                )
         return {"experiment": experiment, **own, **rule}
     names = [name for name in COMBINATIONS if name in rule]
     allowed = {*names, "beside", *(["also"] if names == ["main"] else [])}
@@ -190,7 +241,7 @@ def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str,
 
 def _all_readings(leaf: Rule) -> list[Rule]:
     """Return a leaf as written and its other readings."""
-    return [leaf, *(reading for _, reading in readings(leaf))]
+    return [leaf, *(reading for *_, reading in readings(leaf))]
 
 
 def _check_names(leaf: Rule, also: Sequence[str], where: str, declared: Declared) -> None:
@@ -245,9 +296,9 @@ def _shape(leaf: Rule) -> str:
 @lru_cache(maxsize=1000)
 def _leaf_refusal(shape: str) -> str | None:
     leaf = json.loads(shape)
-    if REPRODUCED not in [decide(leaf, table, _RESAMPLES).verdict for table in made_up(leaf, good=True)]:
+    if REPRODUCED not in [decide(leaf, table).verdict for table in made_up(leaf, good=True)]:
         return "no value could satisfy this rule"
-    failed = [decide(leaf, table, _RESAMPLES).verdict for table in made_up(leaf, good=False)]
+    failed = [decide(leaf, table).verdict for table in made_up(leaf, good=False)]
     if REPRODUCED in failed or NOT_REPRODUCED not in failed:
         return "no value could fail this rule, or not even one far from the claim"
     return None
@@ -261,7 +312,7 @@ def _reachable(rule: Rule, verdict: str, good: bool) -> bool:
             def lookup(other: Rule, table: pd.DataFrame = table, leaf: Rule = leaf) -> pd.DataFrame:
                 return table if _looks_at(other) == _looks_at(leaf) else made_up(other, good)[0]
 
-            if judge(rule, lookup, _RESAMPLES).verdict == verdict:
+            if judge(rule, lookup).verdict == verdict:
                 return True
     return False
 
@@ -318,6 +369,9 @@ def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
         for direction in [sign] if good else [-sign, 0]:
             value = far**direction if leaf.get("relative") else 1 + direction * far
             yield [(leaf["a"], value), *((other, 1.0) for other in others)]
+    elif kind == "wins":
+        for direction in [sign] if good else [-sign, 0]:
+            yield [(leaf["a"], 1.0 + direction), (leaf["b"], 1.0)]
     elif kind == "equivalence":
         for change in _changes(leaf, good):
             yield [(leaf["a"], 1.0 + change), (leaf["b"], 1.0)]

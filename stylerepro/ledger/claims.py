@@ -8,17 +8,17 @@ for a verdict. What no document claims stands in its experiment's sidecar, in th
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from stylerepro.errors import ClaimError, unknown
 from stylerepro.files import project_root
-from stylerepro.ledger.check import Declared, checked
+from stylerepro.ledger.check import Declared, check_design, checked
 from stylerepro.ledger.rules import VERDICTS, Rule, short_text, stated_text
 from stylerepro.runs.declarations import Declaration, read_yaml, validated
 from stylerepro.runs.experiments import METHODS, OWN, Experiment, discover
@@ -89,6 +89,9 @@ class Claim(Declaration):
     number: what the document says, where it says a number, in `unit`; several for a table's column.
     statement: what is measured, in plain words. why: why this rule. notes: readings and pitfalls.
     tolerance: how far a measured value may lie from the reference's and still agree with it.
+    sort: arithmetic (a count or a calculation), cost (time, memory), or picture. least: how many of each of
+    `rules.DESIGN` (or rows) a verdict rests on at least. gates, settings: see `gates`; a claim about pictures has
+    gates, and says in `exempt` why one of style and content is not asked.
     """
 
     id: str
@@ -100,14 +103,26 @@ class Claim(Declaration):
     rule: Rule
     why: _Text
     tolerance: Tolerance
+    sort: Literal["arithmetic", "cost", "picture"]
+    least: dict[str, Annotated[int, Field(ge=1)]]
+    gates: dict[str, Any] = Field(default_factory=dict)
+    settings: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
     number: int | float | _Numbers | None = None
     unit: str | None = None
     notes: str = ""
+
+    DECISIVE: ClassVar = ("rule", "gates", "settings")
+
+    def decisive(self) -> dict[str, Any]:
+        """Return what decides the claim, as `rule_hash` takes it."""
+        return {name: getattr(self, name) for name in self.DECISIVE}
 
     @model_validator(mode="after")
     def _has_a_unit(self) -> "Claim":
         if self.number is not None and not self.unit:
             raise ValueError("has a number but no unit")
+        if self.sort == "picture" and not self.gates:
+            raise ValueError("is about pictures and has no gates")
         return self
 
 
@@ -135,15 +150,7 @@ class Finding(Declaration):
         return self
 
     def filled(self, row: Mapping[str, Any]) -> str:
-        """Return the text with the numbers of the claim's row.
-
-        Raises `ClaimError` when the row's verdict is no longer the one the text was written for, or has no such number.
-        """
-        if row["verdict"] != self.written_for:
-            raise ClaimError(
-                f"Claim {self.claim}: its finding was written for {self.written_for!r}, but the verdict is "
-                f"{row['verdict']!r} ({row['reason']}). Read the claim again and write the finding anew."
-            )
+        """Return the text with the numbers of the claim's row; raise `ClaimError` where it has no such number."""
         try:
             text = _Words().format(self.text, **{name: row.get(name) for name in FIELDS})
         except (LookupError, ValueError, TypeError, AttributeError) as error:
@@ -160,7 +167,7 @@ class Ledger:
 
     documents: Mapping[str, Document]
     claims: tuple[Claim, ...]
-    findings: Mapping[str, Finding] = field(default_factory=dict)
+    findings: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Claim]:
         return iter(self.claims)
@@ -171,7 +178,7 @@ class _File(Declaration):
 
     document: Document
     claims: list[Any] = Field(min_length=1)
-    finding: Finding | None = None
+    findings: list[Finding] = Field(default_factory=list)
 
 
 def ledger_folder() -> Path:
@@ -201,10 +208,10 @@ def load_ledger(folder: Path | None = None, declared: Declared | None = None) ->
         documents[id] = written.document
         own = [_claim(content, f"{id}.{place}", id, declared) for place, content in enumerate(written.claims, start=1)]
         claims += own
-        if written.finding:
-            findings[id] = written.finding
-            if written.finding.claim not in [claim.id for claim in own]:
-                raise ClaimError(unknown(written.finding.claim, [claim.id for claim in own], "claim", path.name))
+        findings[id] = written.findings
+        for finding in written.findings:
+            if finding.claim not in [claim.id for claim in own]:
+                raise ClaimError(unknown(finding.claim, [claim.id for claim in own], "claim", path.name))
     for experiment in experiments:
         for place, content in enumerate(experiment.own_claims, start=1):
             content = {"experiment": experiment.name, **content}
@@ -224,6 +231,7 @@ def _claim(content: Any, id: str, document: str, declared: Declared) -> Claim:
         raise ClaimError(f"{where}: a verdict is computed from tables and never typed; take it out.")
     claim = validated(Claim, {**content, "document": document}, where, ClaimError)
     rule = checked(claim.rule, where, claim.experiment, claim.number, declared)
+    check_design(claim, where, declared)
     return claim.model_copy(update={"rule": rule})
 
 

@@ -2,30 +2,34 @@
 
 A *leaf* of a rule is plain data, as it stands in `stylerepro/ledger/*.yaml`: a `kind` (a key of `KINDS`) and what it
 needs. It looks at one column of one experiment's table; `decide` turns both into an `Outcome`. `verdicts` puts
-leaves together. Intervals draw contents, then styles (`stylerepro.measures.statistics.crossed_bootstrap`).
+leaves together. Intervals are over contents and styles (`stylerepro.measures.statistics.crossed_interval`).
 
 Keys of every leaf: name (what is measured, in words), experiment, where (column: value, list of values, or null for
 rows without one), given (column: [low, high], a condition on measured values), column, over (a column to divide by),
-scale (a factor that brings the column to the claim's unit), otherwise (other readings, see `verdicts`).
+scale (a factor that brings the column to the claim's unit), otherwise (other readings, see `verdicts`), restricted
+(true: a run that was cut off counts with what it had then, as a restricted mean; else it is left out).
 Keys of the kinds that give an interval: units, the one or two columns whose values are drawn (content, style).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stylerepro.measures.statistics import Interval, crossed_bootstrap, effect_size, paired_difference, trend
+from stylerepro.measures.statistics import Interval, crossed_interval, effect_size, paired_difference, trend
 
 REPRODUCED, TREND_ONLY, NOT_REPRODUCED, NOT_TESTED = "reproduced", "trend only", "not reproduced", "not tested"
 VERDICTS = (REPRODUCED, TREND_ONLY, NOT_REPRODUCED, NOT_TESTED)
 UNITS = ("content", "style")
 UNITLESS = ("number", "beside")  # kinds that look at rows, not at pairs of pictures
 
+# Columns that say over how much a finding ranges, in the order in which they are named.
+DESIGN = ("content", "style", "picture", "seed", "architecture", "size")
+ENDED, DIVERGED, CENSORED = "ended", "diverged", "censored"  # how an optimisation ended, where a table says so
+
 Rule = Mapping[str, Any]
-LEAST_UNITS = 3  # a finding never rests on one picture: with fewer units it is `trend only` at best
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class Outcome:
     measured: in words, with units. value, low, high, effect, n: of the first leaf. effect: d_z, the mean of a paired
     difference over its standard deviation; of a trend, that of the change from the lowest level to the highest; None
     for other kinds and where there is one unit only. n: the units, which are pairs of pictures or what the rule has in
-    their place, and rows where it looks at rows. parts: every leaf's name, kind, verdict and numbers.
+    their place, and rows where it looks at rows. design: how many there are of each of `DESIGN`. covers: whether the
+    ends are a 95 % interval, and no mere range. detectable: the effect that the design would have found four times out
+    of five, where it found none. parts: every leaf's name, kind, verdict and numbers.
     """
 
     verdict: str
@@ -46,6 +52,9 @@ class Outcome:
     high: float | None = None
     effect: float | None = None
     n: int | None = None
+    design: Mapping[str, int] = field(default_factory=dict)
+    covers: bool = True
+    detectable: float | None = None
     parts: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -59,7 +68,8 @@ class Settled(Exception):
 def select(rule: Rule, table: pd.DataFrame | None) -> pd.DataFrame:
     """Return the rows that the leaf speaks of, with the measured number as `_value`; those without one are left out.
 
-    `attrs["lacking"]` of the answer counts those. Raises `Settled` where nothing is left to decide on.
+    `attrs["lacking"]` of the answer says why and how many. Raises `Settled` where nothing is left to decide on. A run
+    that diverged has no value, nor has one that was cut off, unless the leaf restricts its mean.
     """
     if table is None or table.empty:
         raise Settled(NOT_TESTED, f"no run of {rule.get('experiment')} yet")
@@ -80,11 +90,18 @@ def select(rule: Rule, table: pd.DataFrame | None) -> pd.DataFrame:
         values = values / table[rule["over"]].astype(float)
     # A ratio of numbers that are not positive says nothing.
     usable = np.isfinite(values) & ((values > 0) | (not rule.get("relative", False)))
-    table = table.assign(_value=values.where(usable))
-    kept = table.dropna(subset="_value")
+    lacking = {"without a value": ~usable}
+    if ENDED in table:
+        wins = rule["kind"] == "wins"  # which has a place for both
+        lacking[DIVERGED] = (table[ENDED] == DIVERGED) & (not wins)
+        lacking[CENSORED] = (table[ENDED] == CENSORED) & (not rule.get("restricted", False) and not wins)
+        lacking["without a value"] &= ~table[ENDED].isin([DIVERGED, CENSORED] if wins else [DIVERGED])
+    counted = {why: int(rows.sum()) for why, rows in lacking.items() if rows.any()}
+    kept = table.assign(_value=values)[~pd.concat(list(lacking.values()), axis=1).any(axis=1)]
     if kept.empty:
-        raise Settled(NOT_TESTED, f"no value in column {rule['column']} of {rule.get('experiment')}")
-    kept.attrs["lacking"] = len(table) - len(kept)
+        why = f" ({', '.join(counted)})" if ENDED in table else ""
+        raise Settled(NOT_TESTED, f"no value in column {rule['column']} of {rule.get('experiment')}{why}")
+    kept.attrs["lacking"] = ", ".join(f"{count} of {len(table)} rows {why}" for why, count in counted.items())
     return kept
 
 
@@ -132,35 +149,35 @@ def words(wanted: Any) -> str:
     return " or ".join(map(words, wanted)) if isinstance(wanted, list) else "none" if wanted is None else str(wanted)
 
 
-def decide(rule: Rule, table: pd.DataFrame | None, resamples: int = 2000) -> Outcome:
+def decide(rule: Rule, table: pd.DataFrame | None) -> Outcome:
     """Return the answer of one leaf to the table of its experiment (None: it has not run yet).
 
     Total: a table that lacks rows, values or columns gives `not tested`, with the reason.
     """
     try:
         rows = select(rule, table)
-        outcome = KINDS[rule["kind"]](rule, rows, resamples)
+        outcome = KINDS[rule["kind"]](rule, rows)
     except Settled as settled:
         return settled.outcome
     if lacking := rows.attrs["lacking"]:
-        seen = f"{outcome.measured} ({lacking} of {len(rows) + lacking} rows have no value)"
-        outcome = replace(outcome, measured=seen)
-    return outcome
+        outcome = replace(outcome, measured=f"{outcome.measured} ({lacking})")
+    named = {column: rows.loc[rows[column] != "-", column].nunique() for column in DESIGN if column in rows}
+    design = {column: int(count) for column, count in named.items() if count}
+    return replace(outcome, design=design | {"rows": len(rows)})
 
 
 def _means(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows.groupby(list(by))["_value"].mean()).reset_index()
 
 
-def _interval(rule: Rule, values: pd.DataFrame, resamples: int) -> Interval:
-    """Return the mean over units (all rows as one where the rule names none) with its crossed-bootstrap interval."""
+def _interval(rule: Rule, values: pd.DataFrame) -> Interval:
+    """Return the mean over units with its interval; of a rule that names none, the statistic of all rows, a point."""
     units = list(rule.get("units", UNITS))
     if not units:
         estimate = float(getattr(values["_value"], rule.get("statistic", "mean"))())
-        return Interval(estimate, estimate, estimate, LEAST_UNITS)
-    means = _means(values, units)
+        return Interval(estimate, estimate, estimate, len(values))
     first, second = [*units, None][:2]
-    return crossed_bootstrap(means, "_value", contents=first, styles=second, resamples=resamples)
+    return crossed_interval(_means(values, units), "_value", contents=first, styles=second)
 
 
 def _graded(
@@ -171,17 +188,25 @@ def _graded(
     measured: str = "",
     good: str = "within the rule's bounds",
     effect: float | None = None,
+    border: float = 0.0,
 ) -> Outcome:
-    """Return `reproduced` where the rule holds on enough units, else `trend only` where it holds partly."""
-    few = interval.n < LEAST_UNITS
-    verdict = REPRODUCED if holds and not few else TREND_ONLY if holds or partly else NOT_REPRODUCED
-    reason = good if verdict == REPRODUCED else f"rests on {interval.n} units only" if holds else why_not
+    """Return `reproduced` where the rule holds, else `trend only` where it holds partly.
+
+    border: the value that tells yes from no; an interval on both sides of it is inconclusive, and what the design could
+    have found is said.
+    """
+    verdict = REPRODUCED if holds else TREND_ONLY if partly else NOT_REPRODUCED
+    reason, inconclusive = good if holds else why_not, not holds and not interval.excludes(border)
+    detectable = interval.detectable if inconclusive else None
+    if detectable is not None:
+        reason += f"; {number_text(detectable)} is what this design would find four times out of five"
     effect = None if effect is None or np.isnan(effect) else effect
     ends = (interval.estimate, interval.low, interval.high)
-    return Outcome(verdict, measured or _interval_text(interval), reason, *ends, effect, interval.n)
+    seen = measured or _interval_text(interval)
+    return Outcome(verdict, seen, reason, *ends, effect, interval.n, covers=interval.covers, detectable=detectable)
 
 
-def _number(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+def _number(rule: Rule, rows: pd.DataFrame) -> Outcome:
     values, wanted = rows["_value"], rule["number"]
     if rule["statistic"] == "closest":
         chosen: Any = rows.loc[(values - wanted).abs().idxmin()]
@@ -199,19 +224,19 @@ def _number(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     return Outcome(verdict, measured, reason, value, low, high, n=len(values))
 
 
-def _threshold(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
-    interval = _interval(rule, rows, resamples)
+def _threshold(rule: Rule, rows: pd.DataFrame) -> Outcome:
+    interval = _interval(rule, rows)
     sign = 1 if "at_most" in rule else -1
     bound = rule["at_most"] if sign > 0 else rule["at_least"]
     worst = interval.high if sign > 0 else interval.low
     loosely = rule.get("loosely", bound)
     partly = sign * interval.estimate <= max(sign * bound, sign * loosely)
     why_not = f"{'above' if sign > 0 else 'below'} {number_text(bound)}, or its interval reaches there"
-    outcome = _graded(interval, sign * worst <= sign * bound, partly, why_not)
+    outcome = _graded(interval, sign * worst <= sign * bound, partly, why_not, border=bound)
     return outcome if rule.get("units", UNITS) else replace(outcome, n=len(rows))
 
 
-def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+def _trend(rule: Rule, rows: pd.DataFrame) -> Outcome:
     units, sign = list(rule.get("units", UNITS)), _sign(rule)
     means = _means(rows, [*units, rule["x"]])
     if means[rule["x"]].nunique() < 3:
@@ -223,7 +248,8 @@ def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
         raise Settled(NOT_TESTED, f"no unit with three values of {rule['x']}")
     slopes = trend(means, rule["x"], "_value", by=units)
     slopes = slopes.assign(_value=slopes["rho"].fillna(0.0))  # a column that does not move has no trend
-    interval = _interval(rule, slopes, resamples)
+    interval = _interval(rule, slopes)
+    interval = replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
     share = float((sign * slopes["_value"] > 0).mean())
     ordered = means.sort_values(rule["x"]).groupby(units)["_value"]
     changes = ordered.last() - ordered.first()
@@ -237,7 +263,7 @@ def _trend(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     return _graded(interval, clear and enough, clear, why_not, measured, good, effect_size(changes))
 
 
-def _pairs(rule: Rule, rows: pd.DataFrame, b: Any, resamples: int) -> tuple[Interval, float, str]:
+def _pairs(rule: Rule, rows: pd.DataFrame, b: Any) -> tuple[Interval, float, str]:
     """Return a − b, or with `relative` a/b − 1 (geometric mean), over paired units, its d_z, and both in words."""
     units, column, relative = list(rule.get("units", UNITS)), rule["between"], rule.get("relative", False)
     by = [*units, *rule.get("match", ())]
@@ -250,17 +276,18 @@ def _pairs(rule: Rule, rows: pd.DataFrame, b: Any, resamples: int) -> tuple[Inte
         raise Settled(NOT_TESTED, f"no pair of {column} {rule['a']} and {b}")
     pairs = paired_difference(means[whole], "_value", column, rule["a"], b, by=by)
     units_means = _means(pairs.assign(_value=pairs["difference"]), units)
-    interval = _interval(rule, units_means, resamples)
+    interval = _interval(rule, units_means)
     effect = effect_size(units_means["_value"])
     if relative:
         low, middle, high = (float(np.expm1(end)) for end in (interval.low, interval.estimate, interval.high))
-        interval = Interval(middle, low, high, interval.n)
+        detectable = None if interval.detectable is None else float(np.expm1(interval.detectable))
+        interval = replace(interval, estimate=middle, low=low, high=high, detectable=detectable)
     lacking = f", {(~whole).sum()} pairs incomplete" if not whole.all() else ""
     return interval, effect, f"{_interval_text(interval, relative, signed=True)}, d_z {effect:.2g}{lacking}"
 
 
-def _difference(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
-    sign, (interval, effect, seen) = _sign(rule), _pairs(rule, rows, rule["b"], resamples)
+def _difference(rule: Rule, rows: pd.DataFrame) -> Outcome:
+    sign, (interval, effect, seen) = _sign(rule), _pairs(rule, rows, rule["b"])
     least = rule.get("minimum", 0.0)
     if "floor" in rule:
         least = max(least, float(np.abs(rows[rule["floor"]].to_numpy(float)).mean()))
@@ -269,24 +296,48 @@ def _difference(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     if clear and sign * interval.estimate < least:
         doubts.append(f"smaller than {number_text(least)}")
     for control in rule.get("controls", ()) if clear else ():
-        against, _, words_against = _pairs(rule, rows, control, resamples)
+        against, _, words_against = _pairs(rule, rows, control)
         if not _clear(against, sign):
             doubts.append(f"no better than the control {control} ({words_against})")
     measured, good = f"{rule['a']} − {rule['b']} {seen}", "a difference in the claimed direction"
     return _graded(interval, not doubts, clear, "; ".join(doubts), measured, good, effect)
 
 
-def _equivalence(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
-    interval, effect, seen = _pairs(rule, rows, rule["b"], resamples)
+def _equivalence(rule: Rule, rows: pd.DataFrame) -> Outcome:
+    interval, effect, seen = _pairs(rule, rows, rule["b"])
     ends = zip(rule["within"], (-np.inf, np.inf), strict=True)
     low, high = (open_end if end is None else end for end, open_end in ends)
     holds = low <= interval.low and interval.high <= high
     why_not = f"not all within {number_text(low)} … {number_text(high)}"
     partly = low <= interval.estimate <= high
-    return _graded(interval, holds, partly, why_not, f"{rule['a']} − {rule['b']} {seen}", effect=effect)
+    border = high if interval.estimate > (max(low, -1e9) + min(high, 1e9)) / 2 else low
+    measured = f"{rule['a']} − {rule['b']} {seen}"
+    return _graded(interval, holds, partly, why_not, measured, effect=effect, border=border)
 
 
-def _order(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
+def _wins(rule: Rule, rows: pd.DataFrame) -> Outcome:
+    units, column, sign = list(rule.get("units", UNITS)), rule["between"], _sign(rule)
+    by = [*units, *rule.get("match", ())]
+    if ENDED in rows:  # what was cut off loses to what ended, what diverged to both
+        for how, value in ((CENSORED, 1e300), (DIVERGED, np.inf)):
+            rows = rows.assign(_value=rows["_value"].where(rows[ENDED] != how, -sign * value))
+    rows = rows[matches(rows[column], [rule["a"], rule["b"]])].dropna(subset=by)
+    wide = rows.pivot_table(index=by, columns=column, values="_value", aggfunc="median", dropna=False)
+    if not {rule["a"], rule["b"]} <= set(wide):
+        raise Settled(NOT_TESTED, f"no pair of {column} {rule['a']} and {rule['b']}")
+    pairs = wide[[rule["a"], rule["b"]]].dropna()
+    if pairs.empty:
+        raise Settled(NOT_TESTED, f"no pair of {column} {rule['a']} and {rule['b']}")
+    first, second = (sign * pairs[rule[name]].to_numpy(float) for name in "ab")
+    won = pairs.assign(_value=np.where(first == second, 0.5, first > second)).reset_index()
+    interval = _interval(rule, won)
+    measured = f"{rule['a']} before {rule['b']} in {_interval_text(interval, percent=True)} of {len(pairs)} pairs"
+    clear = interval.estimate > 0.5 and interval.excludes(0.5)
+    holds = clear and interval.estimate >= rule.get("at_least", 0.5)
+    return _graded(interval, holds, clear, "too few wins", measured, "wins clearly more often", border=0.5)
+
+
+def _order(rule: Rule, rows: pd.DataFrame) -> Outcome:
     units, column, wanted = list(rule.get("units", UNITS)), rule["between"], list(rule["order"])
     means = rows[matches(rows[column], wanted)].pivot_table(index=units, columns=column, values="_value")
     if lacking := [condition for condition in wanted if condition not in means]:
@@ -305,7 +356,7 @@ def _order(rule: Rule, rows: pd.DataFrame, resamples: int) -> Outcome:
     return _graded(interval, holds, partly, "not in this order", measured, "in this order")
 
 
-KINDS: Mapping[str, Callable[[Rule, pd.DataFrame, int], Outcome]] = {
+KINDS: Mapping[str, Callable[[Rule, pd.DataFrame], Outcome]] = {
     # A statistic of the rows, within bounds around the document's number; `loosely` bounds give `trend only`.
     "number": _number,
     # A mean over units below `at_most` or above `at_least`, with its whole interval.
@@ -316,6 +367,9 @@ KINDS: Mapping[str, Callable[[Rule, pd.DataFrame, int], Outcome]] = {
     "difference": _difference,
     # Condition a against b, paired: the whole interval within bounds, of which one may be open (null).
     "equivalence": _equivalence,
+    # Condition a against b, paired: the share of pairs that a wins, clear of a half and at least `at_least`; a run that
+    # was cut off loses to one that was not, one that diverged to both.
+    "wins": _wins,
     # Conditions in the stated order, each step by more than `gap` of the one before, in every unit.
     "order": _order,
 }

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import pandas as pd
 
 from stylerepro.errors import ClaimError, unknown
 from stylerepro.files import project_root, reference_root, runs_root
-from stylerepro.ledger.claims import Claim, Ledger
-from stylerepro.ledger.rules import NOT_TESTED, VERDICTS, short_text
+from stylerepro.ledger import certificates
+from stylerepro.ledger.claims import Claim, Finding, Ledger
+from stylerepro.ledger.rules import NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, short_text
 from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE, RUN_COLUMNS
 from stylerepro.runs.fingerprint import rule_hash
@@ -24,23 +25,25 @@ from stylerepro.runs.record import current_runs, finished_runs
 
 # Where a reference run could not test a claim (a time on a GPU), a run on the documents' own pictures may.
 FALLBACK = "paper"
+SORTS_IN_WORDS = {"arithmetic": "counts and calculations", "cost": "times and memory", "picture": "pictures"}
+SORTS = tuple(SORTS_IN_WORDS)
 _REASON = 120  # characters; the whole reason is in the table
 _OPENING, _CLOSING = "<!-- standing: ", "<!-- /standing -->"
 
 
-def evaluate(
-    ledger: Ledger, tables: Mapping[str, pd.DataFrame], resamples: int = 2000, profile: str = ""
-) -> pd.DataFrame:
+def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], profile: str = "") -> pd.DataFrame:
     """Return a table with a row for each claim. tables: experiment to the tidy table of its runs, all of a profile.
 
     measured: in words and units. value, low, high: of the claim's first measure, with its interval, or the range seen
     for a number. measure, kind: that measure's name and kind of rule. effect, n: see `ledger.rules.Outcome`.
     networks: loss network to its own verdict. beside: numbers that do not count for the verdict. runs: experiment,
     profile and folder's name of each run behind it, a dict each. parts: what each part of the rule came to on the
-    first network that counts, a dict each.
+    first network that counts, a dict each. design: over how much the first ranges, in words. settings, readings: with
+    what the gates said, and with what each comes to, a dict each. robust: how many readings of E and U come to the same
+    as the rule as written, of how many; fragile: whether one of E does not.
     """
     absent = _absent({leaf["experiment"] for claim in ledger for leaf in leaves(claim.rule)} - set(tables), profile)
-    return pd.DataFrame([_row(claim, tables, resamples, absent) for claim in ledger]).astype({"n": "Int64"})
+    return pd.DataFrame([_row(claim, tables, absent) for claim in ledger]).astype({"n": "Int64"})
 
 
 def tables_from_results(profile: str = REFERENCE, root: Path | None = None) -> dict[str, pd.DataFrame]:
@@ -58,30 +61,51 @@ def tables_from_results(profile: str = REFERENCE, root: Path | None = None) -> d
     return tables
 
 
-def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, resamples: int = 2000) -> pd.DataFrame:
+def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None) -> pd.DataFrame:
     """Return `evaluate` on the runs of a profile, with the column `profile` and the whole record behind each run.
 
     root: the folder of the runs; None: the committed ones. Under `reference`, what its runs and those of `crosscheck`
     leave untested is judged on runs of `paper`, where there are any. runs: a dict each, with experiment, profile, run
     (its folder's name), folder (from the project's root), networks, commit (None outside git), dirty, start, seconds.
     rule_changed: those of them, in words, that were begun when the claim's rule was another one, or none; "" for none.
+    certificate: of committed runs, see `certificates`; where the rule is the younger, `trend only` is the best verdict.
     Raises `ClaimError` for an unknown profile.
     """
     if profile not in PROFILES:
         raise ClaimError(unknown(profile, list(PROFILES), "profile", "The ledger"))
     root = reference_root() if root is None else root
-    table = evaluate(ledger, tables_from_results(profile, root), resamples, profile).assign(profile=profile)
+    table = evaluate(ledger, tables_from_results(profile, root), profile).assign(profile=profile)
     if profile == REFERENCE and (tables := tables_from_results(FALLBACK, root)):
-        other = evaluate(ledger, tables, resamples).assign(profile=FALLBACK)
+        other = evaluate(ledger, tables).assign(profile=FALLBACK)
         table = _replaced(table, other, _untested(table) & ~_untested(other))
     records = _records((profile, CROSSCHECK, FALLBACK) if profile == REFERENCE else (profile,), root)
     rules = {key: record.pop("rules") for key, record in records.items()}
     behind = [[records[tuple(run.values())] for run in runs] for runs in table["runs"]]
     changed = [_changed(claim, runs, rules) for claim, runs in zip(ledger, behind, strict=True)]
-    return table.assign(runs=pd.Series(behind, dtype=object), rule_changed=changed)
+    known, committed = certificates.written(), root == reference_root()
+    stated = [
+        certificates.certificate(claim, runs, known) if committed else None
+        for claim, runs in zip(ledger, behind, strict=True)
+    ]
+    columns = {"runs": behind, "rule_changed": changed, "certificate": stated}
+    table = table.assign(**{name: pd.Series(column, dtype=object) for name, column in columns.items()})
+    late = [
+        certificates.late(one) or (one_changed if not committed else "")
+        for one, one_changed in zip(stated, changed, strict=True)
+    ]
+    return _not_late(table, late)
 
 
-def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000) -> pd.DataFrame:
+def _not_late(table: pd.DataFrame, late: Sequence[str]) -> pd.DataFrame:
+    """Return the table with `trend only` for what would be reproduced by a rule younger than its run, and why."""
+    too_late = pd.Series([bool(why) for why in late]) & (table["verdict"] == REPRODUCED)
+    reasons = [f"{why}; else {REPRODUCED}, {reason}" for why, reason in zip(late, table["reason"], strict=True)]
+    return table.assign(
+        verdict=table["verdict"].mask(too_late, TREND_ONLY), reason=table["reason"].mask(too_late, pd.Series(reasons))
+    )
+
+
+def compare(ledger: Ledger, profile: str = REFERENCE) -> pd.DataFrame:
     """The ledger as the command and the book show it: `judged`, with five columns more.
 
     reference: the value of the committed reference runs. yours: that of own runs of `profile`. A row is that of own
@@ -89,9 +113,9 @@ def compare(ledger: Ledger, profile: str = REFERENCE, resamples: int = 2000) -> 
     runs. agrees: whether yours lies within the claim's tolerance of reference; None where either is missing. lacking:
     why no run of the profile tests the claim; "" where one does. reference_verdict.
     """
-    reference = judged(ledger, resamples=resamples)
-    own = judged(ledger, profile, runs_root(), resamples)
-    committed = reference if profile == REFERENCE else judged(ledger, profile, resamples=resamples)
+    reference = judged(ledger)
+    own = judged(ledger, profile, runs_root())
+    committed = reference if profile == REFERENCE else judged(ledger, profile)
     # Where neither tests a claim, committed runs give the better reason, if there are any of the profile.
     shown = _replaced(own, committed, _untested(own) & bool(committed["runs"].map(bool).any()))
     lacking = shown["reason"].where(_untested(shown), "")
@@ -116,7 +140,7 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def plain(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table for a CSV file: what is a list or a dict, as JSON."""
     return table.map(
-        lambda cell: json.dumps(_finite(cell), ensure_ascii=False) if isinstance(cell, list | tuple | Mapping) else cell
+        lambda cell: json.dumps(finite(cell), ensure_ascii=False) if isinstance(cell, list | tuple | Mapping) else cell
     )
 
 
@@ -143,20 +167,36 @@ def rules_changed(table: pd.DataFrame) -> list[str]:
 
 
 def summary(ledger: Ledger, table: pd.DataFrame) -> str:
-    """Return verdicts counted by document, and what surprises most in each, as Markdown. table: of `judged`.
-
-    Raises `ClaimError` where a finding was written for another verdict than the one that its claim has now.
-    """
+    """Return verdicts counted by document and sort, and a finding of each document, as Markdown. table: of `judged`."""
     by_id = {row["id"]: row for row in rows(table)}
-    findings = (
+    told = (
         f"- **{finding.claim}**, *{finding.written_for}*: {finding.filled(by_id[finding.claim])}"
-        for finding in ledger.findings.values()
+        for finding in findings(ledger, by_id.values())
     )
-    return "\n".join([counts(ledger, table), "", *findings])
+    return "\n".join([counts(ledger, table), "", *told])
+
+
+def findings(ledger: Ledger, judged_rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Return a finding of each document: of those whose claim has the verdict that they were written for, the surest.
+
+    That is the one that most other readings come to as well, and of equals the one that least depends on pictures. A
+    document without such a finding has none.
+    """
+    by_id = {row["id"]: row for row in judged_rows}
+
+    def sure(finding: Finding) -> tuple[float, int]:
+        same, _, others = by_id[finding.claim]["robust"].partition(" of ")
+        return (int(same) / int(others) if others else 0.0), -SORTS.index(by_id[finding.claim]["sort"])
+
+    true = [
+        [one for one in written if one.claim in by_id and by_id[one.claim]["verdict"] == one.written_for]
+        for written in ledger.findings.values()
+    ]
+    return [max(of_document, key=sure) for of_document in true if of_document]
 
 
 def counts(ledger: Ledger, table: pd.DataFrame) -> str:
-    """Return how many claims of each document have which verdict, as a Markdown table; see `summary`.
+    """Return how many claims of each document, and of each sort, have which verdict, as a Markdown table.
 
     The suite's own ablations do not count among those of the documents.
     """
@@ -164,21 +204,22 @@ def counts(ledger: Ledger, table: pd.DataFrame) -> str:
     def row(name: str, claims: pd.DataFrame) -> str:
         return f"| {' | '.join([name, *(str(int((claims['verdict'] == verdict).sum())) for verdict in VERDICTS)])} |"
 
-    of = ((f"{id}: {one.title}", table[table["document"] == id]) for id, one in ledger.documents.items())
-    lines = [row(name, claims) for name, claims in of]
-    lines.append(row("**all**", table[table["document"] != OWN]))
+    lines = [row(f"{id}: {one.title}", table[table["document"] == id]) for id, one in ledger.documents.items()]
+    theirs = table[table["document"] != OWN]
+    lines.append(row("**all**", theirs))
+    lines += [row(f"of them {words}", theirs[theirs["sort"] == sort]) for sort, words in SORTS_IN_WORDS.items()]
     return "\n".join([f"| document | {' | '.join(VERDICTS)} |", "|---|" + "---|" * len(VERDICTS), *lines])
 
 
-def readme(ledger: Ledger, text: str) -> str:
-    """Return `text`, the README's, with its block on how the claims stand as the committed runs have it.
+def readme(ledger: Ledger, text: str, table: pd.DataFrame) -> str:
+    """Return `text`, the README's, with its block on how the claims stand. table: of `judged`, on the committed runs.
 
-    Raises `ClaimError` where the text has no place for it, and as `summary` does.
+    Raises `ClaimError` where the text has no place for it.
     """
     block = re.compile(f"({_OPENING}[^>]*-->\n).*?({_CLOSING})", re.DOTALL)
     if len(block.findall(text)) != 1:
         raise ClaimError(f"README.md needs one place for the summary, between {_OPENING}… --> and {_CLOSING}.")
-    content = summary(ledger, judged(ledger))
+    content = summary(ledger, table)
     return block.sub(lambda place: f"{place[1]}{content}\n{place[2]}", text)
 
 
@@ -193,8 +234,8 @@ def _absent(experiments: set[str], profile: str) -> dict[str, str]:
     return said
 
 
-def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], resamples: int, absent: Mapping[str, str]) -> dict[str, Any]:
-    judgement = verdict(claim.rule, tables, resamples)
+def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], absent: Mapping[str, str]) -> dict[str, Any]:
+    judgement = verdict(claim, tables)
     outcome, judged_by = judgement.outcome, list(leaves(claim.rule))
     missing = {leaf["experiment"] for leaf in judged_by} - set(tables)
     # A network that the rule itself names has no verdict apart from the claim's.
@@ -214,11 +255,35 @@ def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], resamples: int, absen
         "kind": judged_by[0]["kind"],
         "effect": outcome.effect,
         "n": outcome.n,
+        "design": design_text(outcome.design),
+        "covers": outcome.covers,
+        "detectable": outcome.detectable,
+        "sort": claim.sort,
+        "setting": judgement.setting,
+        "settings": [
+            {"setting": one.name, "tag": one.tag, "passed": one.passed, "gates": one.said} for one in judgement.settings
+        ],
+        "readings": [
+            {"reading": one.name, "tag": one.tag, "verdict": one.outcome.verdict, "measured": one.outcome.measured}
+            | {name: getattr(one.outcome, name) for name in ("value", "low", "high", "n")}
+            for one in judgement.readings
+        ],
+        "robust": f"{judgement.same} of {judgement.others}" if judgement.others > 1 else "untested",
+        "fragile": judgement.fragile,
         "runs": [dict(zip(RUN_COLUMNS, run, strict=True)) for run in judgement.runs],
         "parts": list(outcome.parts),
         "tolerance": str(claim.tolerance),
         "why": claim.why,
     }
+
+
+def design_text(design: Mapping[str, int]) -> str:
+    """Return over how much a finding ranges, in words: 3 contents × 5 styles; of one without units, its rows."""
+    units = {name: count for name, count in design.items() if name in ("content", "style") or count > 1}
+    units = {name: count for name, count in units.items() if name != "rows"} or {"rows": design.get("rows", 0)}
+    return " × ".join(
+        f"{count} {name.replace('_', ' ').rstrip('s')}{'s' * (count != 1)}" for name, count in units.items()
+    )
 
 
 def _replaced(table: pd.DataFrame, other: pd.DataFrame, where: "pd.Series[bool]") -> pd.DataFrame:
@@ -254,16 +319,16 @@ def _records(profiles: Iterable[str], root: Path) -> dict[tuple[str, ...], dict[
 
 def _changed(claim: Claim, runs: Iterable[Mapping[str, Any]], rules: Mapping[tuple[str, ...], Any]) -> str:
     """Return which of the runs another rule stood beside, in words; one of before rules were noted says nothing."""
-    own = rule_hash(claim.rule, claim.experiment)
+    own = rule_hash(claim.decisive(), claim.experiment, claim.number)
     noted = {f"{run['experiment']} ({run['profile']})": rules[tuple(run[key] for key in RUN_COLUMNS)] for run in runs}
     others = [name for name, then in noted.items() if then is not None and then.get(claim.id) != own]
     return f"rule changed since this run: {', '.join(others)}" if others else ""
 
 
-def _finite(cell: Any) -> Any:
+def finite(cell: Any) -> Any:
     """Return a cell as JSON can hold it: numbers that are none, or without end, become text."""
     if isinstance(cell, Mapping):
-        return {key: _finite(value) for key, value in cell.items()}
+        return {key: finite(value) for key, value in cell.items()}
     if isinstance(cell, list | tuple):
-        return [_finite(value) for value in cell]
+        return [finite(value) for value in cell]
     return str(cell) if isinstance(cell, float) and not math.isfinite(cell) else cell

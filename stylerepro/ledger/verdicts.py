@@ -1,4 +1,4 @@
-"""From a rule and tables to a verdict: parts put together, other readings tried, networks compared.
+"""From a rule and tables to a verdict: parts put together, gates, readings, the least design, networks compared.
 
 A rule is a leaf (`rules`) or a mapping with one of these, which may be nested:
 
@@ -10,16 +10,21 @@ main, also: `also` lists secondary clauses and controls; where one fails, a `mai
 Beside them, `beside` lists numbers that are shown and not judged (name, where, column).
 
 A leaf's `otherwise` lists other readings, each a change to the leaf (with a `kind` of its own: a whole new leaf);
-`each: column` tries every value of a column. Only the leaf as written can give `reproduced`; another reading that fits
-gives `trend only`, and the reason names it.
+`each: column` tries every value of a column. Leaves that have a reading of the same name change together. A reading has
+a tag: E, equivalent by an invariance written down before the run; U, unsure; N, another experiment, which is shown and
+counts for nothing. All are judged, whatever the rule as written gave: those of E and U say how *robust* the verdict is,
+and one of E that turns it makes it *fragile*. Only the rule as written can give `reproduced`; where a reading of E or U
+is what fits, the verdict is `trend only`, and the reason names it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Protocol
 
 import pandas as pd
 
+from stylerepro.ledger.gates import Setting, chosen, settings
 from stylerepro.ledger.rules import (
     NOT_REPRODUCED,
     NOT_TESTED,
@@ -35,8 +40,11 @@ from stylerepro.ledger.rules import (
 )
 from stylerepro.runs.experiments import RUN_COLUMNS
 
-# The loss networks that decide: a claim holds where it holds on each of them that is at hand.
-DECIDING = ("compact", "vgg19-16x")
+# The loss networks that decide: a claim holds where it holds on each of them that is at hand. Of a family one network
+# was learned from the other.
+FAMILIES = (("compact", "vgg19-16x"), ("vgg16-caffe", "compact-vgg16"))
+DECIDING = tuple(name for family in FAMILIES for name in family)
+TAGS = ("E", "U", "N")
 MECHANICS = ("tiny",)  # random weights, for tests; never the ground of a verdict
 COMBINATIONS = ("all", "any", "agree", "main")
 _RANKS = (NOT_REPRODUCED, TREND_ONLY, REPRODUCED)
@@ -44,39 +52,153 @@ _RANKS = (NOT_REPRODUCED, TREND_ONLY, REPRODUCED)
 Tables = Callable[[Rule], pd.DataFrame | None]
 
 
+class Judged(Protocol):
+    """What of a claim decides: its rule, the least design, its gates, and the settings that they choose from."""
+
+    @property
+    def experiment(self) -> str: ...
+    @property
+    def rule(self) -> Rule: ...
+    @property
+    def least(self) -> Mapping[str, int]: ...
+    @property
+    def gates(self) -> Mapping[str, Any]: ...
+    @property
+    def settings(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a claim comes to in another reading, or in another setting that its gates pass."""
+
+    name: str
+    tag: str
+    outcome: Outcome
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The verdict on a claim. networks: loss network to its own outcome, where the tables tell them apart.
 
     runs: experiment, profile and folder of each run whose rows were looked at, other readings and `beside` included.
+    settings: how the document may be read, with what the gates said of each; setting: the name of the one judged. Both,
+    and readings, are those of the network that decides. same, others: how many readings of E and U come to the same as
+    the rule as written, and how many could be judged. fragile: whether one of E does not.
     """
 
     outcome: Outcome
     networks: Mapping[str, Outcome]
     beside: str = ""
     runs: tuple[tuple[str, ...], ...] = ()
+    setting: str = ""
+    settings: tuple[Setting, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    same: int = 0
+    others: int = 0
+    fragile: bool = False
 
 
-def verdict(rule: Rule, tables: Mapping[str, pd.DataFrame], resamples: int = 2000) -> Verdict:
-    """Return the verdict that a claim's rule gives. tables: experiment to its table; a missing one has not run.
+@dataclass(frozen=True)
+class _Apart:
+    """One network's: the outcome that counts, the bare one before the least design, and what led to both."""
 
-    Where the tables tell loss networks apart, the rule is judged on each; those of `DECIDING` count, or, where the
-    tables have none of them, all that are there. Networks that disagree make `trend only` at best.
+    outcome: Outcome
+    bare: str
+    setting: str
+    settings: tuple[Setting, ...]
+    readings: tuple[Reading, ...]
+
+
+def verdict(claim: Judged, tables: Mapping[str, pd.DataFrame]) -> Verdict:
+    """Return the verdict on a claim. tables: experiment to its table; a missing one has not run.
+
+    Where the tables tell loss networks apart, the rule is judged on each. Those that have the claim's least design
+    decide; one with fewer pictures confirms or contradicts. Networks that disagree make `trend only` at best, and two
+    of which one was learned from the other are one witness.
     """
-    outcomes = {name: judge(rule, partial(_table, tables, name), resamples) for name in _networks(rule, tables)}
-    beside = "; ".join(filter(None, (_shown(number, tables) for number in rule.get("beside", ()))))
-    runs = tuple(sorted(set(_runs(rule, tables))))
-    if not outcomes:
-        return Verdict(judge(rule, partial(_table, tables, None), resamples), {}, beside, runs)
-    counted = {name: outcome for name, outcome in outcomes.items() if name in DECIDING} or outcomes
-    return Verdict(_together(counted), outcomes, beside, runs)
+    apart = {name: _on_network(claim, partial(_table, tables, name)) for name in _networks(claim.rule, tables)}
+    beside = "; ".join(filter(None, (_shown(number, tables) for number in claim.rule.get("beside", ()))))
+    runs = tuple(sorted(set(_runs(claim.rule, tables))))
+    if not apart:
+        apart = {"": _on_network(claim, partial(_table, tables, None))}
+    decides, outcome = _together(apart)
+    first = apart[decides]
+    told = [reading for reading in first.readings if reading.tag != "N" and reading.outcome.verdict != NOT_TESTED]
+    same = [reading for reading in told if reading.outcome.verdict == first.bare]
+    return Verdict(
+        outcome,
+        {name: one.outcome for name, one in apart.items() if name},
+        beside,
+        runs,
+        setting=first.setting,
+        settings=first.settings,
+        readings=first.readings,
+        same=len(same),
+        others=len(told),
+        fragile=any(reading.tag == "E" for reading in told if reading not in same),
+    )
 
 
-def judge(rule: Rule, tables: Tables, resamples: int = 2000) -> Outcome:
+def _on_network(claim: Judged, tables: Tables) -> _Apart:
+    leaf = next(leaves(claim.rule))
+    listed = settings(claim.settings, claim.gates, tables({**leaf, "experiment": claim.experiment}))
+    passing = chosen(listed)
+    setting = passing or listed[0]
+    literal = judge(_with(claim.rule, claim.experiment, setting.where), tables)
+    others = [
+        Reading(name, tag, judge(_read(_with(claim.rule, claim.experiment, setting.where), name, tables), tables))
+        for name, tag in _named(claim.rule, tables).items()
+    ]
+    others += [
+        Reading(other.name, other.tag, judge(_with(claim.rule, claim.experiment, other.where), tables))
+        for other in listed
+        if other is not setting and other.passed
+    ]
+    outcome = _rescued(literal, others)
+    if lacking := _lacking(claim.least, claim.rule, literal):
+        bare = f"; there it is: {outcome.verdict}, {outcome.reason}" if outcome.verdict != NOT_TESTED else ""
+        outcome = replace(outcome, verdict=NOT_TESTED, reason=f"too few: {lacking}{bare}")
+    bare = literal.verdict
+    if passing is None:
+        said = "; ".join(f"{other.name}: {other.said}" for other in listed)
+        outcome, bare = replace(outcome, verdict=NOT_TESTED, reason=f"no style transfer to judge ({said})"), NOT_TESTED
+    elif passing is not listed[0]:
+        said = f"in the reading {passing.name}, since {listed[0].name}: {listed[0].said}"
+        outcome = replace(outcome, reason=f"{outcome.reason} ({said})")
+    return _Apart(outcome, bare, setting.name, tuple(listed), tuple(others))
+
+
+def _rescued(literal: Outcome, others: Sequence[Reading]) -> Outcome:
+    """Return `trend only` where the rule as written does not hold, but another reading of E or U does."""
+    if literal.verdict == REPRODUCED:
+        return literal
+    fitting = [other for other in others if other.tag != "N" and other.outcome.verdict == REPRODUCED]
+    if not fitting:
+        # What could not be tested as written stays so, but a reader wants to see what there is.
+        tried = [f"{other.name}: {other.outcome.measured}" for other in others if other.outcome.verdict != NOT_TESTED]
+        untested = literal.verdict == NOT_TESTED and tried
+        return replace(literal, measured="; ".join(tried)) if untested else literal
+    named = "; ".join(f"{other.name} ({other.outcome.measured})" for other in fitting)
+    reason = f"as written {literal.verdict} ({literal.reason}); what fits is another reading: {named}"
+    return replace(literal, verdict=TREND_ONLY, reason=reason)
+
+
+def _lacking(least: Mapping[str, int], rule: Rule, outcome: Outcome) -> str:
+    """Return which part of the rule rests on less than the least design, and on what; "" where none does."""
+    for part in outcome.parts:
+        design = part["design"]
+        short = {column: count for column, count in least.items() if design.get(column, count) < count}
+        if short and part["verdict"] != NOT_TESTED:
+            there = " × ".join(f"{design[name]} of {count} {name.rstrip('s')}s" for name, count in short.items())
+            return f"{part['name']} rests on {there}"
+    return ""
+
+
+def judge(rule: Rule, tables: Tables) -> Outcome:
     """Return the outcome of a rule on the tables that `tables` gives for each of its leaves (None: not run yet)."""
     if "kind" in rule:
-        return _leaf(rule, tables, resamples)
-    outcomes = [judge(part, tables, resamples) for part in parts(rule)]
+        return _leaf(rule, tables)
+    outcomes = [judge(part, tables) for part in parts(rule)]
     decided = _combined(rule, [outcome.verdict for outcome in outcomes])
     seen, why = [], []
     for part, outcome in zip(parts(rule), outcomes, strict=True):
@@ -104,46 +226,59 @@ def leaves(rule: Rule) -> Iterator[Rule]:
         yield from leaves(part)
 
 
-def readings(rule: Rule, table: pd.DataFrame | None = None) -> Iterator[tuple[str, Rule]]:
-    """Yield the other readings of a leaf, by name; those of `each` need the table whose values they go through."""
+def readings(rule: Rule, table: pd.DataFrame | None = None) -> Iterator[tuple[str, str, Rule]]:
+    """Yield name, tag and leaf of a leaf's other readings; `each` needs the table whose values it goes through."""
     plain = {key: value for key, value in rule.items() if key not in ("otherwise", "beside")}
     for entry in rule.get("otherwise", ()):
-        change = {key: value for key, value in entry.items() if key not in ("reading", "each")}
+        change = {key: value for key, value in entry.items() if key not in ("reading", "each", "tag")}
         base = plain if "kind" not in change else {"name": entry["reading"], "experiment": plain["experiment"]}
         where = {**base.get("where", {}), **change.get("where", {})}
         other = {key: value for key, value in {**base, **change, "where": where}.items() if value is not None}
+        tag = entry.get("tag", "U")
         if "each" not in entry:
-            yield entry["reading"], other
+            yield entry["reading"], tag, other
         elif table is not None and (each := entry["each"]) in table:
             own = other["where"].pop(each, None)
             for value in sorted(table.loc[~matches(table[each], own), each].dropna().unique()):
                 name = ", ".join(filter(None, (entry.get("reading"), f"{each} {value}")))
-                yield name, {**other, "where": {**other["where"], each: value}}
+                yield name, tag, {**other, "where": {**other["where"], each: value}}
 
 
-def _leaf(rule: Rule, tables: Tables, resamples: int) -> Outcome:
-    outcome = _read(rule, tables, resamples)
-    told = {name: getattr(outcome, name) for name in ("verdict", "value", "low", "high", "effect", "n")}
+def _leaf(rule: Rule, tables: Tables) -> Outcome:
+    outcome = decide(rule, tables(rule))
+    names = ("verdict", "value", "low", "high", "effect", "n", "design", "covers", "detectable")
+    told = {name: getattr(outcome, name) for name in names}
     return replace(outcome, parts=({"name": rule["name"], "kind": rule["kind"], **told},))
 
 
-def _read(rule: Rule, tables: Tables, resamples: int) -> Outcome:
-    """Return the outcome of a leaf as written and, where it does not hold, of its other readings."""
-    outcome = decide(rule, tables(rule), resamples)
-    if outcome.verdict == REPRODUCED:
-        return outcome
-    fitting, tried = [], []
-    for name, reading in readings(rule, tables(rule)):
-        other = decide(reading, tables(reading), resamples)
-        if other.verdict == REPRODUCED:
-            fitting.append(f"{name} ({other.measured})")
-        elif other.verdict != NOT_TESTED:
-            tried.append(f"{name}: {other.measured}, {other.reason}")
-    if not fitting:
-        # What could not be tested as written stays so, but a reader wants to see what there is.
-        return replace(outcome, measured="; ".join(tried)) if outcome.verdict == NOT_TESTED and tried else outcome
-    reason = f"as written {outcome.verdict} ({outcome.reason}); what fits is another reading: {'; '.join(fitting)}"
-    return replace(outcome, verdict=TREND_ONLY, reason=reason)
+def _with(rule: Rule, experiment: str, where: Mapping[str, Any]) -> Rule:
+    """Return a rule whose leaves of this experiment look at the rows of a setting, wherever they look themselves."""
+    if "kind" in rule:
+        mine = where and rule["experiment"] == experiment
+        return {**rule, "where": {**rule.get("where", {}), **where}} if mine else rule
+    return _changed(rule, partial(_with, experiment=experiment, where=where))
+
+
+def _named(rule: Rule, tables: Tables) -> dict[str, str]:
+    """Return the names of a rule's other readings, in order, with their tags."""
+    return {name: tag for leaf in leaves(rule) for name, tag, _ in readings(leaf, tables(leaf))}
+
+
+def _read(rule: Rule, name: str, tables: Tables) -> Rule:
+    """Return the rule in another reading: of each leaf that has it the reading, of the others what is written."""
+    if "kind" in rule:
+        return next((other for given, _, other in readings(rule, tables(rule)) if given == name), rule)
+    return _changed(rule, partial(_read, name=name, tables=tables))
+
+
+def _changed(rule: Rule, change: Callable[[Rule], Rule]) -> Rule:
+    """Return a rule of parts with each part changed."""
+    made: dict[str, Any] = dict(rule)
+    for name in (*COMBINATIONS, "also"):
+        if name in rule:
+            listed = rule[name]
+            made[name] = change(listed) if isinstance(listed, Mapping) else [change(part) for part in listed]
+    return made
 
 
 def _combined(rule: Rule, verdicts: Sequence[str]) -> str:
@@ -164,22 +299,26 @@ def _combined(rule: Rule, verdicts: Sequence[str]) -> str:
     return _RANKS[rank]
 
 
-def _together(outcomes: Mapping[str, Outcome]) -> Outcome:
-    """Return one outcome of several networks: their common verdict, or `trend only` at best; none untested counts."""
-    outcomes = {name: outcome for name, outcome in outcomes.items() if outcome.verdict != NOT_TESTED} or outcomes
-    verdicts = {outcome.verdict for outcome in outcomes.values()}
-    first, *others = outcomes.values()
-    if not others:
-        return replace(first, reason=f"{first.reason} (on {next(iter(outcomes))} alone)")
-    if len(verdicts) == 1:
-        decided = first.verdict
-    elif REPRODUCED in verdicts:
-        decided = TREND_ONLY
-    else:
-        decided = NOT_REPRODUCED
-    seen = " | ".join(f"{name}: {outcome.measured}" for name, outcome in outcomes.items() if outcome.measured)
-    why = " | ".join(f"{name}: {outcome.verdict}, {outcome.reason}" for name, outcome in outcomes.items())
-    return replace(first, verdict=decided, measured=seen, reason=why)
+def _together(apart: Mapping[str, _Apart]) -> tuple[str, Outcome]:
+    """Return which network decides, and one outcome of all: their common verdict, or `trend only` at best."""
+    counted = {name: one for name, one in apart.items() if name in DECIDING} or apart
+    deciding = {name: one.outcome for name, one in counted.items() if one.outcome.verdict != NOT_TESTED}
+    # With fewer pictures than the least design a network decides nothing, but what it shows is not passed over.
+    beside = {name: one for name, one in counted.items() if name not in deciding and one.bare != NOT_TESTED}
+    if not deciding:
+        name = next(iter(beside), next(iter(counted)))
+        return name, counted[name].outcome
+    (name, first), *others = deciding.items()
+    if not others and not beside:
+        return name, replace(first, reason=f"{first.reason} (on {name} alone)" if name else first.reason)
+    verdicts = {*(outcome.verdict for outcome in deciding.values()), *(one.bare for one in beside.values())}
+    decided = first.verdict if len(verdicts) == 1 else TREND_ONLY if REPRODUCED in verdicts else NOT_REPRODUCED
+    told = {**deciding, **{other: one.outcome for other, one in beside.items()}}
+    measured = " | ".join(f"{other}: {outcome.measured}" for other, outcome in told.items() if outcome.measured)
+    why = " | ".join(f"{other}: {outcome.verdict}, {outcome.reason}" for other, outcome in told.items())
+    if any(set(told) <= set(family) for family in FAMILIES):
+        why += " (one witness: one of these networks was learned from the other)"
+    return name, replace(first, verdict=decided, measured=measured, reason=why)
 
 
 def _networks(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -205,7 +344,7 @@ def _table(tables: Mapping[str, pd.DataFrame], network: str | None, leaf: Rule) 
 def _runs(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, ...]]:
     looked: list[Rule] = [{"kind": "beside", **shown} for shown in rule.get("beside", ())]
     for leaf in leaves(rule):
-        looked += [leaf, *(reading for _, reading in readings(leaf, _table(tables, None, leaf)))]
+        looked += [leaf, *(reading for *_, reading in readings(leaf, _table(tables, None, leaf)))]
     for leaf in looked:
         # A condition on what was measured is met or not by looking.
         asked = {key: value for key, value in leaf.items() if key != "given"}

@@ -24,7 +24,13 @@ from stylerepro.runs.scrub import digest_of, local_path, portable, texts
 
 # Distributions whose numbers can move a result; patch releases are taken not to.
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "scikit-learn", "pandas")
-_PROSE = ("name", "reading", "tell", "beside")  # of a rule: what it is called, and what is shown and not judged
+_PROSE = (
+    "name",
+    "reading",
+    "setting",
+    "tell",
+    "beside",
+)  # of a rule: what it is called, and what is shown and not judged
 
 
 @dataclass(frozen=True)
@@ -183,13 +189,14 @@ def version_of(distribution: str) -> str:
         return "absent"
 
 
-def rule_hash(rule: Any, experiment: str, number: Any = None) -> str:
-    """Return the SHA-256 of what decides a claim: measure, filter, direction, threshold, readings; prose left out.
+def rule_hash(claim: Mapping[str, Any], experiment: str, number: Any = None) -> str:
+    """Return the SHA-256 of what decides a claim: measure, filter, direction, threshold, readings with tags, gates.
 
-    experiment, number: those of the claim, for leaves that name none of their own; a rule that the ledger has completed
-    has the same hash as the one that was written.
+    Prose is left out, and the least design, which can but take a verdict away. claim: its `rule` and, where it has
+    them, `gates` and `settings`. experiment, number: those of the claim, for leaves that name none of their own; a rule
+    that the ledger has completed has the same hash as the one written.
     """
-    return hash_of(_decisive(rule, experiment, number))
+    return hash_of(_decisive(claim, experiment, number))
 
 
 def rule_hashes(experiment: str) -> dict[str, str]:
@@ -201,20 +208,34 @@ def rule_hashes(experiment: str) -> dict[str, str]:
         paths = sorted((project_root() / "stylerepro" / "ledger").glob("[0-9]*.yaml"))
         claims = [claim for path in paths for claim in read_yaml(path, path.name, ResultsError)["claims"]]
         claims += [{"experiment": each.name, **claim} for each in discover() for claim in each.own_claims]
-        decisive = {one["id"]: _decisive(one["rule"], one["experiment"], one.get("number")) for one in claims}
+        decisive = {claim["id"]: _decisive(claim, claim["experiment"], claim.get("number")) for claim in claims}
     except (StyleReproError, LookupError, TypeError, AttributeError):
         return {}
     looks = f'"experiment": {json.dumps(experiment)}'
     return {id: hash_of(rule) for id, rule in decisive.items() if looks in json.dumps(rule)}
 
 
-def _decisive(rule: Any, experiment: str, number: Any) -> Any:
+def _decisive(claim: Mapping[str, Any], experiment: str, number: Any) -> Any:
+    rule = _decisive_rule(claim["rule"], experiment, number)
+    beside = {key: claim[key] for key in ("gates", "settings") if claim.get(key)}
+    if not beside:
+        return rule
+    if gates := beside.get("gates"):
+        beside["gates"] = {key: value for key, value in gates.items() if key != "exempt"}
+    return {"rule": rule} | beside | {"settings": [_untold(one) for one in beside.get("settings", ())]}
+
+
+def _decisive_rule(rule: Any, experiment: str, number: Any) -> Any:
     if isinstance(rule, list):
-        return [_decisive(part, experiment, number) for part in rule]
+        return [_decisive_rule(part, experiment, number) for part in rule]
     kept = {key: value for key, value in rule.items() if key not in _PROSE and value is not None}
     if "kind" not in kept:
         parts = {key: part if isinstance(part, list) else [part] for key, part in kept.items()}
-        return {key: _decisive(part, experiment, number) for key, part in parts.items()}
+        return {key: _decisive_rule(part, experiment, number) for key, part in parts.items()}
     own = {"experiment": experiment} | ({"number": number} if kept["kind"] == "number" else {}) | kept
-    readings = [{key: one[key] for key in one if key not in _PROSE} for one in own.get("otherwise", ())]
-    return own | {"otherwise": readings}
+    return own | {"otherwise": [_untold(reading) for reading in own.get("otherwise", ())]}
+
+
+def _untold(reading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a reading or setting without what it is called, and without the tag that it has if none is written."""
+    return {key: value for key, value in reading.items() if key not in _PROSE and (key, value) != ("tag", "U")}

@@ -1,0 +1,108 @@
+"""Gates: whether the pictures that a claim rests on are style transfers at all, judged before any swept column is.
+
+A claim about pictures names its *base setting* (γ = 0, the document's own weights) and what its rows there must show,
+in at least two thirds of the pairs:
+
+style: both judges, which nothing optimises, place the picture beyond untouched photographs (`measures.judges`).
+content: its content loss is below that of flat grey, its SSIM above that of unrelated pictures.
+settled: less than a hundredth of the loss's fall so far fell in the last fifth of the evaluations.
+
+`settings` lists how the document may be read, literal first; the first whose gates pass is the one that is judged. A
+gate without its columns or values is unknown, which is no pass.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from stylerepro.ledger.rules import DIVERGED, ENDED, UNITS, matches, words
+
+# What must hold in a row: column to whether its value passes; those of a gate must hold together.
+GATES: Mapping[str, tuple[str, ...]] = {
+    "style": ("gate_predictor", "gate_imagenet"),
+    "content": ("gate_content", "gate_structure"),
+    "settled": ("gate_settled",),
+}
+LEAST_SHARE = 2 / 3  # of the pairs
+PLATEAU = 0.01  # of the fall so far, in the last fifth
+LITERAL = "as written"
+_SAID = {"style": "style taken up", "content": "content kept", "settled": "settled"}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What one gate said of one setting. passed: None where it is unknown. share: of the pairs that pass it."""
+
+    gate: str
+    passed: bool | None
+    share: float | None
+    pairs: int
+    said: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A way to read the document, with what its gates said. passed: whether all did; of none asked, they do."""
+
+    name: str
+    where: Mapping[str, Any]
+    tag: str
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def said(self) -> str:
+        return ", ".join(gate.said for gate in self.gates)
+
+
+def settings(
+    written: Sequence[Mapping[str, Any]], asked: Mapping[str, Any], table: pd.DataFrame | None
+) -> list[Setting]:
+    """Return the settings in their order with what their gates say of a table; one that is literal where none is named.
+
+    written: a setting, where and tag each. asked: the claim's `gates`: ask, base and units; empty for none.
+    """
+    listed = written or [{"setting": LITERAL}]
+    return [
+        Setting(entry["setting"], where, entry.get("tag", "U"), tuple(_gates(asked, where, table)))
+        for entry in listed
+        for where in [entry.get("where", {})]
+    ]
+
+
+def chosen(listed: Sequence[Setting]) -> Setting | None:
+    """Return the first setting whose gates pass, None where none does."""
+    return next((setting for setting in listed if setting.passed), None)
+
+
+def _gates(asked: Mapping[str, Any], where: Mapping[str, Any], table: pd.DataFrame | None) -> list[Gate]:
+    base = {**asked.get("base", {}), **where}
+    for column, wanted in base.items():
+        if table is not None and column in table:
+            table = table[matches(table[column], wanted)]
+    return [_gate(gate, table, base, asked.get("units", UNITS)) for gate in asked.get("ask", ())]
+
+
+def _gate(gate: str, table: pd.DataFrame | None, base: Mapping[str, Any], units: Sequence[str]) -> Gate:
+    said = _SAID[gate]
+    if table is None or table.empty:
+        at = ", ".join(f"{column} {words(wanted)}" for column, wanted in base.items())
+        return Gate(gate, None, None, 0, f"{said}: unknown, no rows{f' with {at}' if at else ''}")
+    if lacking := [column for column in (*GATES[gate], *units) if column not in table or table[column].isna().all()]:
+        why = "its judge was not installed" if gate == "style" else "the run did not measure it"
+        return Gate(gate, None, None, 0, f"{said}: unknown, no value of {', '.join(lacking)} ({why})")
+    passing = pd.Series(True, index=table.index)
+    for column in GATES[gate]:
+        values = table[column].astype(float)
+        passing &= values < PLATEAU if gate == "settled" else values > 0
+    if ENDED in table:
+        passing &= table[ENDED] != DIVERGED
+    pairs = passing.groupby([table[column] for column in units]).mean() > 0.5
+    share, passed = float(pairs.mean()), bool(pairs.mean() >= LEAST_SHARE - 1e-12)
+    told = f"{said} in {int(pairs.sum())} of {len(pairs)}"
+    return Gate(gate, passed, share, len(pairs), told if passed else f"{told}, two thirds are asked")
