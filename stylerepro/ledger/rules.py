@@ -329,8 +329,8 @@ def _wins(rule: Rule, rows: pd.DataFrame) -> Outcome:
     if pairs.empty:
         raise Settled(NOT_TESTED, f"no pair of {column} {rule['a']} and {rule['b']}")
     first, second = (sign * pairs[rule[name]].to_numpy(float) for name in "ab")
-    won = pairs.assign(_value=np.where(first == second, 0.5, first > second)).reset_index()
-    interval = _interval(rule, won)
+    won = pd.DataFrame({"_value": np.where(first == second, 0.5, first > second)}, index=pairs.index)
+    interval = _interval(rule, won.reset_index())
     measured = f"{rule['a']} before {rule['b']} in {_interval_text(interval, percent=True)} of {len(pairs)} pairs"
     clear = interval.estimate > 0.5 and interval.excludes(0.5)
     holds = clear and interval.estimate >= rule.get("at_least", 0.5)
