@@ -25,6 +25,8 @@ claims:
     number: 0.5
     unit: px
     tolerance: {absolute: 0.1}
+    sort: arithmetic
+    least: {}
     experiment: ran
     why: A half, give or take 0.1 px.
     rule: &rule {kind: number, name: error, column: error, where: {n: 1}, statistic: closest, within: [0.4, 0.6]}
@@ -58,6 +60,8 @@ claims:
     number: 0.5
     unit: px
     tolerance: {absolute: 0.1}
+    sort: arithmetic
+    least: {}
     experiment: sixth
     why: A half, give or take 0.1 px.
     rule: {kind: number, name: error, column: error, where: {n: 1}, statistic: closest, within: [0.4, 0.6]}

@@ -143,7 +143,7 @@ def _pieces(
         "card": lambda name: pages.model_card(NETWORKS[name]),
         "verdicts": lambda document: ledger_page.told(of(document)),
         "answer": lambda document: ledger_page.answer(of(document)),
-        "claims": lambda document: ledger_page.cards(of(document), titles),
+        "claims": lambda document: ledger_page.cards(of(document), titles, ledger.documents),
         "citation": lambda document: ledger_page.citation(ledger.documents, document),
         "notebooks": lambda id: ledger_page.notebooks([entry for entry in entries if entry.document == id]),
         "value": lambda words: text.value(tables, words),

@@ -1,9 +1,11 @@
 """The documents and their claims in the book: chapters, the ledger's table, its CSV, and a card for each claim."""
 
 import html
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -217,8 +219,11 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
     return list_table("ledger ledger-table", widths, lines)
 
 
-def cards(rows: Sequence[Row], pages: Collection[str]) -> str:
-    """Return everything about each claim of a document, with its anchor. pages: experiments that have a page."""
+def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, Document] = MappingProxyType({})) -> str:
+    """Return everything about each claim of a document, with its anchor, and its review as machines read it.
+
+    pages: experiments that have a page. documents: those of the ledger.
+    """
     if not rows:
         return _NONE
 
@@ -227,7 +232,14 @@ def cards(rows: Sequence[Row], pages: Collection[str]) -> str:
         experiment = row["experiment"]
         return f"{title}\n\n[{experiment}](../notebooks/{experiment}.ipynb)" if experiment in pages else title
 
-    return _cards(rows, name, True)
+    return "\n\n".join([_cards(rows, name, True), _reviews(rows, documents)])
+
+
+def _reviews(rows: Sequence[Row], documents: Mapping[str, Document]) -> str:
+    """Return the claims as machines read them: schema.org's ClaimReview, which no page shows."""
+    told = [export.claim_review(row, documents.get(row["document"]), f"#{anchor(row['id'])}") for row in rows]
+    text = json.dumps(told, ensure_ascii=False).replace("</", "<\\/")
+    return f'```{{raw}} html\n<script type="application/ld+json">{text}</script>\n```'
 
 
 def verdicts(rows: Sequence[Row]) -> str:
@@ -260,7 +272,7 @@ def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
         measured = [one_line(row["statement"]), *_apart(row["measured"], "**")]
         if row["beside"]:
             measured.append(small(f"Beside it: {row['beside']}"))
-        why = _apart(row["reason"])
+        why = [*_apart(row["reason"]), small(_trust(row))]
         if row.get("rule_changed"):
             why.append(f"The {row['rule_changed']}.")
         if len(row["networks"]) > 1:
@@ -270,6 +282,20 @@ def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
             why.append(fold("The rule", html.escape(one_line(row["why"]))))
         lines.append((name(row), *("\n\n".join(cell) for cell in (says, measured, why))))
     return list_table("ledger", (19, 28, 26, 27), lines)
+
+
+def _trust(row: Row) -> str:
+    """Return what a verdict rests on, in a line: design, reading, robustness, and how old its rule is."""
+    certificate = row.get("certificate")
+    hours = certificate["hours"] if certificate else None
+    told = [f"On {row['design']}" if row["runs"] else ""]
+    told += ["the ends are a range" if not row["covers"] and row["low"] != row["high"] else ""]
+    told += [f"read as {row['setting']}" if len(row["settings"]) > 1 else ""]
+    told += [f"robust: {row['robust']} readings" if row["robust"] != "untested" else ""]
+    told += ["fragile: an equivalent reading turns it" if row["fragile"] else ""]
+    if hours is not None:
+        told.append(f"the rule is {abs(hours):.0f} hours {'older' if hours >= 0 else 'younger'} than its first run")
+    return "; ".join(filter(None, told))
 
 
 def _apart(text: str, mark: str = "") -> list[str]:

@@ -131,6 +131,7 @@ def _claim(original: Experiment) -> dict[str, Any]:
         declared = original.own_claims or read_yaml(path, path.name, ClaimError)["claims"]
         content = next(content for content in declared if content["id"] == first.id)
         judged = {key: content[key] for key in ("number", "unit", "rule") if content.get(key) is not None}
+        design = {key: content[key] for key in ("sort", "least", "gates", "settings") if key in content}
         statement, origin = first.statement, f"The rule of {first.id}"
     else:
         numbers = [name for name, column in original.columns.items() if column.type == "float"]
@@ -138,6 +139,7 @@ def _claim(original: Experiment) -> dict[str, Any]:
         units = [unit for unit in UNITS if unit in original.columns]
         judged = {"rule": {"kind": "threshold", "name": column, "column": column, "at_least": 0.5, "units": units}}
         statement, origin = f"{column} is one half at least.", "A bound"
+        design = {"sort": "arithmetic", "least": {}}
     return {
         "quote": "what you expect, in a sentence",
         "place": "who says so and where, or that it is a guess of your own",
@@ -145,4 +147,5 @@ def _claim(original: Experiment) -> dict[str, Any]:
         **judged,
         "why": f"{origin}, to begin with. Say here why yours is the right one.",
         "tolerance": {"relative": 0.5},
+        **design,
     }

@@ -72,7 +72,7 @@ def test_no_word_of_a_table_is_broken_or_lost(request, monkeypatch, call, name, 
 
 @pytest.fixture(scope="module")
 def rows():
-    return list(summary.rows(summary.compare(load_ledger(), resamples=20)))
+    return list(summary.rows(summary.compare(load_ledger())))
 
 
 def claims_on(rows, width: int, terminal: bool, **how: bool) -> str:

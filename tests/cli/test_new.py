@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 OWN_CLAIM = {
     "id": "mine.1", "quote": "It is so.", "place": "a guess", "statement": "The value is small.", "why": "A bound.",
     "tolerance": {"absolute": 0.1},
+    "sort": "arithmetic",
+    "least": {},
     "rule": {"kind": "threshold", "name": "value", "column": "value", "at_most": 5.0, "units": ["name"]},
 }  # fmt: skip
 
@@ -162,7 +164,7 @@ def test_a_document_and_its_claims_belong_together(project, document, listed):
 def test_own_claims_are_judged_and_not_counted_among_those_of_the_documents(project):
     own(project, OWN_CLAIM, {**OWN_CLAIM, "id": "mine.2"})
     ledger = claims.load_ledger()
-    table = summary.judged(ledger, resamples=10, root=project / "nowhere")
+    table = summary.judged(ledger, root=project / "nowhere")
     mine = table[table["experiment"] == "mine"]
     assert mine["id"].tolist() == ["mine.1", "mine.2"]
     assert set(mine["verdict"]) == {NOT_TESTED}

@@ -52,6 +52,7 @@ def test_a_leaf_takes_the_claims_experiment_and_number():
         (THRESHOLD | {"otherwise": [{"column": "gamma"}]}, "another reading needs a name"),
         (THRESHOLD | {"otherwise": [{"reading": "other", "column": "gama"}]}, "no column 'gama'"),
         (THRESHOLD | {"otherwise": [{"each": "convention"}]}, "no column 'convention'"),
+        (THRESHOLD | {"otherwise": [{"reading": "other", "tag": "X"}]}, r"a reading's tag is E .* not 'X'"),
         (THRESHOLD | {"beside": [{"name": "n", "column": "gama"}]}, "no column 'gama'"),
         (THRESHOLD | {"beside": [{"column": "gamma"}]}, "beside lacks name"),
         (THRESHOLD | {"beside": [{"name": "n", "column": "gamma", "at_most": 1}]}, "beside has no key 'at_most'"),
@@ -102,6 +103,7 @@ GOOD = {
     "trend": leaf("trend", x="gamma", direction="down", minimum=0.1, units=["content"]),
     "difference": against("difference", direction="up", minimum=0.1, controls=["c"], match=["level"], floor="f"),
     "equivalence": against("equivalence", within=[None, 0.1], relative=True),
+    "wins": against("wins", direction="down", at_least=0.8, match=["level"]),
     "order": leaf("order", between="net", order=["a", "b", "c"], direction="down", gap=0.03, units=["size"]),
 }
 
@@ -110,8 +112,8 @@ GOOD = {
 def test_made_up_tables_hold_and_fail(kind):
     rule = GOOD[kind]
     assert checked(rule, "it", "e", None, {"e": columns(rule)}) == rule
-    assert REPRODUCED in {decide(rule, table, 20).verdict for table in made_up(rule, good=True)}
-    verdicts = {decide(rule, table, 20).verdict for table in made_up(rule, good=False)}
+    assert REPRODUCED in {decide(rule, table).verdict for table in made_up(rule, good=True)}
+    verdicts = {decide(rule, table).verdict for table in made_up(rule, good=False)}
     assert NOT_REPRODUCED in verdicts
     assert REPRODUCED not in verdicts
 
@@ -156,7 +158,7 @@ def test_the_table_of_the_kinds_of_rule_names_all_keys_of_each():
     told = {kind: [set(re.findall(r"`(\w+)`", cell)) for cell in cells] for kind, *cells in rows}
     models = {get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(_ANY)[0])}
     assert set(told) == set(models) == set(KINDS)
-    common = set(Beside.model_fields) | {"kind", "given", "otherwise", "beside"}
+    common = set(Beside.model_fields) | {"kind", "given", "restricted", "otherwise", "beside"}
     for kind, (needed, optional) in told.items():
         fields = {name: field for name, field in models[kind].model_fields.items() if name not in common}
         required = {name for name, field in fields.items() if field.is_required()} | needed & {"at_most", "at_least"}

@@ -20,9 +20,10 @@ RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean
 RULE |= {"where": {"n": 1}, "loosely": [0.2, 0.8]}
 CLAIM = {"quote": "It is 0.5.", "place": "p. 1", "number": 0.5, "unit": "px", "statement": "It is a half."}
 CLAIM |= {"why": "So.", "experiment": "ran", "tolerance": {"absolute": 0.1}}
+CLAIM |= {"sort": "arithmetic", "least": {}}
 LEDGER = {
     "document": {"id": "000", "title": "A title", "authors": [], "institution": None, "year": None, "link": None},
-    "finding": {"claim": "000.1", "written_for": REPRODUCED, "text": "Stated: {number}; measured: {value}."},
+    "findings": [{"claim": "000.1", "written_for": REPRODUCED, "text": "Stated: {number}; measured: {value}."}],
     "claims": [
         {**CLAIM, "id": "000.1", "rule": RULE},
         {**CLAIM, "id": "000.2", "rule": {**RULE, "where": {"n": 2}}},
@@ -63,7 +64,7 @@ def column(table, name):
 
 def test_committed_runs_are_judged_with_the_record_behind_each(ledger):
     table = summary.judged(ledger)
-    assert list(table.columns)[-3:] == ["why", "profile", "rule_changed"]
+    assert list(table.columns)[-3:] == ["profile", "rule_changed", "certificate"]
     assert column(table, "verdict") == [REPRODUCED, NOT_REPRODUCED, NOT_TESTED]
     behind = {"experiment": "ran", "profile": "reference", "run": "ran", "folder": "results/reference/ran"}
     behind |= {"networks": ["compact"], "commit": "0123456789", "dirty": True, "seconds": 12.0}
@@ -76,7 +77,7 @@ def test_committed_runs_are_judged_with_the_record_behind_each(ledger):
 
 
 def hashes(ledger):
-    return {claim.id: rule_hash(claim.rule, claim.experiment) for claim in ledger}
+    return {claim.id: rule_hash(claim.decisive(), claim.experiment) for claim in ledger}
 
 
 @pytest.mark.parametrize(
@@ -220,26 +221,38 @@ def test_the_summary_counts_and_tells_what_surprises(ledger):
         "|---|---|---|---|---|",
         "| 000: A title | 1 | 0 | 1 | 1 |",
         "| **all** | 1 | 0 | 1 | 1 |",
+        "| of them counts and calculations | 1 | 0 | 1 | 1 |",
+        "| of them times and memory | 0 | 0 | 0 | 0 |",
+        "| of them pictures | 0 | 0 | 0 | 0 |",
         "",
         "- **000.1**, *reproduced*: Stated: 0.5; measured: 0.5.",
     ]
 
 
-def test_the_summary_refuses_words_that_the_verdict_has_left_behind(ledger, project):
-    keep(project / "results/reference/newer", "reference", {1: 0.3}, "2026-11-25T10:00:00+00:00")
-    with pytest.raises(ClaimError, match=r"Claim 000.1: its finding was written for 'reproduced', but .* 'trend only'"):
-        summary.summary(ledger, summary.judged(ledger))
+def test_of_a_documents_findings_the_surest_of_those_that_are_still_true_is_told(ledger):
+    row = {"verdict": REPRODUCED, "robust": "untested", "sort": "picture"}
+    rows = {"000.1": row, "000.2": row | {"robust": "3 of 4"}, "000.3": row | {"sort": "cost"}}
+    findings = [claims.Finding(claim=id, written_for=REPRODUCED, text="{value}") for id in rows]
+    of_two = claims.Ledger(ledger.documents, ledger.claims, {"000": findings, "001": []})
+
+    def best(**changed):
+        judged = [{"id": id} | row | changed.get(f"c{id[-1]}", {}) for id, row in rows.items()]
+        return [finding.claim for finding in summary.findings(of_two, judged)]
+
+    assert best() == ["000.2"], "what most readings come to"
+    assert best(c2={"verdict": TREND_ONLY}) == ["000.3"], "of equals the one that rests least on pictures"
+    assert best(**{f"c{number}": {"verdict": NOT_TESTED} for number in "123"}) == []
 
 
 def test_the_readme_is_brought_up_to_date_between_its_two_comments(ledger):
     text = "# T\n\n<!-- standing: how -->\nold\n<!-- /standing -->\n\nMore \\1.\n"
     expected = summary.summary(ledger, summary.judged(ledger))
-    made = summary.readme(ledger, text)
+    made = summary.readme(ledger, text, summary.judged(ledger))
     assert made == f"# T\n\n<!-- standing: how -->\n{expected}\n<!-- /standing -->\n\nMore \\1.\n"
-    assert summary.readme(ledger, made) == made, "twice is as once"
+    assert summary.readme(ledger, made, summary.judged(ledger)) == made, "twice is as once"
 
 
 @pytest.mark.parametrize("text", ["# T\n", "<!-- standing: a -->\n<!-- /standing -->\n" * 2])
 def test_a_readme_without_one_place_for_it_is_refused(ledger, text):
     with pytest.raises(ClaimError, match=r"README\.md"):
-        summary.readme(ledger, text)
+        summary.readme(ledger, text, summary.judged(ledger))

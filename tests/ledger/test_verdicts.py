@@ -1,10 +1,13 @@
 """Verdicts of rules made of parts, of other readings, and of networks judged apart."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
+from stylerepro.ledger import verdicts
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
-from stylerepro.ledger.verdicts import judge, leaves, readings, verdict
+from stylerepro.ledger.verdicts import judge, leaves, readings
 
 R, T, N, U = REPRODUCED, TREND_ONLY, NOT_REPRODUCED, NOT_TESTED
 # A number of 1 ± 0.1 is reproduced, within ± 1 `trend only`.
@@ -16,10 +19,16 @@ def leaf(column="x", **keys):
     return {"kind": "number", "name": f"the {column}", "experiment": "e", "column": column, **bounds, **keys}
 
 
+def verdict(rule, tables, **claim):
+    """The verdict on a claim of this rule."""
+    whole = {"experiment": "e", "rule": rule, "least": {}, "gates": {}, "settings": ()} | claim
+    return verdicts.verdict(SimpleNamespace(**whole), tables)
+
+
 def judged(rule, **columns):
-    """What a rule gives on a table of these columns, each a value or a list of values."""
+    """What a claim gives on a table of these columns, each a value or a list of values."""
     lists = {name: values if isinstance(values, list) else [values] for name, values in columns.items()}
-    return judge(rule, lambda leaf: pd.DataFrame(lists))
+    return verdict(rule, {"e": pd.DataFrame(lists)}).outcome
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,7 @@ def test_each_value_of_a_column_is_a_reading():
     each = [{"each": "reading"}, {"each": "reading", "column": "y", "reading": "of y"}]
     rule = leaf(where={"reading": "h"}, otherwise=each)
     columns = {"reading": ["h", "qr", "wh"], "x": [9.0, 1.0, 1.0], "y": [1.0, 9.0, 1.0]}
-    others = dict(readings(rule, pd.DataFrame(columns)))
+    others = {name: other for name, _, other in readings(rule, pd.DataFrame(columns))}
     assert list(others) == ["reading qr", "reading wh", "of y, reading qr", "of y, reading wh"]
     assert others["of y, reading qr"]["where"] == {"reading": "qr"}
     outcome = judged(rule, **columns)
@@ -125,8 +134,8 @@ def test_each_value_of_a_column_is_a_reading():
 
 def test_a_reading_with_a_kind_of_its_own_starts_afresh():
     rule = leaf(where={"n": 1}, otherwise=[{"reading": "small", "kind": "threshold", "column": "y", "at_most": 3}])
-    (name, other) = next(readings(rule))
-    assert (name, other["name"], other["where"], other["experiment"]) == ("small", "small", {}, "e")
+    (name, tag, other) = next(readings(rule))
+    assert (name, tag, other["name"], other["where"], other["experiment"]) == ("small", "U", "small", {}, "e")
     assert "within" not in other
 
 

@@ -1,4 +1,4 @@
-"""Statistics on tables small enough to check by hand, and the coverage of the bootstrap."""
+"""Statistics on tables small enough to check by hand, and the coverage of the intervals."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,16 @@ import pytest
 from scipy import stats
 
 from stylerepro.errors import ResultsError
-from stylerepro.measures.statistics import Interval, crossed_bootstrap, effect_size, paired_difference, trend
+from stylerepro.measures.statistics import (
+    COMPONENTS,
+    LEAST_COVERAGE,
+    Interval,
+    coverage,
+    crossed_interval,
+    effect_size,
+    paired_difference,
+    trend,
+)
 
 
 def crossed(values):
@@ -17,38 +26,59 @@ def crossed(values):
 
 def test_the_estimate_is_the_mean_of_the_table():
     table = crossed([[1.0, 2.0], [3.0, 10.0]])
-    interval = crossed_bootstrap(table, "y", resamples=200)
-    assert (interval.estimate, interval.n) == (4, 4)
-    assert 1 <= interval.low < 4 < interval.high <= 10
-    assert crossed_bootstrap(table.drop(index=[1, 2]), "y", resamples=50).n == 2, "an incomplete crossing has one too"
-    assert crossed_bootstrap(crossed(np.full((3, 3), 2.0)), "y", resamples=20) == Interval(2, 2, 2, 9)
-    once, again, other = (crossed_bootstrap(table, "y", seed=seed, resamples=99) for seed in (1, 1, 2))
-    assert once == again != other
+    interval = crossed_interval(table, "y")
+    assert (interval.estimate, interval.n, interval.covers) == (4, 4, True)
+    assert interval.low < 1 < 10 < interval.high, "two of each say next to nothing"
+    assert crossed_interval(table.drop(index=[1, 2]), "y").n == 2, "an incomplete crossing has one too"
+    equal = crossed_interval(crossed(np.full((3, 3), 2.0)), "y")
+    assert (equal.low, equal.high, equal.detectable) == (2, 2, 0)
 
 
-def test_with_one_factor_it_is_the_ordinary_bootstrap():
+def test_with_one_factor_it_is_students():
     values = np.random.default_rng(3).normal(size=30)
-    table = pd.DataFrame({"content": np.arange(30), "y": values})
-    ours = crossed_bootstrap(table, "y", styles=None)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0).confidence_interval
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.03)
+    ours = crossed_interval(pd.DataFrame({"content": np.arange(30), "y": values}), "y", styles=None)
+    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_rows_of_one_content_are_not_taken_as_independent():
     """Ten styles that all repeat the content's value add nothing: the interval stays that of four contents."""
     values = np.repeat([[0.0], [1.0], [2.0], [3.0]], 10, axis=1)
-    crossing = crossed_bootstrap(crossed(values), "y")
-    naive = crossed_bootstrap(crossed(values).assign(row=np.arange(40)), "y", contents="row", styles=None)
-    assert crossing.high - crossing.low > 2 * (naive.high - naive.low)
+    crossing = crossed_interval(crossed(values), "y")
+    four = stats.ttest_1samp(np.arange(4.0), 0).confidence_interval(0.95)
+    assert (crossing.low, crossing.high) == pytest.approx((four.low, four.high))
 
 
-def test_coverage_of_crossed_effects():
-    generator, covered = np.random.default_rng(7), 0
-    for _ in range(60):
-        contents, styles, noise = (generator.normal(size=shape) for shape in ((12, 1), (1, 12), (12, 12)))
-        interval = crossed_bootstrap(crossed(contents + styles + noise), "y", resamples=300)
-        covered += not interval.excludes(0)
-    assert 50 <= covered <= 60
+@pytest.mark.parametrize("design", [(2, 2), (3, 3), (3, 5), (4, 2), (8, 4), (3,), (6,)])
+def test_the_intervals_of_the_ledgers_designs_hold_the_truth_often_enough(design):
+    """Simulated once more, with other draws, and through the function that makes the interval."""
+    assert coverage(design) >= LEAST_COVERAGE
+    generator, held = np.random.default_rng(7), 0
+    for _ in range(300):
+        drawn = generator.normal(size=(*design, 1)[:2]) * np.sqrt(COMPONENTS[0][2])
+        drawn = drawn + generator.normal(size=(design[0], 1)) * np.sqrt(COMPONENTS[0][0])
+        if len(design) == 2:
+            drawn = drawn + generator.normal(size=(1, design[1])) * np.sqrt(COMPONENTS[0][1])
+        held += not crossed_interval(crossed(drawn), "y", styles="style" if len(design) == 2 else None).excludes(0)
+    assert held / 300 >= LEAST_COVERAGE - 0.03
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 6), (2, 5)])
+def test_where_no_interval_covers_enough_the_ends_are_a_range(shape):
+    assert coverage(shape) < LEAST_COVERAGE
+    interval = crossed_interval(crossed(np.arange(float(np.prod(shape))).reshape(shape)), "y")
+    assert (interval.low, interval.high, interval.covers) == (0, np.prod(shape) - 1, False)
+
+
+def test_what_a_design_would_detect_is_found_four_times_out_of_five():
+    generator, found, promised = np.random.default_rng(5), 0, []
+    for _ in range(400):
+        interval = crossed_interval(crossed(generator.normal(size=(12, 1))), "y", styles=None)
+        promised.append(interval.detectable)
+    for _ in range(400):
+        values = generator.normal(size=(12, 1)) + np.mean(promised)
+        found += crossed_interval(crossed(values), "y", styles=None).low > 0
+    assert found / 400 == pytest.approx(0.8, abs=0.06)
 
 
 def test_interval_says_what_it_excludes():
@@ -97,11 +127,6 @@ def test_trend_in_each_unit():
 )
 def test_a_table_that_cannot_be_used_is_refused(table, words):
     with pytest.raises(ResultsError, match=words):
-        crossed_bootstrap(table, "y")
+        crossed_interval(table, "y")
     with pytest.raises(ResultsError, match=words):
         trend(table, "content", "y")
-
-
-def test_no_resample_is_refused():
-    with pytest.raises(ResultsError, match="resamples"):
-        crossed_bootstrap(crossed(np.ones((2, 2))), "y", resamples=0)
