@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stylerepro.book import ledger_page
+from stylerepro.ledger import export, summary
 from stylerepro.ledger.claims import load_ledger
 from stylerepro.runs import experiments
 from stylerepro.training import library
@@ -219,7 +220,10 @@ def test_linters_and_types_are_checked_by_make_test(texts):
 
 def test_readme_and_citation_say_what_ledger_sidecars_and_committed_results_do(texts):
     ledger = load_ledger()
-    assert texts["README.md"] == ledger_page.readme(ledger, texts["README.md"]), "call `stylerepro claims --readme`"
+    table = summary.judged(ledger)
+    assert texts["README.md"] == ledger_page.readme(ledger, texts["README.md"], table), "stylerepro claims --readme"
+    for path, text in export.files(ledger, table).items():
+        assert texts[path] == text, "the same"
     assert texts["CITATION.cff"] == ledger_page.citation_file(ledger, texts["CITATION.cff"]), "the same"
     assert "thirty-two claims" in texts["README.md"]
     assert "| 003.1, 003.2 | 3 min |" in texts["README.md"]

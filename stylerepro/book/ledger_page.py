@@ -147,7 +147,7 @@ def write_readme(ledger: Ledger) -> None:
 
     Raises `ClaimError` where one of the first two is not there or has no place for what is generated.
     """
-    table = summary.judged(ledger)
+    table = summary.judged(ledger, from_history=True)
     export.write(ledger, table)
     for name in ("README.md", "CITATION.cff"):
         path = project_root() / name

@@ -33,6 +33,11 @@ def written() -> dict[str, Certificate]:
     return {row["id"]: row["certificate"] for row in rows if row.get("certificate")}
 
 
+def remembered() -> bool:
+    """Return whether the project's history is at hand."""
+    return bool(_git("rev-parse", "--git-dir"))
+
+
 def certificate(
     claim: Claim, runs: Iterable[Mapping[str, Any]], known: Mapping[str, Certificate]
 ) -> Certificate | None:
@@ -45,7 +50,7 @@ def certificate(
     stated = known.get(claim.id)
     if stated and stated["rule"] == rule and stated["points"] == points:
         return stated
-    if not points or not _git("rev-parse", "--git-dir"):
+    if not points or not remembered():
         return None
     commit, time = _rule_born(claim, rule)
     start = min((_first_start(folder, start) for folder, start in points.items()), key=_moment)

@@ -61,7 +61,9 @@ def tables_from_results(profile: str = REFERENCE, root: Path | None = None) -> d
     return tables
 
 
-def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None) -> pd.DataFrame:
+def judged(
+    ledger: Ledger, profile: str = REFERENCE, root: Path | None = None, from_history: bool = False
+) -> pd.DataFrame:
     """Return `evaluate` on the runs of a profile, with the column `profile` and the whole record behind each run.
 
     root: the folder of the runs; None: the committed ones. Under `reference`, what its runs and those of `crosscheck`
@@ -69,6 +71,7 @@ def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None) -
     (its folder's name), folder (from the project's root), networks, commit (None outside git), dirty, start, seconds.
     rule_changed: those of them, in words, that were begun when the claim's rule was another one, or none; "" for none.
     certificate: of committed runs, see `certificates`; where the rule is the younger, `trend only` is the best verdict.
+    from_history: make certificates anew, whatever is written, where there is a history.
     Raises `ClaimError` for an unknown profile.
     """
     if profile not in PROFILES:
@@ -82,7 +85,8 @@ def judged(ledger: Ledger, profile: str = REFERENCE, root: Path | None = None) -
     rules = {key: record.pop("rules") for key, record in records.items()}
     behind = [[records[tuple(run.values())] for run in runs] for runs in table["runs"]]
     changed = [_changed(claim, runs, rules) for claim, runs in zip(ledger, behind, strict=True)]
-    known, committed = certificates.written(), root == reference_root()
+    known = {} if from_history and certificates.remembered() else certificates.written()
+    committed = root == reference_root()
     stated = [
         certificates.certificate(claim, runs, known) if committed else None
         for claim, runs in zip(ledger, behind, strict=True)
@@ -119,7 +123,8 @@ def compare(ledger: Ledger, profile: str = REFERENCE) -> pd.DataFrame:
     # Where neither tests a claim, committed runs give the better reason, if there are any of the profile.
     shown = _replaced(own, committed, _untested(own) & bool(committed["runs"].map(bool).any()))
     lacking = shown["reason"].where(_untested(shown), "")
-    shown = _replaced(shown, reference, _untested(shown))
+    # What own runs could not test, for want of pictures or of style, says more of them than that others are lacking.
+    shown = _replaced(shown, reference, _untested(shown) & (~_untested(reference) | ~shown["runs"].map(bool)))
     yours = own["value"].astype(float)
     agrees = [
         None if math.isnan(here) or math.isnan(there) else claim.tolerance.agree(there, here)

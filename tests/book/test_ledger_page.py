@@ -1,5 +1,6 @@
 """The documents' chapters and the claims in the book, and what README and CITATION.cff take from the ledger."""
 
+import json
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def row(**changes):
         "statement": "More weight, less variation.", "number": None, "unit": None, "measured": "", "value": None,
         "low": None, "high": None, "verdict": "not tested", "reason": "tv_sweep has not been run yet", "beside": "",
         "networks": {}, "experiment": "tv_sweep", "effect": None, "n": None, "runs": [], "why": "A trend is enough.",
+        "design": "", "covers": True, "settings": [], "robust": "untested", "fragile": False,
     }  # fmt: skip
     return plain | changes
 
@@ -44,7 +46,9 @@ def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule()
     judged = row(
         number=91.91, unit="%", measured="99.9 % [99.8, 99.95]", verdict="trend only", reason="outside the bounds",
         networks={"compact": "reproduced", "vgg19-16x": "trend only"}, beside="PSNR 35 dB", why="a < b decides",
-        runs=[RUN], rule_changed="rule changed since this run: tv_sweep (reference)",
+        runs=[RUN], rule_changed="rule changed since this run: tv_sweep (reference)", design="2 contents × 5 styles",
+        covers=False, low=1.0, high=2.0, setting="as printed", settings=[{}, {}], robust="3 of 4", fragile=True,
+        certificate={"hours": -3.2},
     )  # fmt: skip
     told = ledger_page.cards([judged], ["tv_sweep"])
     for part in ("“Control the smoothness”", "slide 4", "Stated: 91.91 %", "**99.9 % [99.8, 99.95]**", "PSNR 35 dB"):
@@ -52,6 +56,11 @@ def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule()
     assert "outside the bounds" in told
     assert "compact: reproduced; vgg19-16x: trend only" in told
     assert "a &lt; b decides" in told
+    rests = "On 2 contents × 5 styles; the ends are a range; read as as printed; robust: 3 of 4 readings; fragile: an"
+    assert rests in told
+    assert "the rule is 3 hours younger than its first run" in told
+    review = json.loads(re.search(r"ld\+json\">(.*?)</script>", told)[1])
+    assert [one["claimReviewed"] for one in review] == [judged["quote"]]
     assert "The rule changed since this run: tv_sweep (reference)." in told
     assert "[tv_sweep](../notebooks/tv_sweep.ipynb)" in told
     assert "[reference](../runs/tv_sweep-reference/run.json), commit 0123456789." in told
@@ -155,7 +164,7 @@ def test_a_document_is_cited_as_it_prints_itself():
 
 def test_a_finding_written_for_another_verdict_is_left_out():
     ledger = claims.load_ledger()
-    finding = next(iter(ledger.findings.values()))
+    finding = next(iter(ledger.findings.values()))[0]
     other = next(one for one in claims.load_ledger() if one.id == finding.claim)
     row = {"id": other.id, "verdict": "not tested", "document": other.document}
     assert ledger_page.findings(ledger, [row], "") == ""

@@ -18,7 +18,7 @@ from stylerepro.cli import new
 from stylerepro.errors import ClaimError, RunError
 from stylerepro.files import write_text
 from stylerepro.ledger import claims, summary
-from stylerepro.ledger.rules import NOT_TESTED, TREND_ONLY
+from stylerepro.ledger.rules import NOT_TESTED
 from stylerepro.runs import experiments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,8 +204,8 @@ def test_a_new_ablation_runs_with_a_changed_parameter_and_is_listed_and_judged(m
     command("claims", "--profile", "smoke", "-o", "ledger.csv", code=1)  # the other experiments have not been run
     row = pd.read_csv(root / "ledger.csv").set_index("id").loc["mine.1"]
     assert (row["document"], row["experiment"]) == ("own", "mine")
-    assert row["verdict"] == TREND_ONLY, "one pair of pictures"
-    assert "gamma 10" in row["reason"], "the values that the rule asks for are not those of the sweep"
+    assert (row["verdict"], row["sort"]) == (NOT_TESTED, "picture"), "one pair of pictures, and none that is judged"
+    assert "no style transfer to judge" in row["reason"]
 
 
 def test_a_new_ablation_is_in_the_book(made):
