@@ -15,7 +15,6 @@ from cells import executed
 
 from stylerepro.errors import ImageError, ParameterError, StyleReproError
 from stylerepro.files import project_root
-from stylerepro.measures import statistics
 from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.networks.specs import NETWORKS
 from stylerepro.pictures import images
@@ -75,7 +74,6 @@ def own(tmp_path, monkeypatch):
         for field in (vars(spec).keys() & small.keys()) if len(spec.depths) == 5 else ():
             monkeypatch.setitem(vars(spec), field, small[field])
     monkeypatch.setattr(LossNetwork.root_mean_squares, "__defaults__", (32,))
-    monkeypatch.setattr(statistics.crossed_bootstrap, "__defaults__", ("content", "style", 20, 0))
     monkeypatch.setattr(images, "read", functools.cache(images.read))
     monkeypatch.setattr(gallery, "_write_spectrum", lambda *_: None)
     monkeypatch.setattr(results, "write_figure", lambda *_: None)
