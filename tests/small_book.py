@@ -68,13 +68,23 @@ claims:
 """
 
 
-def build(root: Path, out: Path) -> Path:
-    """Build the book of the project in `root` and return its first page."""
+def build(root: Path, out: Path, api: bool = True, profile: str = "reference") -> Path:
+    """Build the book of the project in `root` and return its first page. api: with the docstrings, for 15 s more."""
     from stylerepro.book import building  # not before conftest.py has said how many threads PyTorch may take
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLEREPRO_ROOT", str(root))
-        return building.build(out)
+        if not api:
+            leave_out_the_api(patch)
+        return building.build(out, profile)
+
+
+def leave_out_the_api(patch: pytest.MonkeyPatch) -> None:
+    """Have the pages of the API hold their titles alone: they are there to be linked to."""
+    from stylerepro.book import building
+
+    whole = building._interface
+    patch.setattr(building, "_interface", lambda package: dict.fromkeys(whole(package), "Title\n=====\n"))
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +112,7 @@ def small_project(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def small_book(small_project, tmp_path_factory) -> Path:
     """The first page of the small project's book."""
-    return build(small_project, tmp_path_factory.mktemp("small") / "html")
+    return build(small_project, tmp_path_factory.mktemp("small") / "html", api=False)
 
 
 @pytest.fixture(scope="session")

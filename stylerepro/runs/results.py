@@ -25,7 +25,6 @@ from tqdm.auto import tqdm
 
 from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
 from stylerepro.files import atomic_path, expanded, keep, lock, make_folder, runs_root
-from stylerepro.networks.loss_network import pick_device
 from stylerepro.runs import tables
 from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
 from stylerepro.runs.fingerprint import Fingerprint, compute
@@ -182,6 +181,8 @@ def begin(experiment: str, namespace: MutableMapping[str, Any]) -> Run:
     declared = load(experiment)
     parameters = check_parameters(declared, namespace)
     if isinstance(device := parameters.get("device"), str):
+        from stylerepro.networks.loss_network import pick_device  # here: it takes a second, and its notebook has it
+
         pick_device(device)
     # What the notebook computes with is what the record says that it did.
     namespace.update(copy.deepcopy(parameters))

@@ -98,6 +98,7 @@ def test_a_link_that_leads_nowhere_ends_the_build_and_is_named(project, tmp_path
     with (root / "book/extend.md").open("a", encoding="utf-8") as stream:
         stream.write("\n[nowhere](no_such_page.md)\n")
     monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    small_book.leave_out_the_api(monkeypatch)
     with pytest.raises(RunError, match=r"no_such_page\.md"):
         building.build(tmp_path / "html")
     assert "no_such_page" in (root / "book/_build/sphinx.log").read_text()

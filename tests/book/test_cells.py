@@ -35,6 +35,7 @@ def own(small_project, tmp_path, monkeypatch):
     root = tmp_path / "own"
     shutil.copytree(small_project, root, ignore=shutil.ignore_patterns("_build", "_generated"))
     monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    small_book.leave_out_the_api(monkeypatch)
 
     def add(texts, *outputs, name="mine"):
         path = root / f"notebooks/{name}.ipynb"

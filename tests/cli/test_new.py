@@ -10,9 +10,9 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+import small_book
 import toy
 import yaml
-from small_book import copy_book
 
 from stylerepro.cli import new
 from stylerepro.errors import ClaimError, RunError
@@ -178,7 +178,7 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("new")
     shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
     (root / "stylerepro").symlink_to(ROOT / "stylerepro")
-    copy_book(root)
+    small_book.copy_book(root)
     environment = {**os.environ, "STYLEREPRO_ROOT": str(root), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
     def command(*words, code=0):
@@ -209,9 +209,8 @@ def test_a_new_ablation_runs_with_a_changed_parameter_and_is_listed_and_judged(m
 
 
 def test_a_new_ablation_is_in_the_book(made):
-    root, _, command = made
-    command("book", "--profile", "smoke")
-    html = root / "book/_build/html"
+    root, *_ = made
+    html = small_book.build(root, root / "html", api=False, profile="smoke").parent
     page = (html / "notebooks/mine.html").read_text(encoding="utf-8")
     assert "Smoother still" in page
     assert "66" in page
