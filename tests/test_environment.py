@@ -44,7 +44,9 @@ def pinned() -> dict[str, Requirement]:
 def test_conda_and_pip_ask_for_the_same_packages_at_the_same_least_versions(project, declared, conda):
     wanted = {name: str(requirement.specifier) for name, requirement in declared.items()}
     # Conda's `=` is no operator of pip's.
-    listed = [Requirement(re.sub(r"^python=", "python==", entry)) for entry in conda if isinstance(entry, str)]
+    entries = [entry for entry in conda if isinstance(entry, str)]
+    entries += [entry for part in conda if isinstance(part, dict) for entry in part["pip"] if not entry.startswith("-")]
+    listed = [Requirement(re.sub(r"^python=", "python==", entry)) for entry in entries]
     asked = {CONDA_NAMES.get(canonicalize_name(r.name), canonicalize_name(r.name)): str(r.specifier) for r in listed}
     asked.pop("pip")
     assert asked.pop("python") == project["requires-python"].replace(">=", "=="), "the least version, as for all others"

@@ -18,7 +18,8 @@ import pandas as pd
 from stylerepro.book.text import figures, pipe_table
 from stylerepro.errors import ResultsError
 from stylerepro.runs import gallery
-from stylerepro.runs.experiments import Column, Experiment, Explore
+from stylerepro.runs.columns import Column
+from stylerepro.runs.experiments import Experiment, Explore
 from stylerepro.runs.record import RECORD
 
 FOLDER = "_static/explorer"

@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 
 from stylerepro.errors import ParameterError, RunError, unknown
 from stylerepro.files import project_root
+from stylerepro.runs.columns import GATE_COLUMNS, Column
 from stylerepro.runs.declarations import Declaration, read_yaml, sufficient, validated
 from stylerepro.runs.scrub import portable
 
@@ -37,25 +38,6 @@ SCALARS = ("int", "float", "bool", "str")
 RESERVED = ("out", "progress")
 
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-
-
-class Column(Declaration):
-    """A declared column of a table; unit "1" for a pure number."""
-
-    type: Literal["int", "float", "bool", "str"]
-    unit: str = ""
-    doc: str = ""
-    nullable: bool = False
-
-    @property
-    def text(self) -> str:
-        """The type in short, as run.json keeps it: "float", or "float?" where the column may have gaps."""
-        return self.type + "?" * self.nullable
-
-    @classmethod
-    def parse(cls, text: str) -> "Column":
-        """Return the column whose `text` this is."""
-        return cls.model_validate({"type": text.rstrip("?"), "nullable": text.endswith("?")})
 
 
 class Explore(Declaration):
@@ -82,6 +64,7 @@ class _Sidecar(Declaration):
     history: dict[str, Column] = Field(default_factory=dict)
     explore: Explore | None = None
     needs: dict[str, str] = Field(default_factory=dict)
+    gates: list[Literal["style", "content", "settled"]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _agrees(self) -> "_Sidecar":
@@ -181,7 +164,7 @@ def load(name: str, folder: Path | None = None) -> Experiment:
         document=sidecar.document,
         claims=tuple(f"{name}.{place + 1}" for place in range(len(own_claims))) or tuple(sidecar.claims),
         notebook=path.with_suffix(".ipynb"),
-        columns=sidecar.columns,
+        columns=sidecar.columns | {name: one for gate in sidecar.gates for name, one in GATE_COLUMNS[gate].items()},
         history_columns=sidecar.history,
         profiles=profiles,
         parameters=parameters,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from stylerepro.errors import ResultsError
 from stylerepro.files import atomic_path
-from stylerepro.runs.experiments import Column
+from stylerepro.runs.columns import GATE_COLUMNS, Column
 from stylerepro.runs.scrub import portable
 
 _DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "str"}
@@ -27,6 +27,9 @@ def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.
 
     if not isinstance(table, pd.DataFrame):
         raise ResultsError(f"{where} must be a pandas DataFrame, not a {type(table).__name__}.")
+    # A run that asked no judge has gaps in their place.
+    unasked = {name for gate in GATE_COLUMNS.values() for name in gate} & columns.keys() - set(table.columns)
+    table = table.assign(**dict.fromkeys(sorted(unasked), np.nan))
     if table.empty:
         raise ResultsError(f"{where} has no rows. A run without results is not kept.")
     schema = pa.DataFrameSchema(
