@@ -22,7 +22,7 @@ PACKAGE = ROOT / "stylerepro"
 REEXPORTED = {
     "transfer": ["from stylerepro.transfer.transfer import transfer as transfer"],
 }
-REFERENCE_LIMIT = 25_000_000
+REFERENCE_LIMIT = 45_000_000
 FILE_LIMIT = 1_500_000
 WEIGHTS_LIMIT = 6_000_000  # bytes: a loss network in float16
 # Put together here, so that this file does not name them either.

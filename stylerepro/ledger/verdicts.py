@@ -187,9 +187,10 @@ def _lacking(least: Mapping[str, int], rule: Rule, outcome: Outcome) -> str:
     """Return which part of the rule rests on less than the least design, and on what; "" where none does."""
     for part in outcome.parts:
         design = part["design"]
-        short = {column: count for column, count in least.items() if design.get(column, count) < count}
+        # A table that does not tell seeds apart has one of them.
+        short = {column: count for column, count in least.items() if design.get(column, 1) < count}
         if short and part["verdict"] != NOT_TESTED:
-            there = " × ".join(f"{design[name]} of {count} {name.rstrip('s')}s" for name, count in short.items())
+            there = " × ".join(f"{design.get(name, 1)} of {count} {name.rstrip('s')}s" for name, count in short.items())
             return f"{part['name']} rests on {there}"
     return ""
 

