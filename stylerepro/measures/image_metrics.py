@@ -81,6 +81,22 @@ def gradient_correlation(image: Picture, reference: Picture, box: Box | None = N
     return float(np.mean(correlations))
 
 
+def contour_contrast(image: Picture, reference: Picture, box: Box | None = None, sigma: float = 3.0) -> float:
+    """Return how much steeper an image is on the reference's contours than off them, (on − off) / (on + off).
+
+    In [−1, 1]: 1 where nothing but the contours is left, 0 where they stand out from nothing, or in a flat image. Only
+    the place of the contours (Canny's at `sigma` pixels, give or take two) comes from the reference, and not how strong
+    they are there: an image may score above it. Raises `ImageError` for a reference without an edge in the box.
+    """
+    seen, known = (color.rgb2gray(x) for x in _pair(image, reference))
+    slopes = _cut(filters.sobel(seen), box)
+    on = _cut(ndimage.binary_dilation(feature.canny(known, sigma=sigma), iterations=2), box)
+    if not on.any() or on.all():
+        raise ImageError(_NO_EDGE)
+    there, elsewhere = float(slopes[on].mean()), float(slopes[~on].mean())
+    return (there - elsewhere) / max(there + elsewhere, 1e-12)
+
+
 def pratt_fom(image: Picture, reference: Picture, box: Box | None = None, sigma: float = 1.5) -> float:
     """Return Pratt's figure of merit of the image's Canny edges against the reference's, in [0, 1].
 

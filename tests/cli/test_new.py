@@ -169,7 +169,7 @@ def test_own_claims_are_judged_and_not_counted_among_those_of_the_documents(proj
     assert mine["id"].tolist() == ["mine.1", "mine.2"]
     assert set(mine["verdict"]) == {NOT_TESTED}
     all_ = re.search(r"\| \*\*all\*\* \|(.*)\|", summary.counts(ledger, table))[1]
-    assert sum(map(int, all_.split("|"))) == 32
+    assert sum(map(int, all_.split("|"))) == 34
 
 
 @pytest.fixture(scope="module")

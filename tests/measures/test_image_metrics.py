@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage, stats
-from skimage import data, filters
+from skimage import color, data, feature, filters
 
 from stylerepro.errors import ImageError
 from stylerepro.measures import image_metrics as metrics
@@ -243,3 +243,24 @@ def test_chroma_energy_is_coloured_fine_noise_and_nothing_else():
     slow[:, 2] += 0.1 * torch.cos(2 * torch.pi * torch.arange(48) / 8)
     assert metrics.chroma_energy(slow) == pytest.approx(0, abs=1e-12)
     assert metrics.chroma_energy(slow, cutoff=0.1) > 0.003
+
+
+def test_contour_contrast_goes_by_the_place_of_contours_and_not_by_their_strength():
+    portrait = images.centre_crop(images.read("astronaut", 128), 128, 128)
+    own = metrics.contour_contrast(portrait, portrait)
+    assert 0.2 < own < 1
+    assert metrics.contour_contrast(0.5 * portrait, portrait) == pytest.approx(own, abs=1e-6), "paler is no less clear"
+    speckled = portrait + 0.2 * torch.rand(portrait.shape, generator=torch.Generator().manual_seed(0))
+    assert metrics.contour_contrast(speckled, portrait) < own - 0.05
+    outlined = portrait.mean() + (portrait - portrait.mean()) * (around(portrait))
+    assert metrics.contour_contrast(outlined, portrait) > own, "it may be clearer than the portrait"
+    assert metrics.contour_contrast(torch.full_like(portrait, 0.5), portrait) == 0
+    with pytest.raises(ImageError, match="edge"):
+        metrics.contour_contrast(portrait, torch.full_like(portrait, 0.5))
+
+
+def around(picture):
+    """A mask of the surroundings of strong contours."""
+    grey = color.rgb2gray(images.to_array(picture))
+    mask = ndimage.binary_dilation(feature.canny(grey, sigma=3), iterations=4)
+    return torch.from_numpy(mask)[None, None].float()

@@ -51,7 +51,7 @@ def test_a_style_of_the_gallery_is_the_same_as_one_handed_in_and_another_is_one_
 def test_gates_pass_a_style_transfer_of_its_content_and_nothing_else(jury):
     content, style = picture("chelsea"), picture("swirls")
     network = LossNetwork("tiny", ["relu3_2"])
-    blend = 0.65 * style + 0.35 * content
+    blend = 0.8 * style + 0.2 * content
     told = judges.gates(blend, content, style, jury, network)
     assert told.keys() == GATE_COLUMNS["style"].keys() | GATE_COLUMNS["content"].keys()
     assert (
