@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +87,26 @@ def given(command: str, texts: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def several(command: str, texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Return what `given` does of settings with one value, and the values of those that take one and got more.
+
+    Raises `ParameterError` as `given` does, and where more than two have several: a sheet has rows and columns.
+    """
+    known, swept, single = settings(_behind(command)), {}, []
+    for text in texts:
+        name, _, values = text.partition("=")
+        one = name in known and known[name].type.removesuffix(" | None") in ("int", "float", "str")
+        if one and len(parts := [part.strip() for part in values.strip(" []").split(",")]) > 1:
+            swept[name] = [given(command, [f"{name}={part}"])[name] for part in parts]
+        else:
+            single.append(text)
+    if len(swept) > 2:
+        raise ParameterError(
+            f"{command}: {', '.join(swept)} have several values each; a sheet shows two such settings."
+        )
+    return given(command, single), swept
+
+
 def _behind(command: str | None) -> Callable[..., Any]:
     if command == "train":
         from stylerepro.training.recipe import Recipe
@@ -128,24 +149,41 @@ def transfer_(
     out: Annotated[Path, typer.Option("-o", help="Picture to write: .png, .jpg or .webp.")],
     size: Pixels = PICTURE_SIZE,
     parameters: Values = None,
+    strength: Annotated[float, typer.Option(help="How much of the result; the rest is the content.", min=0, max=1)] = 1,
+    keep_colours: Annotated[bool, typer.Option("--keep-colours", help="Take light and dark alone.")] = False,
     force: Force = False,
     settings: Listed = False,
 ) -> None:
-    """Give one picture the style of another."""
+    """Give one picture the style of another; several values of one or two settings make a sheet of the results."""
     from stylerepro.pictures import images
 
     for name in (content, style):
         images.check(name)
     from stylerepro.transfer.transfer import transfer
 
-    values = given("transfer", parameters or [])
+    values, swept = several("transfer", parameters or [])
     if out.suffix.lower() not in images.SUFFIXES:
         raise ImageError(f"{out}: give a name that ends in {', '.join(images.SUFFIXES)}.")
     keep(out, force)
     pictures = [images.read(name, size or None, longest=4 * size if size else None) for name in (content, style)]
-    result = transfer(*pictures, progress=sys.stderr.isatty(), **values)
-    images.write(result.image, out)
-    _, _, height, width = result.image.shape
+    made = []
+    for each in product(*swept.values()):
+        varied = values | dict(zip(swept, each, strict=True))
+        result = transfer(*pictures, progress=sys.stderr.isatty(), **varied)
+        image = images.with_colours_of(result.image, pictures[0]) if keep_colours else result.image
+        made.append((1 - strength) * pictures[0] + strength * image)
+    if swept:
+        from stylerepro.pictures import plots
+
+        labels = [[f"{name} = {value}" for value in listed] for name, listed in swept.items()]
+        down, across = labels if len(labels) > 1 else ([""], labels[0])
+        lines = [made[start : start + len(across)] for start in range(0, len(made), len(across))]
+        grid = [[*(pictures if line is lines[0] else (None, None)), *line] for line in lines]
+        images.write(plots.sheet(grid, ["content", "style", *across], down), out)
+        print(f"{out}: {len(made)} results, {', '.join(swept)} varied")
+        return
+    images.write(made[0], out)
+    _, _, height, width = made[0].shape
     told = f"{out}: {width}×{height} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
     print(told + "; L-BFGS ended there by itself, finding no way further down" * ("converged" in result.stopped))
 

@@ -217,6 +217,17 @@ def crop_origin(height: int, width: int, crop_height: int, crop_width: int) -> t
     return (height - crop_height) // 2, (width - crop_width) // 2
 
 
+def with_colours_of(picture: "Tensor", source: "Tensor") -> "Tensor":
+    """Return a picture (1, 3, H, W) with its own light and dark and the colours of another, in [0, 1].
+
+    The source's luminance (Rec. 601) is replaced by the picture's, and its chrominance stays: the luminance-only
+    transfer of Gatys et al. 2017 (arXiv:1611.07865, section 5.1).
+    """
+    light = picture.new_tensor([0.299, 0.587, 0.114])[None, :, None, None]
+    change = ((picture - source) * light).sum(1, keepdim=True)
+    return (source + change).clamp(0, 1)
+
+
 def face_box(name: str, size: Size | None = None, *, crop: tuple[int, int] | None = None) -> Box:
     """Return the face's box in `read(name, size)`, centre-cropped to `crop` (height, width) if given.
 

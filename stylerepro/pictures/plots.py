@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import torch
 from IPython.core.getipython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,6 +54,17 @@ def picture_grid(
     for axis, title in zip(axes[0], columns, strict=False):
         axis.set_title(title, fontsize="small")
     return figure
+
+
+def sheet(pictures: Sequence[Sequence[Tensor | None]], columns: Sequence[str], rows: Sequence[str]) -> Tensor:
+    """Return `picture_grid` as a picture (1, 3, H, W) in which each picture has its own size, about."""
+    width = next(picture.shape[-1] for row in pictures for picture in row if picture is not None)
+    figure = picture_grid(pictures, columns, rows, cell=max(width, 120) / 100)
+    figure.set_dpi(100)
+    figure.canvas.draw()
+    drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+    plt.close(figure)
+    return torch.from_numpy(drawn.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def enlarge(picture: Tensor, box: Box, size: int) -> Tensor:

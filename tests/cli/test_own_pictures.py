@@ -112,3 +112,36 @@ def test_an_error_names_the_picture(project, call):
     code, _, err = call("transfer", "coffee", "dot.png", "-o", "made.png", "--size", "32", *LAYERS)
     assert code == 2
     assert err.startswith("error: dot.png: A picture of 1 × 1 pixels cannot be enlarged")
+
+
+def test_several_values_of_two_settings_make_one_sheet_of_all_results(project, call):
+    words = ["transfer", "coffee", "swirls", "-o", "sheet.png", "--size", "48", *LAYERS]
+    code, out, _ = call(*words, "-p", "style_weight=1,100", "-p", "iterations=1, 2,3")
+    assert (code, out) == (0, "sheet.png: 6 results, style_weight, iterations varied\n")
+    _, _, height, width = images.read(project / "sheet.png").shape
+    assert (width > 5 * 80, height > 2 * 80) == (True, True), "content, style and three results, in two rows"
+    code, _, err = call(*words, "-p", "style_weight=1,2", "-p", "iterations=1,2", "-p", "seed=1,2", "--force")
+    assert code == 2
+    assert "style_weight, iterations, seed have several values each; a sheet shows two such settings" in err
+    assert "takes float, not 'much'" in call(*words, "-p", "style_weight=1,much", "--force")[2]
+
+
+def test_strength_goes_from_the_content_to_the_result_and_its_colours_may_stay(project, call):
+    words = ["transfer", "coffee", "swirls", "--size", "32", "-p", "iterations=4", "-p", "learning_rate=0.1", *LAYERS]
+    for name, *options in (
+        ("whole",),
+        ("none", "--strength", "0"),
+        ("half", "--strength", "0.5"),
+        ("grey", "--keep-colours"),
+    ):
+        assert call(*words, "-o", f"{name}.png", *options)[0] == 0
+    content = images.read("coffee", 32)
+    whole, none, half, grey = (images.read(project / f"{name}.png") for name in ("whole", "none", "half", "grey"))
+    assert (none - content).abs().max() < 0.003
+    assert (half - (whole + content) / 2).abs().max() < 0.006
+    light = torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]
+    inside = (grey.amin(1) > 0.01) & (grey.amax(1) < 0.99)
+    assert ((grey - whole) * light).sum(1)[inside].abs().max() < 0.006
+    chroma = [picture - (picture * light).sum(1, keepdim=True) for picture in (grey, content)]
+    assert (chroma[0] - chroma[1]).abs().amax(1)[inside].max() < 0.006
+    assert call(*words, "-o", "more.png", "--strength", "2")[0] == 2
