@@ -6,8 +6,8 @@ import toy
 
 from stylerepro.errors import ParameterError, RunError, StyleReproError
 from stylerepro.runs import sweeps
+from stylerepro.runs.columns import Column
 from stylerepro.runs.experiments import (
-    Column,
     Explore,
     check_parameters,
     discover,
