@@ -288,7 +288,7 @@ def _trust(row: Row) -> str:
     """Return what a verdict rests on, in a line: design, reading, robustness, and how old its rule is."""
     certificate = row.get("certificate")
     hours = certificate["hours"] if certificate else None
-    told = [f"On {row['design']}" if row["runs"] else ""]
+    told = [f"On {row['design']}" if row["runs"] and row["n"] else ""]
     told += ["the ends are a range" if not row["covers"] and row["low"] != row["high"] else ""]
     told += [f"read as {row['setting']}" if len(row["settings"]) > 1 else ""]
     told += [f"robust: {row['robust']} readings" if row["robust"] != "untested" else ""]

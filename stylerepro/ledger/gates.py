@@ -94,7 +94,7 @@ def _gate(gate: str, table: pd.DataFrame | None, base: Mapping[str, Any], units:
         at = ", ".join(f"{column} {words(wanted)}" for column, wanted in base.items())
         return Gate(gate, None, None, 0, f"{said}: unknown, no rows{f' with {at}' if at else ''}")
     if lacking := [column for column in (*GATES[gate], *units) if column not in table or table[column].isna().all()]:
-        why = "its judge was not installed" if gate == "style" else "the run did not measure it"
+        why = "no judge was asked, or none installed" if gate == "style" else "the run did not measure it"
         return Gate(gate, None, None, 0, f"{said}: unknown, no value of {', '.join(lacking)} ({why})")
     passing = pd.Series(True, index=table.index)
     for column in GATES[gate]:

@@ -47,7 +47,7 @@ def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule()
         number=91.91, unit="%", measured="99.9 % [99.8, 99.95]", verdict="trend only", reason="outside the bounds",
         networks={"compact": "reproduced", "vgg19-16x": "trend only"}, beside="PSNR 35 dB", why="a < b decides",
         runs=[RUN], rule_changed="rule changed since this run: tv_sweep (reference)", design="2 contents × 5 styles",
-        covers=False, low=1.0, high=2.0, setting="as printed", settings=[{}, {}], robust="3 of 4", fragile=True,
+        n=10, covers=False, low=1.0, high=2.0, setting="as printed", settings=[{}, {}], robust="3 of 4", fragile=True,
         certificate={"hours": -3.2},
     )  # fmt: skip
     told = ledger_page.cards([judged], ["tv_sweep"])
