@@ -20,7 +20,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONNOUSERSITE := 1
 
 .NOTPARALLEL:
-.PHONY: run test book lint environment announce help clean clean-all
+.PHONY: run test bench book lint environment announce help clean clean-all
 
 help:  ## this list
 	@echo "stylerepro: five documents on image style transfer, every claim put to the test"
@@ -42,6 +42,9 @@ lint: $(READY)  ## ruff, mypy and the order of imports between rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+bench: $(READY)  ## seconds of a loss evaluation against a bare loop of the same arithmetic, and the share of the peak
+	$(BIN)/python tests/bench_evaluation.py
 
 book: $(READY)  ## the book of the committed reference runs
 	$(STYLEREPRO) book

@@ -1,6 +1,7 @@
 """Loss networks: from pictures to features by the documents' layer names."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -68,7 +69,7 @@ class LossNetwork(nn.Module):
         if self.spec.trunk and self.spec.layers[deepest].startswith("conv"):
             deepest += 1  # a head reads the rectified features
         self._steps = self.spec.layers[: deepest + 1]
-        state = weights.load(self.spec) if state is None else state
+        own, state = state, weights.load(self.spec) if state is None else state
         convolutions = [step for step in self._steps if step.startswith("conv")]
         self.convolutions = nn.ModuleDict({step: _convolution(state, step, self.spec) for step in convolutions})
         self.heads = nn.ModuleDict()
@@ -86,7 +87,8 @@ class LossNetwork(nn.Module):
         self.requires_grad_(False).eval()
         self._divisors: Mapping[str, float] = MappingProxyType({})
         if scale == "unit":
-            self._divisors = MappingProxyType(self.root_mean_squares())
+            known = own is None and _root_mean_squares(self.spec, self.layers, pooling, str(device), dtype)
+            self._divisors = MappingProxyType(known or self.root_mean_squares())
         elif scale == "deviations" and max(self.spec.deviation) == 1:
             self._divisors = MappingProxyType(dict.fromkeys(self.layers, DEVIATION))
 
@@ -164,6 +166,14 @@ class LossNetwork(nn.Module):
             for layer, features in self(images.read(name, size=max(size, self.least_size)).to(device)).items():
                 squares[layer] += float(features.square().mean()) / len(samples.CONTENTS)
         return {layer: square**0.5 for layer, square in squares.items()}
+
+
+@lru_cache(maxsize=64)
+def _root_mean_squares(
+    spec: NetworkSpec, layers: tuple[str, ...], pooling: str, device: str, dtype: torch.dtype
+) -> dict[str, float]:
+    """The unit scale of a network with its own weights: eight passes, which no second transfer makes again."""
+    return LossNetwork(spec, layers, pooling=pooling, device=device, dtype=dtype).root_mean_squares()
 
 
 def layer_names(layers: Sequence[str], rectified: bool) -> list[str]:

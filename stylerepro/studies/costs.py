@@ -23,19 +23,28 @@ _WARM = 32  # pixels of the picture of a call that only warms up
 _SIDE = 1024  # of the matrices whose product is timed
 _BYTES = 256 * 2**20  # copied; beyond any cache
 _FLOAT = 4  # bytes
+_WEIGHTS = {"content": 1.0, "style": 1.0, "tv": 0.0}
 
 
-def evaluation(network: str, size: int, layers: Sequence[str]) -> Callable[[], object]:
-    """Prepare what one step evaluates: content and style loss of a `size`² picture, both at `layers`, and the gradient.
+def evaluation(
+    network: str, size: int, layers: Sequence[str], content_layers: Sequence[str] | None = None, device: str = "cpu"
+) -> Callable[[], object]:
+    """Prepare what one step evaluates: content and style loss of a `size`² picture, and the gradient.
 
+    layers: of the style loss, and of the content loss where `content_layers` names none. A whole transfer, divided by
+    its steps, takes longer: it computes targets, shares of the gradient and the loss of the picture cut to [0, 1] too.
     The network is cut off behind the deepest layer. Weights that are not on this machine are replaced by random ones:
     the arithmetic, and so its cost, is the same.
     """
-    ready, names = _network(network, tuple(layers)), layer_names(list(layers), rectified=True)
-    content, style = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)).split(1)
-    weights = {"content": torch.ones(1), "style": torch.ones(1), "tv": torch.zeros(1)}
-    each = dict.fromkeys(names, 1.0)
-    objective = build_objective(ready, conventions("johnson"), content, [style], weights, each, each, "style")
+    asked = [layer_names(list(names), rectified=True) for names in (content_layers or layers, layers)]
+    ready = _network(network, tuple(dict.fromkeys(name for names in asked for name in names)), device)
+    content, style = (
+        picture.to(device)
+        for picture in torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)).split(1)
+    )
+    weights = {name: torch.tensor([value], device=device) for name, value in _WEIGHTS.items()}
+    of_content, of_style = (dict.fromkeys(names, 1.0) for names in asked)
+    objective = build_objective(ready, conventions("johnson"), content, [style], weights, of_content, of_style, "style")
 
     def evaluate() -> object:
         image = content.clone().requires_grad_()
@@ -50,13 +59,13 @@ def peak(network: str, size: int, layers: Sequence[str]) -> int:
     # The warming call builds the network, which takes more for a moment than the evaluation of a small picture; it is
     # kept for the call that counts, and its weights are added.
     beyond = timing.peak_memory(evaluation, network, size, tuple(layers), warm=(network, _WARM, tuple(layers)))
-    parameters = _network(network, tuple(layers)).parameters()
+    parameters = _network(network, tuple(layer_names(list(layers), rectified=True)), "cpu").parameters()
     return beyond + sum(weights.numel() * weights.element_size() for weights in parameters)
 
 
 @lru_cache(maxsize=1)
-def _network(network: str, layers: tuple[str, ...]) -> LossNetwork:
-    return LossNetwork(with_any_weights(resolve(network)), layer_names(layers, rectified=True))
+def _network(network: str, names: tuple[str, ...], device: str) -> LossNetwork:
+    return LossNetwork(with_any_weights(resolve(network)), names, device=device)
 
 
 @dataclass(frozen=True)

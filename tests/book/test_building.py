@@ -191,7 +191,7 @@ def test_a_sixth_document_is_three_files(real_book):
         for page in ("documents/004", "documents/005", "notebooks/sixth")
     ]
     assert places == sorted(places)
-    assert "Six documents on image style transfer make thirty-three claims" in texts["index.html"]
+    assert "Six documents on image style transfer make thirty-five claims" in texts["index.html"]
     assert "Slides on what comes after five." in texts["documents.html"]
     assert "Body" in texts["bibliography.html"]
 

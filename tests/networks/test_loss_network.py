@@ -348,3 +348,14 @@ def test_second_derivatives_are_refused_not_wrong():
     (gradient,) = torch.autograd.grad(convolve(layer("zeros"), picture).square().sum(), picture, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
+
+
+def test_the_unit_scale_is_measured_once_for_a_network_with_its_own_weights(monkeypatch):
+    measured, real = [], LossNetwork.root_mean_squares
+    monkeypatch.setattr(LossNetwork, "root_mean_squares", lambda self: measured.append(self.layers) or real(self))
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    first, second = (LossNetwork("tiny", ["relu1_2"], scale="unit")(picture)["relu1_2"] for _ in range(2))
+    assert torch.equal(first, second)
+    assert len(measured) <= 1, "another test may have asked before"
+    LossNetwork("tiny", ["relu1_2"], scale="unit", state={})
+    assert len(measured) > 0, "weights that are handed in are measured anew"

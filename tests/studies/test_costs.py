@@ -36,7 +36,7 @@ def test_memory_is_that_of_the_features_and_the_weights(monkeypatch):
     features = 4 * 8 * 256**2
     assert costs.peak("tiny", 256, ["conv1_1", "conv1_2", "conv2_1"]) > 2 * features
     monkeypatch.setattr(costs.timing, "peak_memory", lambda *_, **__: 5)
-    weights = sum(tensor.numel() for tensor in costs._network("tiny", ("conv1_1",)).parameters())
+    weights = sum(tensor.numel() for tensor in costs._network("tiny", ("relu1_1",), "cpu").parameters())
     assert costs.peak("tiny", 16, ["conv1_1"]) == 5 + 4 * weights
 
 
@@ -65,3 +65,9 @@ def test_ceilings_are_rates_and_turn_into_the_least_times(monkeypatch):
     monkeypatch.setattr(costs, "demand", lambda *_: (500_000_000, 500_000_000))
     (row,) = costs.floors(costs.Ceilings(multiply_adds=1e9, bytes=2e9), {"plain": PLAIN}, 16).itertuples()
     assert (row.network, row.by_operations, row.by_bytes) == ("plain", pytest.approx(0.5), pytest.approx(0.25))
+
+
+def test_content_may_be_compared_at_other_layers_and_deeper_ones_cost_more():
+    both = costs.evaluation("tiny", 16, ["conv1_1"], ["conv3_2"])
+    assert multiply_adds(both) > multiply_adds(costs.evaluation("tiny", 16, ["conv1_1"]))
+    assert both().shape == (1, 3, 16, 16)
