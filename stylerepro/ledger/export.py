@@ -31,10 +31,10 @@ def files(ledger: Ledger, table: pd.DataFrame) -> dict[str, str]:
         claims.append({**row, "notes": claim.notes, **decides})
     documents = [document.model_dump(include={"id", "title", "authors", "year", "link"}) for document in
                  ledger.documents.values()]  # fmt: skip
-    content = finite({"$schema": SCHEMA, "documents": documents, "claims": claims})
+    content = _rounded(finite({"$schema": SCHEMA, "documents": documents, "claims": claims}))
     return {
         LEDGER: json.dumps(content, indent=1, ensure_ascii=False) + "\n",
-        f"{folder}/ledger.csv": plain(table).to_csv(index=False, lineterminator="\n"),
+        f"{folder}/ledger.csv": plain(table.map(_rounded)).to_csv(index=False, lineterminator="\n"),
         f"{folder}/{SCHEMA}": json.dumps(schema(), indent=1) + "\n",
     }
 
@@ -102,6 +102,15 @@ def claim_review(row: Mapping[str, Any], document: Document | None, address: str
         rating = {"@type": "Rating", "ratingValue": _RATING[row["verdict"]], "worstRating": 1, "bestRating": 3}
         review["reviewRating"] = rating | {"alternateName": row["verdict"]}
     return review
+
+
+def _rounded(cell: Any) -> Any:
+    """Return a cell with numbers of six digits: the last ones of a float go by the processor."""
+    if isinstance(cell, Mapping):
+        return {key: _rounded(value) for key, value in cell.items()}
+    if isinstance(cell, list | tuple):
+        return [_rounded(value) for value in cell]
+    return float(f"{cell:.6g}") if isinstance(cell, float) else cell
 
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
