@@ -154,8 +154,8 @@ def _on_network(claim: Judged, tables: Tables) -> _Apart:
         for other in listed
         if other is not setting and other.passed
     ]
-    outcome = _rescued(literal, others)
-    if lacking := _lacking(claim.least, claim.rule, literal):
+    outcome = _rescued(literal, others, claim.least)
+    if lacking := _lacking(claim.least, literal):
         bare = f"; there it is: {outcome.verdict}, {outcome.reason}" if outcome.verdict != NOT_TESTED else ""
         outcome = replace(outcome, verdict=NOT_TESTED, reason=f"too few: {lacking}{bare}")
     bare = literal.verdict
@@ -168,11 +168,12 @@ def _on_network(claim: Judged, tables: Tables) -> _Apart:
     return _Apart(outcome, bare, setting.name, tuple(listed), tuple(others))
 
 
-def _rescued(literal: Outcome, others: Sequence[Reading]) -> Outcome:
-    """Return `trend only` where the rule as written does not hold, but another reading of E or U does."""
+def _rescued(literal: Outcome, others: Sequence[Reading], least: Mapping[str, int]) -> Outcome:
+    """Return `trend only` where the rule as written does not hold, but another reading of E or U does, on enough."""
     if literal.verdict == REPRODUCED:
         return literal
     fitting = [other for other in others if other.tag != "N" and other.outcome.verdict == REPRODUCED]
+    fitting = [other for other in fitting if not _lacking(least, other.outcome)]
     if not fitting:
         # What could not be tested as written stays so, but a reader wants to see what there is.
         tried = [f"{other.name}: {other.outcome.measured}" for other in others if other.outcome.verdict != NOT_TESTED]
@@ -183,7 +184,7 @@ def _rescued(literal: Outcome, others: Sequence[Reading]) -> Outcome:
     return replace(literal, verdict=TREND_ONLY, reason=reason)
 
 
-def _lacking(least: Mapping[str, int], rule: Rule, outcome: Outcome) -> str:
+def _lacking(least: Mapping[str, int], outcome: Outcome) -> str:
     """Return which part of the rule rests on less than the least design, and on what; "" where none does."""
     for part in outcome.parts:
         design = part["design"]

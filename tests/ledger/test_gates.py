@@ -129,3 +129,11 @@ def test_teacher_and_student_are_one_witness():
     assert "one witness" in judge(*both).outcome.reason
     other = [sweep().assign(network=name) for name in ("compact", "vgg16-caffe")]
     assert "one witness" not in judge(*other).outcome.reason
+
+
+def test_a_reading_on_fewer_pairs_than_the_least_design_rescues_nothing():
+    """As written there are no rows at all; in another reading there is one pair that follows."""
+    rule = RULE | {"where": {"scale": "none"}, "otherwise": [{"reading": "as run", "where": {"scale": "native"}}]}
+    assert judge(sweep(), rule=rule).outcome.verdict == TREND_ONLY
+    one = judge(sweep(contents=1, styles=1), rule=rule).outcome
+    assert (one.verdict, one.measured.startswith("as run: ")) == (NOT_TESTED, True)
