@@ -7,14 +7,12 @@ quartiles over the repeats. Two things are compared by calling them in turn, sin
 import gc
 import os
 import platform
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -24,6 +22,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import torch
 
 from stylerepro.errors import ParameterError
+from stylerepro.networks.precision import processor
 
 _EVERY = 0.0005  # seconds between two looks at the process's memory
 
@@ -98,7 +97,7 @@ def hardware() -> dict[str, Any]:
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_name()
     return {
-        "cpu": _cpu(),
+        "cpu": processor(),
         "architecture": platform.machine(),
         "cores": cores,
         "threads": torch.get_num_threads(),
@@ -140,21 +139,6 @@ def _rounds(functions: Sequence[Callable[[], object]], repeats: int, device: str
         seconds = {place: _seconds(functions[place], device) for place in order}
         rounds.append([seconds[place] for place in range(len(functions))])
     return rounds
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.lower().startswith(("model name", "hardware")):
-                return line.split(":", 1)[1].strip()
-    if platform.system() == "Darwin":
-        asked = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
-        )
-        if asked.stdout.strip():
-            return asked.stdout.strip()
-    return platform.processor() or platform.machine() or "unknown"
 
 
 def peak_memory(

@@ -54,7 +54,10 @@ _KIND = "__kind__"
 
 
 class Run:
-    """A run of an experiment, made by `begin`. `parameters`: all of them, checked and in their declared types."""
+    """A run of an experiment, made by `begin`.
+
+    parameters: all of them, checked and in their declared types. dtype: what "auto" came to, of one that declares it.
+    """
 
     def __init__(
         self, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint, out: Path | None
@@ -77,6 +80,13 @@ class Run:
         profile = profile_of(experiment, parameters)
         self._record = new_record(experiment, parameters, profile, fingerprint, manual=self._manual)
         self._start, self._saved_seconds = time.perf_counter(), 0.0
+        self.dtype = ""
+        if isinstance(asked := parameters.get("dtype"), str):
+            # A part like any other, so that a run which goes on elsewhere goes on in the format that it began in.
+            self.dtype = str(
+                self.part(f"dtype {asked}", partial(_dtype, asked, parameters.get("device", "cpu")))["used"]
+            )
+            self._record["dtype"] = {"asked": asked, "used": self.dtype}
         write_record(self._folder, self._record)
 
     def __repr__(self) -> str:
@@ -175,8 +185,9 @@ def begin(experiment: str, namespace: MutableMapping[str, Any]) -> Run:
 
     Takes the declared parameters from `namespace`, checks them and puts them back in their declared types: papermill
     hands over `false`, `[0, 10]` and YAML's `1e2` as text. With `out` empty the run is kept in
-    `results/runs/EXPERIMENT/manual-HASH/`, else in that folder. Raises `ParameterError` for a parameter of the wrong
-    type, `NetworkError` for a device that this machine lacks and `ResultsError` where no folder can be made.
+    `results/runs/EXPERIMENT/manual-HASH/`, else in that folder. A parameter `dtype` of "auto" becomes the format that
+    is faster on this machine, or that the run began in. Raises `ParameterError` for a parameter of the wrong type,
+    `NetworkError` for a device that this machine lacks and `ResultsError` where no folder can be made.
     """
     declared = load(experiment)
     parameters = check_parameters(declared, namespace)
@@ -189,7 +200,17 @@ def begin(experiment: str, namespace: MutableMapping[str, Any]) -> Run:
     out = namespace.get("out", "")
     if not isinstance(out, str):
         raise ParameterError(f"Experiment {experiment}: parameter 'out' takes a folder as text, not {out!r}.")
-    return Run(declared, parameters, compute(declared, parameters), expanded(out) if out else None)
+    run = Run(declared, parameters, compute(declared, parameters), expanded(out) if out else None)
+    if run.dtype:
+        namespace["dtype"] = run.dtype
+    return run
+
+
+def _dtype(asked: str, device: str) -> dict[str, str]:
+    from stylerepro.networks.loss_network import pick_device
+    from stylerepro.networks.precision import pick_dtype
+
+    return {"used": str(pick_dtype(asked, pick_device(device))).removeprefix("torch.")}
 
 
 def write_figure(figure: Any, path: Path, dpi: int = 100) -> None:

@@ -38,9 +38,10 @@ class Result:
     and any term that was added (unweighted), total (weighted), seconds (of this step, over all settings of the batch),
     share_content, share_style, share_tv, …: each weighted term's share of the gradient norm, ‖g_i‖ / Σ_j ‖g_j‖, at the
     first, middle and last row of a setting, empty elsewhere. Row `step` k describes the image after k steps; the last
-    row describes `image` itself.
+    row describes `image` itself. Of several scales: each scale's steps, counted on, and its last row; column scale.
     stopped: why, one entry a setting: "iterations" or "converged". evaluations: of the loss with its gradient, for the
-    whole batch. seconds: of optimisation, targets and shares left out.
+    whole batch. seconds: of optimisation, targets and shares left out. dtype: of the network's convolutions.
+    moments: Adam's, first and second (2, B, 3, H, W), and its steps; None for other optimisers.
     """
 
     image: Tensor
@@ -48,6 +49,8 @@ class Result:
     stopped: tuple[str, ...]
     evaluations: int
     seconds: float
+    dtype: str = "float32"
+    moments: tuple[Tensor, int] | None = None
 
 
 @dataclass

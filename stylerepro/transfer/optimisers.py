@@ -53,8 +53,12 @@ def minimise(
     descent: Descent,
     callback: Callable[[Progress], None] | None = None,
     progress: bool = False,
+    moments: tuple[Tensor, int] | None = None,
 ) -> Result:
-    """Minimise `objective` over `image` (B, 3, H, W), which is left unchanged."""
+    """Minimise `objective` over `image` (B, 3, H, W), which is left unchanged.
+
+    moments: Adam's, of an earlier `Result` at this size, with which it goes on.
+    """
     turns = len(image) if descent.optimiser == "lbfgs" else 1
     advice = (
         f"The learning rate {descent.learning_rate:g} of {descent.optimiser} may be too large for this convention; "
@@ -66,11 +70,13 @@ def minimise(
             turn = [_lbfgs(_Path(objective, descent, history, slice(i, i + 1)), image[i : i + 1]) for i in range(turns)]
             image, stopped = torch.cat([made for made, _ in turn]), tuple(reason for _, reason in turn)
         else:
-            image = _first_order(_Path(objective, descent, history, slice(0, len(image))), image)
+            path = _Path(objective, descent, history, slice(0, len(image)))
+            image, moments = _first_order(path, image, moments)
             stopped = ("iterations",) * len(image)
     finally:
         history.bar.close()
-    return Result(image.cpu(), history.table(), stopped, history.evaluations, history.seconds)
+    dtype = str(objective.network.dtype).removeprefix("torch.")
+    return Result(image.cpu(), history.table(), stopped, history.evaluations, history.seconds, dtype, moments)
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,19 @@ class _Path:
         return final
 
 
-def _first_order(path: _Path, image: Tensor) -> Tensor:
+def _first_order(
+    path: _Path, image: Tensor, moments: tuple[Tensor, int] | None
+) -> tuple[Tensor, tuple[Tensor, int] | None]:
     descent, image = path.descent, image.clone().requires_grad_()
     method = torch.optim.Adam if descent.optimiser == "adam" else torch.optim.SGD
     steps = method([image], lr=descent.learning_rate)
+    if moments is not None and descent.optimiser == "adam":
+        (first, second), taken = moments
+        steps.state[image] = {
+            "exp_avg": first.clone(),
+            "exp_avg_sq": second.clone(),
+            "step": torch.tensor(float(taken)),
+        }
     last_good = image.detach().clone()
     for step in range(descent.iterations):
         _, image.grad = path.look(step, image, last_good)
@@ -112,7 +127,9 @@ def _first_order(path: _Path, image: Tensor) -> Tensor:
         if descent.clamp == "step":
             with torch.no_grad():
                 image.clamp_(0, 1)
-    return path.finish(descent.iterations, image, last_good)
+    state = steps.state[image] if descent.optimiser == "adam" else {}
+    moments = (torch.stack([state["exp_avg"], state["exp_avg_sq"]]), int(state["step"])) if state else None
+    return path.finish(descent.iterations, image, last_good), moments
 
 
 class _BudgetSpentError(Exception):

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from stylerepro.errors import TransferError
 from stylerepro.networks.loss_network import LossNetwork, pick_device
+from stylerepro.networks.precision import pick_dtype
+from stylerepro.pictures import images
 from stylerepro.transfer.history import Progress, Result
 from stylerepro.transfer.objective import (
     CONTENT_LAYERS,
@@ -28,8 +30,7 @@ from stylerepro.transfer.objective import (
     weights_of_layers,
 )
 from stylerepro.transfer.optimisers import LEARNING_RATES, Descent, minimise
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+from stylerepro.transfer.scales import Moments, check_scales, coarse_to_fine
 
 
 def transfer(
@@ -48,7 +49,8 @@ def transfer(
     start: str | Tensor = "content",
     optimiser: str = "adam",
     learning_rate: float | None = None,
-    iterations: int = 300,
+    iterations: int | Sequence[int] = 300,
+    scales: Sequence[int] = (),
     clamp: str = "end",
     seed: int = 0,
     device: str = "auto",
@@ -76,10 +78,15 @@ def transfer(
     optimiser: "gradient_descent", "adam" or "lbfgs"; learning_rate: None takes `LEARNING_RATES`, which has none for
     gradient descent, whose step scales with the loss. L-BFGS takes the settings of a batch in turn, each with its own
     history and line search.
-    iterations: steps for gradient descent and Adam, evaluations of the loss for L-BFGS.
+    iterations: steps for gradient descent and Adam, evaluations of the loss for L-BFGS; at each scale, or one a scale.
+    scales: shorter sides in px, increasing, up to the content's: the transfer is made at each from the one before, with
+    the style shrunk by the same factor and Adam's moments carried on; the image has the size of the last one. None: at
+    the pictures' own size.
     clamp: to [0, 1], "never", each "step" (for L-BFGS each evaluation, which bends the line that its search goes along:
     it may stall, and `stopped` then says "converged") or at the "end".
-    device: "auto", "cpu", "cuda", "mps"; dtype: "float32", "float64", or "bfloat16" for the network alone.
+    device: "auto", "cpu", "cuda", "mps"; dtype: "float32", "float64", "bfloat16" for the network alone,
+    or "auto": the last where this machine is measured to gain by it (`networks.precision`), else the first. A ready
+    `LossNetwork` keeps its own.
     chunk: settings evaluated at once, to fit memory or cache; None chooses. It does not change the result.
     callback: called with a `Progress` after every evaluation; progress: show a bar.
 
@@ -87,9 +94,8 @@ def transfer(
     says at which step and with which losses, and carries the last good `image` and the `history` so far.
     """
     how = conventions(convention)
-    if dtype not in DTYPES:
-        raise TransferError(f"Unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}.")
-    place, number = pick_device(device), DTYPES[dtype]
+    place = pick_device(device)
+    number = pick_dtype(dtype, place)
     work = torch.float32 if number == torch.bfloat16 else number
     styles = [picture[None] for picture in style] if isinstance(style, Tensor) else list(style)
     content, styles = content.to(place, work), [picture.to(place, work) for picture in styles]
@@ -105,13 +111,23 @@ def transfer(
         read = [name for term in terms for name in term.features(how.rectified).values()]
         asked = list(dict.fromkeys([*layers["content"], *layers["style"], *read]))
         network = LossNetwork(network, asked, pooling=how.pooling, scale=how.scale, device=place, dtype=number)
-    objective = build_objective(
-        network, how, content, styles, weights, layers["content"], layers["style"], content_target, terms
-    )
-
-    image = _starting_image(start, content, styles, settings, seed)
     rate = LEARNING_RATES.get(optimiser, math.nan) if learning_rate is None else learning_rate
-    return minimise(objective, image, Descent(optimiser, rate, iterations, clamp, chunk), callback, progress)
+
+    def descend(
+        content: Tensor, styles: Sequence[Tensor], image: Tensor, iterations: int, moments: Moments | None = None
+    ) -> Result:
+        objective = build_objective(
+            network, how, content, styles, weights, layers["content"], layers["style"], content_target, terms
+        )
+        descent = Descent(optimiser, rate, iterations, clamp, chunk)
+        return minimise(objective, image, descent, callback, progress, moments)
+
+    if not scales and isinstance(iterations, int):
+        return descend(content, styles, _starting_image(start, content, styles, settings, seed), iterations)
+    plan = check_scales(scales, iterations, min(content.shape[-2:]))
+    # Noise is drawn at the first scale: shrunk, it would be a plain grey.
+    first = images.resize(content, scales[0]) if start == "noise" else content
+    return coarse_to_fine(plan, content, styles, _starting_image(start, first, styles, settings, seed), descend)
 
 
 def _count_settings(
