@@ -125,8 +125,8 @@ def transfer(
     if not scales and isinstance(iterations, int):
         return descend(content, styles, _starting_image(start, content, styles, settings, seed), iterations)
     plan = check_scales(scales, iterations, min(content.shape[-2:]))
-    # Noise is drawn at the first scale: shrunk, it would be a plain grey.
-    first = images.resize(content, scales[0]) if start == "noise" else content
+    # What has a name is made at the first scale: noise of the full size, shrunk, would be a plain grey.
+    first = content if isinstance(start, Tensor) else images.resize(content, scales[0])
     return coarse_to_fine(plan, content, styles, _starting_image(start, first, styles, settings, seed), descend)
 
 

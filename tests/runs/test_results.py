@@ -410,3 +410,23 @@ def test_a_run_by_hand_writes_over_no_figures_but_its_own(tmp_path):
     assert mine.read_text() == "precious"
     for _ in range(2):
         save(out=str(tmp_path / "again"))
+
+
+def test_a_run_keeps_to_the_number_format_that_it_began_in(project, monkeypatch):
+    """What is faster may differ where it goes on; its parts must not."""
+    from stylerepro.networks import precision
+
+    toy.add(project, "toy", sidecar=SIDECAR, parameters='dtype: str = "auto"\n' + toy.PARAMETERS)
+    for gain, used in ((3.0, "bfloat16"), (1.0, "bfloat16")):
+        monkeypatch.setattr(precision, "gain", lambda device, gain=gain: gain)
+        namespace = toy.namespace(dtype="auto")
+        run = results.begin("toy", namespace)
+        assert run.dtype == namespace["dtype"] == used
+        assert run.parameters["dtype"] == "auto"
+        del run  # as if killed: its lock is given up, its parts wait
+    namespace = toy.namespace(dtype="float64")
+    results.begin("toy", namespace).save(metrics=METRICS, history=HISTORY)
+    (folder,) = finished(project)
+    assert json.loads((folder / "run.json").read_text())["dtype"] == {"asked": "float64", "used": "float64"}
+    with pytest.raises(NetworkError, match="Unknown dtype"):
+        results.begin("toy", toy.namespace(dtype="half"))

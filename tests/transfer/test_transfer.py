@@ -233,7 +233,6 @@ def test_overflow_says_where_and_loses_nothing(optimiser):
         ({"start": "black"}, "noise"),
         ({"start": torch.rand(1, 3, 8, 8)}, "same"),
         ({"content": torch.rand(3, 8, 8)}, r"\(N, 3, H, W\)"),
-        ({"dtype": "float16"}, "bfloat16"),
         ({"convention": "gatis"}, "gatys"),
         ({"content_target": "both"}, "'style'"),
         ({"chunk": 0}, "at least 1"),
