@@ -75,7 +75,7 @@ $(VENV)/.requirements: requirements.txt
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { \
 	  echo "$(PYTHON) could not make an environment; on Debian and Ubuntu its package python3-venv is missing." >&2; \
 	  exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS) -r requirements.txt
 	@touch $@
 
 $(READY): $(VENV)/.requirements pyproject.toml

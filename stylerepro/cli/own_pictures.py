@@ -23,10 +23,14 @@ from stylerepro.files import expanded, keep
 from stylerepro.runs.experiments import SCALARS, Parameter, convert
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from stylerepro.training.train import Progress
 
 PICTURE_SIZE = 512  # pixels of the short side; a photograph as it comes from a camera would take an hour on a CPU
 STYLE_SIZE = 256  # pixels of the style picture's short side, in training
+_STAMP = 64  # pixels on which the settings of a sheet are tried first; every network takes them
+_ENDED = "L-BFGS ended there by itself, finding no way further down"
 
 Values = Annotated[
     list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="A value; lists as 0,10,100. May be repeated.")
@@ -95,8 +99,8 @@ def several(command: str, texts: Sequence[str]) -> tuple[dict[str, Any], dict[st
     known, swept, single = settings(_behind(command)), {}, []
     for text in texts:
         name, _, values = text.partition("=")
-        one = name in known and known[name].type.removesuffix(" | None") in ("int", "float", "str")
-        if one and len(parts := [part.strip() for part in values.strip(" []").split(",")]) > 1:
+        scalar = name in known and known[name].type.removesuffix(" | None") in ("int", "float", "str")
+        if scalar and len(parts := [part.strip() for part in values.strip(" []").split(",")]) > 1:
             swept[name] = [given(command, [f"{name}={part}"])[name] for part in parts]
         else:
             single.append(text)
@@ -150,7 +154,9 @@ def transfer_(
     size: Pixels = PICTURE_SIZE,
     parameters: Values = None,
     strength: Annotated[float, typer.Option(help="How much of the result; the rest is the content.", min=0, max=1)] = 1,
-    keep_colours: Annotated[bool, typer.Option("--keep-colours", help="Take light and dark alone.")] = False,
+    keep_colours: Annotated[
+        bool, typer.Option("--keep-colours", help="Keep the content's colours; take light and dark alone.")
+    ] = False,
     force: Force = False,
     settings: Listed = False,
 ) -> None:
@@ -166,26 +172,53 @@ def transfer_(
         raise ImageError(f"{out}: give a name that ends in {', '.join(images.SUFFIXES)}.")
     keep(out, force)
     pictures = [images.read(name, size or None, longest=4 * size if size else None) for name in (content, style)]
-    made = []
-    for each in product(*swept.values()):
-        varied = values | dict(zip(swept, each, strict=True))
-        result = transfer(*pictures, progress=sys.stderr.isatty(), **varied)
+    combinations = [values | dict(zip(swept, each, strict=True)) for each in product(*swept.values())]
+    if swept:  # the last is refused before the first is computed
+        stamps = [images.resize(picture, _STAMP) for picture in pictures]
+        for combination in combinations:
+            try:
+                transfer(*stamps, **combination | {"iterations": min(combination.get("iterations", 1), 1)})
+            except TransferError as error:
+                if error.history is None:  # no loss that left the numbers: that depends on the pictures
+                    raise
+    made: list[Tensor | None] = []
+    for combination in combinations:
+        named = ", ".join(f"{name} = {_shown(combination[name])}" for name in swept)
+        try:
+            result = transfer(*pictures, progress=sys.stderr.isatty(), **combination)
+        except TransferError as error:
+            if len(combinations) == 1:
+                raise
+            complain(f"error: {named}: {error}")
+            made.append(None)
+            continue
         image = images.with_colours_of(result.image, pictures[0]) if keep_colours else result.image
-        made.append((1 - strength) * pictures[0] + strength * image)
+        made.append(mixed := (1 - strength) * pictures[0] + strength * image)
+        if swept and "converged" in result.stopped:
+            complain(f"{named}: {_ENDED}")
     if swept:
         from stylerepro.pictures import plots
 
-        labels = [[f"{name} = {value}" for value in listed] for name, listed in swept.items()]
+        failed = made.count(None)
+        if failed == len(made):
+            raise TransferError(f"{out} was not written: none of the {failed} transfers came to an end.")
+        labels = [[f"{name} = {_shown(value)}" for value in listed] for name, listed in swept.items()]
         down, across = labels if len(labels) > 1 else ([""], labels[0])
         lines = [made[start : start + len(across)] for start in range(0, len(made), len(across))]
-        grid = [[*(pictures if line is lines[0] else (None, None)), *line] for line in lines]
-        images.write(plots.sheet(grid, ["content", "style", *across], down), out)
-        print(f"{out}: {len(made)} results, {', '.join(swept)} varied")
+        images.write(plots.sheet([[*pictures, *line] for line in lines], ["content", "style", *across], down), out)
+        print(f"{out}: {len(made) - failed} results, {', '.join(swept)} varied")
+        if failed:
+            raise typer.Exit(1)
         return
-    images.write(made[0], out)
-    _, _, height, width = made[0].shape
-    told = f"{out}: {width}×{height} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
-    print(told + "; L-BFGS ended there by itself, finding no way further down" * ("converged" in result.stopped))
+    images.write(mixed, out)
+    told = (
+        f"{out}: {mixed.shape[-1]}×{mixed.shape[-2]} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
+    )
+    print(told + f"; {_ENDED}" * ("converged" in result.stopped))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def train_(

@@ -126,6 +126,36 @@ def test_several_values_of_two_settings_make_one_sheet_of_all_results(project, c
     assert "takes float, not 'much'" in call(*words, "-p", "style_weight=1,much", "--force")[2]
 
 
+@pytest.mark.parametrize(
+    "wrong", ["iterations=3,-1", "style_weight=1,-5", "learning_rate=1,-1", "network=tiny,nosuch", "optimiser=adam,sdg"]
+)
+def test_a_sheet_s_last_value_is_refused_before_its_first_is_computed(wrong, project, call, monkeypatch):
+    asked = []
+    from stylerepro.transfer import optimisers
+
+    plain = optimisers.evaluate
+    monkeypatch.setattr(optimisers, "evaluate", lambda *a, **k: asked.append(a[1].shape[-2]) or plain(*a, **k))
+    words = ["transfer", "coffee", "swirls", "-o", "sheet.png", "--size", "96", *LAYERS, "-p", wrong]
+    code, _, err = call(*words)
+    assert code != 0
+    assert wrong.partition(",")[2].strip("-") in err
+    assert set(asked) <= {64}, "only the stamps were tried"
+    assert not (project / "sheet.png").exists()
+
+
+def test_a_sheet_keeps_what_was_made_where_one_transfer_blows_up(project, call):
+    words = ["transfer", "coffee", "swirls", "-o", "sheet.png", "--size", "48", *LAYERS]
+    words += ["-p", "optimiser=gradient_descent", "-p", "learning_rate=1e-3,1e30", "-p", "iterations=8"]
+    code, out, err = call(*words)
+    assert (code, out) == (1, "sheet.png: 1 results, learning_rate varied\n")
+    assert "error: learning_rate = 1e+30" in err
+    assert (project / "sheet.png").is_file()
+    code, _, err = call(*words[:3], "-o", "other.png", *words[5:-4], "-p", "learning_rate=1e29,1e30", *words[-2:])
+    assert code == 2
+    assert "none of the 2 transfers" in err
+    assert not (project / "other.png").exists()
+
+
 def test_strength_goes_from_the_content_to_the_result_and_its_colours_may_stay(project, call):
     words = ["transfer", "coffee", "swirls", "--size", "32", "-p", "iterations=4", "-p", "learning_rate=0.1", *LAYERS]
     for name, *options in (
