@@ -78,7 +78,7 @@ _SPECS = (
     NetworkSpec(
         "compact", (2, 2, 4, 4, 1), (14, 36, 72, 144, 144), None, "layers", "reflect",
         "ImageNet mean and standard deviation at the input; each rectified layer has unit mean square over photographs",
-        "the project's own: VGG-19's topology up to conv5_1, learned from vgg19-16x layer by layer; see its model card",
+        "the project's own: VGG-19's topology up to conv5_1, learned from a distilled VGG-19; see its model card",
         packaged="compact.safetensors",
     ),
     NetworkSpec(
@@ -103,12 +103,6 @@ _SPECS = (
         "vgg19", (2, 2, 4, 4, 4), _VGG_WIDTHS, "vgg19", "torchvision", "zeros",
         "ImageNet mean and standard deviation at the input; activations grow from about 1 to about 10 with depth",
         "Simonyan and Zisserman 2014; weights of torchvision (IMAGENET1K_V1)",
-    ),
-    NetworkSpec(
-        "vgg19-16x", (2, 2, 4, 4, 1), (16, 32, 64, 128, 128), "vgg19_16x", "distilled", "reflect",
-        "Caffe's BGR·255 − mean at the input; mean squares over photographs fall from hundreds in the first two blocks "
-        "to below ten in the fourth and fifth",
-        "Wang et al. 2020 (arXiv:2003.08436): VGG-19 with a quarter of the channels, distilled up to conv5_1",
     ),
     NetworkSpec(
         "tiny", (2, 2, 2), (8, 8, 8), None, "random", "zeros",
@@ -138,7 +132,7 @@ def weights_name(name: str) -> str | None:
 def substitutes(name: str, layers: Sequence[str]) -> dict[str, str]:
     """Return for each asked-for layer the one of network `name` that stands for it: itself, where the network has it.
 
-    A network that ends early (compact and vgg19-16x at conv5_1) lends the deepest layer of the block for those
+    A network that ends early (compact at conv5_1) lends the deepest layer of the block for those
     below it: conv5_3 becomes conv5_1, and every table that rests on it must say so. Raises `NetworkError` for a
     layer whose block the network does not reach, and for what is no layer's name.
     """

@@ -165,7 +165,7 @@ LEDGER = """
 <table class="ledger-table ledger table">
 <thead><tr><th>Claim</th><th>Yours</th><th>Networks</th><th>Verdict</th></tr></thead>
 <tbody>
-<tr><td>000.10</td><td>3 min</td><td>compact, vgg19-16x</td><td>reproduced</td></tr>
+<tr><td>000.10</td><td>3 min</td><td>compact, vgg16-caffe</td><td>reproduced</td></tr>
 <tr><td>000.9</td><td>100 s</td><td>compact</td><td>trend only</td></tr>
 <tr><td>001.2</td><td>1,234</td><td data-filter="none">–</td><td>not tested</td></tr>
 <tr><td>mine_2.1</td><td>2,000</td><td data-filter="none">–</td><td>reproduced</td></tr>
@@ -194,7 +194,7 @@ def test_the_ledger_is_searched_and_filtered(ledger):
     search = ledger.get_by_role("searchbox", name="Search")
     names = ("Document", "Networks", "Verdict")
     document, networks, verdict = (ledger.get_by_role("combobox", name=name) for name in names)
-    assert networks.locator("option").all_inner_texts() == ["all", "compact", "none", "vgg19-16x"]
+    assert networks.locator("option").all_inner_texts() == ["all", "compact", "none", "vgg16-caffe"]
     networks.select_option("compact")
     assert claims_in(ledger) == ["000.10", "000.9"]
     verdict.select_option("trend only")

@@ -45,7 +45,7 @@ def test_summary_counts_each_verdict_and_leaves_out_those_without_a_claim():
 def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule():
     judged = row(
         number=91.91, unit="%", measured="99.9 % [99.8, 99.95]", verdict="trend only", reason="outside the bounds",
-        networks={"compact": "reproduced", "vgg19-16x": "trend only"}, beside="PSNR 35 dB", why="a < b decides",
+        networks={"compact": "reproduced", "vgg16-caffe": "trend only"}, beside="PSNR 35 dB", why="a < b decides",
         runs=[RUN], rule_changed="rule changed since this run: tv_sweep (reference)", design="2 contents × 5 styles",
         n=10, covers=False, low=1.0, high=2.0, setting="as printed", settings=[{}, {}], robust="3 of 4", fragile=True,
         certificate={"hours": -3.2},
@@ -54,7 +54,7 @@ def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule()
     for part in ("“Control the smoothness”", "slide 4", "Stated: 91.91 %", "**99.9 % [99.8, 99.95]**", "PSNR 35 dB"):
         assert part in told
     assert "outside the bounds" in told
-    assert "compact: reproduced; vgg19-16x: trend only" in told
+    assert "compact: reproduced; vgg16-caffe: trend only" in told
     assert "a &lt; b decides" in told
     rests = "On 2 contents × 5 styles; the ends are a range; read as as printed; robust: 3 of 4 readings; fragile: an"
     assert rests in told

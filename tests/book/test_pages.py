@@ -21,7 +21,7 @@ def experiment(tmp_path, **changes):
 def record(**changes):
     plain = {
         "experiment": "tv_sweep", "profile": "laptop", "start": "2026-11-21T09:10:11+00:00", "seconds": 90.4,
-        "networks": {"vgg19-16x": "ab"}, "device": {"asked": "cpu", "used": "cpu"},
+        "networks": {"vgg16-caffe": "ab"}, "device": {"asked": "cpu", "used": "cpu"},
         "hardware": {"cpu": "EPYC", "cores": 2},
         "commit": {"sha": "0123456789abcdef", "dirty": False}, "fingerprint": {"digest": "f" * 64},
     }  # fmt: skip
@@ -36,7 +36,7 @@ def test_record_says_profile_network_hardware_date_commit_fingerprint_and_comman
     told = pages.record(shown(tmp_path))
     for part in (
         "**laptop**",
-        "**vgg19-16x**",
+        "**vgg16-caffe**",
         "2 cores of EPYC",
         "2026-11-21",
         "90 s",

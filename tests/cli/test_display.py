@@ -17,7 +17,7 @@ from stylerepro.runs import results
 
 TABLES = {
     "list": ["list"],
-    "sweep": ["sweep", "tv_sweep", "-p", "size=64,96,128", "-p", "network=compact,vgg16,vgg19-16x", "--plan"],
+    "sweep": ["sweep", "tv_sweep", "-p", "size=64,96,128", "-p", "network=compact,vgg16,vgg16-caffe", "--plan"],
     "networks": ["networks"],
     "fetch": ["fetch"],
     "doctor": ["doctor"],

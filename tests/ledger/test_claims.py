@@ -136,7 +136,7 @@ def test_the_share_of_document_000_fits_singular_values_and_not_variance(ledger,
 PASSED = dict.fromkeys(("gate_predictor", "gate_imagenet", "gate_content", "gate_structure"), 0.1)
 
 
-def sweep(power=1.0, convention="gatys", network="vgg19-16x"):
+def sweep(power=1.0, convention="gatys", network="vgg16-caffe"):
     """A table as of the TV sweep: total variation falls as (1 + γ) to the minus `power`."""
     generator = np.random.default_rng(0)
     contents, styles = ["astronaut", "coffee", "china"], ["swirls", "woodcut", "cubist", "sumi", "pointillism"]
@@ -165,7 +165,7 @@ def test_smoothness_against_gamma(ledger, table, expected):
     judged = judge(ledger, tv_sweep=table).loc[["003.1", "003.2"]]
     assert set(judged["verdict"]) == {expected}
     if expected == REPRODUCED:
-        assert judged.loc["003.1", "networks"] == {"vgg19-16x": REPRODUCED}
+        assert judged.loc["003.1", "networks"] == {"vgg16-caffe": REPRODUCED}
         assert judged.loc["003.1", "high"] < 0
         assert "style loss at γ = 10 over that at γ = 0: 1" in judged.loc["003.1", "beside"]
 
@@ -198,7 +198,7 @@ def transfers(gain, control_gain, start=0.5):
     for name in ("contour_contrast", "edge_ssim", "gradient_correlation", "pratt_fom"):
         table[name] = start + table["input"].map(gains) + 0.002 * generator.normal(size=len(table))
     table["n"] = [None if source == "raw" else 150 for source in table["input"]]
-    return table.assign(network="vgg19-16x", size=400, iterations=100, **PASSED)
+    return table.assign(network="vgg16-caffe", size=400, iterations=100, **PASSED)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_a_network_on_fewer_pairs_confirms_or_contradicts_and_decides_nothing(fe
 
 
 def test_teacher_and_student_are_one_witness():
-    both = [sweep().assign(network=name) for name in ("compact", "vgg19-16x")]
+    both = [sweep().assign(network=name) for name in ("compact-vgg16", "vgg16-caffe")]
     assert "one witness" in judge(*both).outcome.reason
     other = [sweep().assign(network=name) for name in ("compact", "vgg16-caffe")]
     assert "one witness" not in judge(*other).outcome.reason

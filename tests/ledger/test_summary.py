@@ -180,12 +180,12 @@ def test_the_newest_own_run_stands_before_the_committed_one_where_it_tests_the_c
 
 
 def test_a_verdict_on_reference_runs_rests_on_both_networks(monkeypatch):
-    compact, other = (pd.DataFrame({"network": [name]}) for name in ("compact", "vgg19-16x"))
+    compact, other = (pd.DataFrame({"network": [name]}) for name in ("compact", "vgg16-caffe"))
     tables = {"reference": {"tv_sweep": compact, "compression": compact}, "laptop": {"tv_sweep": compact}}
     tables["crosscheck"] = {"tv_sweep": other, "charbonnier": other}
     monkeypatch.setattr(results, "tables_of", lambda root, profile: tables[profile])
     both = summary.tables_from_results("reference")
-    networks = {"tv_sweep": ["compact", "vgg19-16x"], "compression": ["compact"], "charbonnier": ["vgg19-16x"]}
+    networks = {"tv_sweep": ["compact", "vgg16-caffe"], "compression": ["compact"], "charbonnier": ["vgg16-caffe"]}
     assert {name: table["network"].tolist() for name, table in both.items()} == networks
     assert summary.tables_from_results("laptop")["tv_sweep"]["network"].tolist() == ["compact"]
 
@@ -195,13 +195,22 @@ def test_each_number_of_a_claim_has_its_cell_and_a_disagreement_its_mark(ledger,
     first, second, _ = summary.rows(summary.compare(ledger, "laptop"))
     pairs = {"kind": "difference", "low": -0.0224, "high": 1234.5, "effect": float("-inf"), "n": 8}
     pairs |= {"number": (1.5, 2.0)}
-    row = first | pairs | {"networks": {"compact": REPRODUCED, "vgg16": NOT_TESTED, "vgg19-16x": TREND_ONLY}}
+    row = first | pairs | {"networks": {"compact": REPRODUCED, "vgg16": NOT_TESTED, "vgg16-caffe": TREND_ONLY}}
     console = Console(width=160, record=True, file=io.StringIO())
     display.show_verdicts(console, [row, first | {"low": 0.25, "high": 0.75}, second], wide=True)
     text = " ".join(console.export_text().split())
-    for shown in ("1.5 and 2 px", "[−0.0224,", " 1234]", "−∞", " 8 compact", "vgg19-16x", "0.25 … 0.75", "0.9 ≠ 0.75"):
+    for shown in (
+        "1.5 and 2 px",
+        "[−0.0224,",
+        " 1234]",
+        "−∞",
+        " 8 compact",
+        "vgg16-caffe",
+        "0.25 … 0.75",
+        "0.9 ≠ 0.75",
+    ):
         assert shown in text
-    assert "vgg16" not in text.replace("vgg19-16x", ""), "it did not test the claim"
+    assert "vgg16" not in text.replace("vgg16-caffe", ""), "it did not test the claim"
 
 
 def test_the_csv_holds_everything_and_nested_cells_are_json(ledger):

@@ -146,16 +146,16 @@ def networks(**means):
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        (networks(compact=1, vgg19_16x=1), REPRODUCED),
-        (networks(compact=1, vgg19_16x=5), TREND_ONLY),
-        (networks(compact=1.5, vgg19_16x=5), NOT_REPRODUCED),
-        (networks(compact=5, vgg19_16x=5), NOT_REPRODUCED),
-        (networks(vgg19_16x=1), REPRODUCED),
-        (networks(vgg19_16x=1, compact=None), REPRODUCED),
-        (networks(vgg19_16x=1, vgg19=5), REPRODUCED),
+        (networks(compact=1, vgg16_caffe=1), REPRODUCED),
+        (networks(compact=1, vgg16_caffe=5), TREND_ONLY),
+        (networks(compact=1.5, vgg16_caffe=5), NOT_REPRODUCED),
+        (networks(compact=5, vgg16_caffe=5), NOT_REPRODUCED),
+        (networks(vgg16_caffe=1), REPRODUCED),
+        (networks(vgg16_caffe=1, compact=None), REPRODUCED),
+        (networks(vgg16_caffe=1, vgg19=5), REPRODUCED),
         (networks(vgg19=1), REPRODUCED),
         (networks(tiny=1), NOT_TESTED),
-        (networks(vgg19_16x=5, tiny=1), NOT_REPRODUCED),
+        (networks(vgg16_caffe=5, tiny=1), NOT_REPRODUCED),
         ({}, NOT_TESTED),
     ],
 )
@@ -164,12 +164,12 @@ def test_networks_are_judged_apart(tables, expected):
 
 
 def test_networks_that_do_not_decide_stand_beside():
-    judged_apart = verdict(leaf(), networks(vgg19_16x=1, vgg19=5))
-    assert {name: outcome.verdict for name, outcome in judged_apart.networks.items()} == {"vgg19-16x": R, "vgg19": N}
-    assert "on vgg19-16x alone" in judged_apart.outcome.reason
-    both = verdict(leaf(), networks(compact=1, vgg19_16x=5)).outcome
+    judged_apart = verdict(leaf(), networks(vgg16_caffe=1, vgg19=5))
+    assert {name: outcome.verdict for name, outcome in judged_apart.networks.items()} == {"vgg16-caffe": R, "vgg19": N}
+    assert "on vgg16-caffe alone" in judged_apart.outcome.reason
+    both = verdict(leaf(), networks(compact=1, vgg16_caffe=5)).outcome
     assert "compact: reproduced" in both.reason
-    assert "vgg19-16x: not reproduced" in both.reason
+    assert "vgg16-caffe: not reproduced" in both.reason
     named = verdict(leaf(where={"network": "vgg16"}), networks(vgg16=1, compact=5))
     assert (named.outcome.verdict, named.networks) == (REPRODUCED, {}), "the rule itself names its network"
 

@@ -58,7 +58,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 def test_registry_states_what_a_user_must_know() -> None:
     expected = (
         "chicago hoovertowernight tubingen golden_gate starry_night udnie the_scream wave composition_vii shipwreck "
-        "vgg19_16x vgg16_caffe vgg16_features vgg16 vgg19 coco_train2014"
+        "vgg16_caffe vgg16_features vgg16 vgg19 coco_train2014"
     )
     assert list(assets.REGISTRY) == expected.split()
     for name, asset in assets.REGISTRY.items():
