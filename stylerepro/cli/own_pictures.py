@@ -329,11 +329,11 @@ def stylise(
             complain(f"error: {error}")
     if not good:
         raise typer.Exit(1)
-    from stylerepro.training import library
+    from stylerepro.cli import restyling
 
     chosen: dict[str, Any] = {} if size is None else {"size": size or None}
     failed = len(inputs) - len(good)
-    for restyled in library.restyle(library.load(network), good, out, force=force, **chosen):
+    for restyled in restyling.restyle(restyling.load(network), good, out, force=force, **chosen):
         if restyled.path is None:
             failed += 1
             complain(f"error: {restyled.error}")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small import SMALL
 
-from stylerepro.cli import own_pictures
+from stylerepro.cli import own_pictures, restyling
 from stylerepro.errors import ImageError, NetworkError, ResultsWarning
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints
@@ -151,7 +151,7 @@ def test_a_damaged_network_is_passed_over_and_an_unknown_one_names_the_nearest()
         library.find(kept.name[:-1] + "x")
     for name in ("nothing.safetensors", "./nothing", "nothing"):
         with pytest.raises(NetworkError, match="nothing"):
-            library.load(name)
+            restyling.load(name)
 
 
 def test_committed_networks_stay_small_and_are_not_replaced_by_one_of_other_settings(monkeypatch):
@@ -203,7 +203,7 @@ def pictures(tmp_path):
 
 def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(network_file, pictures, tmp_path):
     out = tmp_path / "out"
-    done = list(library.restyle(library.load(str(network_file)), [str(pictures), "chelsea"], out, 32))
+    done = list(restyling.restyle(restyling.load(str(network_file)), [str(pictures), "chelsea"], out, 32))
     assert sorted(path.name for path in out.iterdir()) == ["chelsea.png", "one.jpg", "one.png"]
     (failed,) = [restyled for restyled in done if restyled.path is None]
     assert failed.source.endswith("broken.jpg")
@@ -216,7 +216,7 @@ def test_every_picture_of_a_folder_is_restyled_and_what_is_broken_is_named(netwo
     assert (written - expected).abs().max() < 1 / 255
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="no picture in"):  # before anything is read
-        library.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "nothing")
+        restyling.restyle(torch.nn.Identity(), [str(tmp_path / "empty")], tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
 
@@ -225,7 +225,7 @@ def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
     inputs += [str(tmp_path / "c" / name) for name in ("SAME.JPG", "e\u0301.png", "\u00e9.png")]
     for path in inputs:
         images.write(images.read("coffee", 30), path)
-    done = list(library.restyle(library.load(str(network_file)), inputs, tmp_path / "out", None))
+    done = list(restyling.restyle(restyling.load(str(network_file)), inputs, tmp_path / "out", None))
     names = ["same.jpg", "same-2.jpg", "SAME-3.jpg", "e\u0301.png", "\u00e9-2.png"]  # on a disk without case, too
     assert [Path(restyled.path).name for restyled in done] == names
     assert done[0].size == images.read(inputs[0]).shape[:1:-1]
@@ -233,16 +233,16 @@ def test_two_inputs_of_one_name_both_stay(network_file, tmp_path):
 
 def test_nothing_is_written_over_without_force_and_results_are_not_restyled_again(network_file, pictures, tmp_path):
     (pictures / "broken.jpg").unlink()
-    network, before = library.load(str(network_file)), (pictures / "one.jpg").read_bytes()
+    network, before = restyling.load(str(network_file)), (pictures / "one.jpg").read_bytes()
     with pytest.raises(ImageError, match="holds the pictures: give another folder, or --force"):
-        library.restyle(network, [str(pictures)], pictures)
-    (alone,) = library.restyle(network, [str(pictures / "one.jpg")], pictures)
+        restyling.restyle(network, [str(pictures)], pictures)
+    (alone,) = restyling.restyle(network, [str(pictures / "one.jpg")], pictures)
     assert "one.jpg is there already. Give another name, or --force" in alone.error
     assert (pictures / "one.jpg").read_bytes() == before
-    made = [[Path(done.path or "").name for done in library.restyle(network, [str(pictures)], pictures / "new", 32)]
+    made = [[Path(done.path or "").name for done in restyling.restyle(network, [str(pictures)], pictures / "new", 32)]
             for _ in range(2)]  # fmt: skip
     assert made == [["one.png", "one.jpg"], ["", ""]]
-    (alone,) = library.restyle(network, [str(pictures / "one.jpg")], pictures, 32, force=True)
+    (alone,) = restyling.restyle(network, [str(pictures / "one.jpg")], pictures, 32, force=True)
     assert alone.path == pictures / "one.jpg"
     assert (pictures / "one.jpg").read_bytes() != before
 
@@ -259,7 +259,7 @@ def test_whatever_is_wrong_with_one_picture_the_others_go_on(tmp_path):
             raise error
         return picture
 
-    *failed, last = library.restyle(network, inputs, tmp_path / "out", None)
+    *failed, last = restyling.restyle(network, inputs, tmp_path / "out", None)
     assert last.path == tmp_path / "out" / "23.png"
     for path, restyled, reason in zip(inputs, failed, ("fit into memory", "fit into memory", "failed"), strict=False):
         assert restyled.error.startswith(f"{path}: ")
@@ -370,13 +370,14 @@ def test_every_setting_of_a_recipe_can_be_typed_but_the_conventions_own_object()
 def test_a_picture_beyond_the_free_memory_is_an_error_and_does_not_end_the_process(tmp_path, monkeypatch):
     images.write(images.read("coffee", 20), tmp_path / "a.png")
     images.write(images.read("coffee", 30), tmp_path / "b.png")
-    monkeypatch.setattr(library.psutil, "virtual_memory", lambda: SimpleNamespace(available=3 * 10**8))
+    monkeypatch.setattr(restyling.psutil, "virtual_memory", lambda: SimpleNamespace(available=3 * 10**8))
     before = psutil.Process().rlimit(psutil.RLIMIT_DATA)
 
     def network(picture):
         return picture if picture.shape[2] == 30 else torch.ones(10**9)
 
-    failed, made = library.restyle(network, [str(tmp_path / "a.png"), str(tmp_path / "b.png")], tmp_path / "out", None)
+    both = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    failed, made = restyling.restyle(network, both, tmp_path / "out", None)
     assert failed.error.startswith(f"{tmp_path / 'a.png'}: it does not fit into memory")
     assert made.path == tmp_path / "out" / "b.png"
     assert psutil.Process().rlimit(psutil.RLIMIT_DATA) == before
