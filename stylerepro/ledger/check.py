@@ -1,23 +1,17 @@
-"""Rules as written in the ledger: completed here, or refused where they have unknown keys or cannot fail.
+"""Rules as written in the ledger: completed here, or refused where their keys are not those of a rule.
 
-A model of each kind says which keys a leaf has. Then every leaf is tried on tables made up to satisfy it and to fail
-it, before any measured table exists: a rule that no value could fail says nothing, and one that no value could satisfy
-is a typing error.
+A model of each kind says which keys a leaf has. That a rule can hold and fail is for `make test` to say, which tries
+each on tables made up to satisfy it and to fail it: with every run it would take a second.
 """
 
-import json
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import product
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
 
 from stylerepro.errors import ClaimError, unknown
-from stylerepro.ledger.rules import DESIGN, NOT_REPRODUCED, REPRODUCED, UNITS, Rule, columns, decide
-from stylerepro.ledger.verdicts import COMBINATIONS, TAGS, judge, leaves, readings
+from stylerepro.ledger.rules import DESIGN, UNITS, Rule, columns
+from stylerepro.ledger.verdicts import COMBINATIONS, TAGS, leaves, readings
 from stylerepro.runs.declarations import Declaration, validated
 
 # Experiment to the columns of its table.
@@ -147,19 +141,17 @@ def checked(rule: Rule, where: str, experiment: str, number: Any, declared: Decl
     """Return `rule` complete, with `experiment` and `number` where a leaf names none of its own.
 
     where: the claim, for messages. Raises `ClaimError` for an unknown kind, key, statistic, experiment or column, for
-    what is missing or contradicts itself, and for a rule that no value could fail or none could satisfy.
+    what is missing or contradicts itself.
     """
     rule = _completed(rule, where, experiment, number)
     for leaf in leaves(rule):
-        for reading in _all_readings(leaf):
+        for reading in [leaf, *(other for *_, other in readings(leaf))]:
             validated(_ANY, reading, f"{where}, {reading.get('name', 'a leaf')!r}", ClaimError)
             _check_names(reading, [], where, declared)
         _check_names(leaf, [entry["each"] for entry in leaf.get("otherwise", ()) if "each" in entry], where, declared)
     for shown in rule.get("beside", ()):
         validated(Beside, shown, f"{where}, beside", ClaimError)
         _check_names({"kind": "beside", **shown}, [], where, declared)
-    if reason := refusal(rule):
-        raise ClaimError(f"{where}: {reason}. A rule must be able to hold and to fail.")
     return rule
 
 
@@ -239,11 +231,6 @@ def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str,
     return rule
 
 
-def _all_readings(leaf: Rule) -> list[Rule]:
-    """Return a leaf as written and its other readings."""
-    return [leaf, *(reading for *_, reading in readings(leaf))]
-
-
 def _check_names(leaf: Rule, also: Sequence[str], where: str, declared: Declared) -> None:
     """Raise `ClaimError` for an experiment that there is not, and for a column that its table does not have."""
     experiment = leaf["experiment"]
@@ -253,138 +240,3 @@ def _check_names(leaf: Rule, also: Sequence[str], where: str, declared: Declared
         if column not in declared[experiment]:
             known = list(declared[experiment])
             raise ClaimError(unknown(str(column), known, "column", f"{where}: experiment {experiment}"))
-
-
-def refusal(rule: Rule) -> str | None:
-    """Return why `rule` cannot be a rule: no table could fail it, or none could satisfy it; None where it can."""
-    for leaf in leaves(rule):
-        for reading in _all_readings(leaf):
-            if reason := _leaf_refusal(_shape(reading)):
-                return f"{reading['name']}: {reason}"
-    # Parts that look at different numbers hold and fail on their own; the others could get in each other's way.
-    seen = [_looks_at(leaf) for leaf in leaves(rule)]
-    if len(set(seen)) < len(seen):
-        if not _reachable(rule, REPRODUCED, good=True):
-            return "its parts contradict each other: no table could satisfy them together"
-        if not _reachable(rule, NOT_REPRODUCED, good=False):
-            return "its parts leave no way out: no value could fail them together"
-    return None
-
-
-def made_up(leaf: Rule, good: bool) -> list[pd.DataFrame]:
-    """Return tables that should satisfy a leaf, just so and by far, or fail it: no effect, the reverse, far off."""
-    return [_table(leaf, rows) for rows in _rows(leaf, good)]
-
-
-def _shape(leaf: Rule) -> str:
-    """Return what decides whether a leaf can hold and fail, as JSON, without names that many leaves differ in alone."""
-    aside = ("name", "experiment", "over", "floor", "match", "tell", "where", "given", "otherwise", "beside")
-    kept = {key: value for key, value in leaf.items() if key not in aside}
-    moving = [leaf["column"], leaf.get("x"), leaf.get("between"), *leaf.get("units", UNITS)]
-    for key in ("where", "given"):
-        kept[key] = {column: wanted for column, wanted in leaf.get(key, {}).items() if column in moving}
-    if kept["where"] or kept["given"] or len(set(moving) - {None}) < len([name for name in moving if name]):
-        return json.dumps(kept)
-    kept["column"], kept["units"] = "measured", ["first", "second"][: len(leaf.get("units", UNITS))]
-    kept |= {key: "level" for key in ("x", "between") if key in leaf}
-    conditions = [leaf.get("a"), leaf.get("b"), *leaf.get("controls", ())]
-    names = [conditions.index(condition) for condition in conditions]
-    kept |= {key: name for key, name in zip(("a", "b"), names, strict=False) if key in leaf}
-    return json.dumps(kept | ({"controls": names[2:]} if "controls" in leaf else {}), sort_keys=True)
-
-
-@lru_cache(maxsize=1000)
-def _leaf_refusal(shape: str) -> str | None:
-    leaf = json.loads(shape)
-    if REPRODUCED not in [decide(leaf, table).verdict for table in made_up(leaf, good=True)]:
-        return "no value could satisfy this rule"
-    failed = [decide(leaf, table).verdict for table in made_up(leaf, good=False)]
-    if REPRODUCED in failed or NOT_REPRODUCED not in failed:
-        return "no value could fail this rule, or not even one far from the claim"
-    return None
-
-
-def _reachable(rule: Rule, verdict: str, good: bool) -> bool:
-    """Return whether some made-up tables give `verdict`, the same table for leaves that look at the same numbers."""
-    for leaf in leaves(rule):
-        for table in made_up(leaf, good):
-
-            def lookup(other: Rule, table: pd.DataFrame = table, leaf: Rule = leaf) -> pd.DataFrame:
-                return table if _looks_at(other) == _looks_at(leaf) else made_up(other, good)[0]
-
-            if judge(rule, lookup).verdict == verdict:
-                return True
-    return False
-
-
-def _looks_at(leaf: Rule) -> str:
-    keys = ("kind", "experiment", "column", "over", "scale", "where", "given", "x", "between", "units")
-    conditions = sorted(map(repr, [leaf.get("a"), leaf.get("b"), *leaf.get("controls", ()), *leaf.get("order", ())]))
-    return repr([leaf.get(key) for key in keys] + conditions)
-
-
-def _table(leaf: Rule, rows: Sequence[tuple[Any, float]]) -> pd.DataFrame:
-    """Return a table of the rows (level of x or condition, value) in each of three times three units."""
-    where = {
-        column: next((value for value in wanted if value is not None), None) if isinstance(wanted, list) else wanted
-        for column, wanted in leaf.get("where", {}).items()
-    }
-    given = {column: (low + high) / 2 for column, (low, high) in leaf.get("given", {}).items()}
-    fixed = {**dict.fromkeys((*leaf.get("match", ()), *leaf.get("tell", ())), 1), **where, **given}
-    for column, value in (("over", 1.0), ("floor", 0.0)):
-        if column in leaf:
-            fixed[leaf[column]] = value
-    units = list(leaf.get("units", UNITS))
-    level = leaf.get("x", leaf.get("between"))
-    table = [
-        {**fixed, **dict(zip(units, unit, strict=True)), level: step, leaf["column"]: value / leaf.get("scale", 1)}
-        for unit in product("abc", repeat=len(units))
-        for step, value in rows
-    ]
-    return pd.DataFrame(table)
-
-
-def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
-    kind, sign = leaf["kind"], -1 if leaf.get("direction") == "down" else 1
-    if kind == "number":
-        number = leaf["number"]
-        for value in [number] if good else [10 * number or 1.0, -number or -1.0, 0.0 if number else 10.0]:
-            yield [(None, value)]
-    elif kind == "threshold":
-        sign = -1 if "at_most" in leaf else 1
-        bound = leaf["at_most"] if sign < 0 else leaf["at_least"]
-        bound = bound if good else min(sign * bound, sign * leaf.get("loosely", bound)) * sign
-        bound = bound if math.isfinite(bound) else 0.0
-        for distance in (1e-6, 10.0):
-            yield [(None, bound + (sign if good else -sign) * distance * (1 + abs(bound)))]
-    elif kind == "trend":
-        levels = leaf.get("where", {}).get(leaf["x"])
-        steps = levels if isinstance(levels, list) else [1, 2, 3, 4]
-        slope = sign * (1 + 10 * abs(leaf.get("minimum", 0.0)))
-        for factor in [slope] if good else [-slope, 0.0]:
-            yield [(step, 1 + factor * place) for place, step in enumerate(steps)]
-    elif kind == "difference":
-        others = [leaf["b"], *leaf.get("controls", ())]
-        far = 1e6 if leaf.get("relative") else 1 + 10 * abs(leaf.get("minimum", 0.0))
-        for direction in [sign] if good else [-sign, 0]:
-            value = far**direction if leaf.get("relative") else 1 + direction * far
-            yield [(leaf["a"], value), *((other, 1.0) for other in others)]
-    elif kind == "wins":
-        for direction in [sign] if good else [-sign, 0]:
-            yield [(leaf["a"], 1.0 + direction), (leaf["b"], 1.0)]
-    elif kind == "equivalence":
-        for change in _changes(leaf, good):
-            yield [(leaf["a"], 1.0 + change), (leaf["b"], 1.0)]
-    elif kind == "order":
-        for direction in [sign] if good else [-sign, 0]:
-            yield [(condition, 10.0 ** (direction * place)) for place, condition in enumerate(leaf["order"])]
-
-
-def _changes(leaf: Rule, good: bool) -> list[float]:
-    low, high = leaf["within"]
-    if good:
-        ends = [low if low is not None else (high or 0.0) - 0.5, high if high is not None else (low or 0.0) + 0.5]
-        return [sum(ends) / 2]
-    changes = [end + step for end, step in ((low, -1.0), (high, 1.0)) if end is not None]
-    # A ratio cannot fall below nothing.
-    return [max(change, -1 + 1e-9) for change in changes] if leaf.get("relative") else changes
