@@ -78,7 +78,7 @@ _SPECS = (
     NetworkSpec(
         "compact", (2, 2, 4, 4, 1), (14, 36, 72, 144, 144), None, "layers", "reflect",
         "ImageNet mean and standard deviation at the input; each rectified layer has unit mean square over photographs",
-        "the project's own: VGG-19's topology up to conv5_1, learned from a distilled VGG-19; see its model card",
+        "the project's own: VGG-19's topology up to conv5_1, learned from vgg19-16x layer by layer; see its model card",
         packaged="compact.safetensors",
     ),
     NetworkSpec(

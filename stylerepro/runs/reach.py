@@ -23,6 +23,7 @@ PACKAGE = "stylerepro"
 # neither they count nor what only they reach.
 BOOKKEEPING = ("runs", "errors", "files", "networks.naming")
 _WORD = re.compile(r"[\w-]+")
+_SENTENCE = re.compile(r"[.,:;] ")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINING = (*_FUNCTIONS, ast.ClassDef, ast.Assign, ast.Import, ast.ImportFrom)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -43,8 +44,14 @@ class Code:
 
     @functools.cached_property
     def words(self) -> frozenset[str]:
-        """All words of the text, names and parts of strings alike."""
-        return frozenset(_WORD.findall(self.text))
+        """All words of the text, names and parts of strings alike, but for those of sentences: no key is one."""
+        found = set()
+        for node in (node for statement in self.nodes for node in ast.walk(statement)):
+            for _, value in ast.iter_fields(node):
+                for text in value if isinstance(value, list) else [value]:
+                    if isinstance(text, str) and not _SENTENCE.search(text):
+                        found.update(_WORD.findall(text))
+        return frozenset(found)
 
     @functools.cached_property
     def uses(self) -> set[tuple[Chain, bool]]:

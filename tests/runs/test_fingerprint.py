@@ -164,6 +164,14 @@ def test_what_is_not_reached_and_other_words_leave_a_run_fresh(project, package,
     assert explain(before, components(package)) == []
 
 
+@pytest.mark.parametrize(
+    ("said", "counts"), [("'third'", True), ("'size/third'", True), ("'No, not the third.'", False)]
+)
+def test_a_key_counts_where_it_is_named_and_not_where_a_sentence_has_the_word(project, package, said, counts):
+    toy.add(project, "toy", body=f"from stylerepro.measures import used\nused.by_key('first')\nword = {said}")
+    assert ("KINDS[third]" in components(package)["definitions"]) == counts
+
+
 def test_a_definition_is_itself_in_another_file(project, package):
     before = components(package)
     for name, text in MOVED.items():
