@@ -91,10 +91,12 @@ def write_sources(target: Path, profile: str) -> Path:
     toc = contents(
         written["_toc.yml"], entries, list(ledger.documents), [path.removesuffix(".rst") for path in interface]
     )
+    copies: dict[str, Path] = {}
     pieces = _pieces(ledger, rows, runs, entries, profile)
+    pieces["figure"] = lambda words: pages.figure(runs, words, copies)
     pieces["explorer"] = lambda _: explorer.page(explored, missing, profile)
     files = {path: filled(path, content, pieces) for path, content in written.items()} | interface
-    copies = explorer.files(explored)
+    copies |= explorer.files(explored)
     for entry in entries:
         files[f"notebooks/{entry.name}.ipynb"] = _page(entry, runs.get(entry.name), rows, profile, copies)
     files |= pages.files(runs, rows)

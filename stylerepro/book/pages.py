@@ -118,6 +118,21 @@ def machine(runs: Mapping[str, Shown], name: str) -> str:
     return f"{hardware(measured)} · {measured['date']}"
 
 
+def figure(runs: Mapping[str, Shown], words: str, copies: dict[str, Path]) -> str:
+    """Return a figure of a run for a text, and note its file in `copies`; "" where no such run has it.
+
+    words: EXPERIMENT.NAME of the figure, then its caption, which is its alternative text too.
+    """
+    name, _, caption = words.partition(" ")
+    experiment, _, shown_as = name.partition(".")
+    path = runs[experiment].folder / "figures" / f"{shown_as}.webp" if experiment in runs else None
+    if path is None or not path.is_file():
+        return ""
+    copies[place := f"_static/figures/{experiment}-{shown_as}.webp"] = path
+    plainly = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", caption)
+    return f"```{{figure}} /{place}\n:alt: {plainly}\n:width: 100%\n\n{caption}\n```"
+
+
 def files(runs: Mapping[str, Shown], rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return records and tables of the shown runs and of those behind the claims' `rows`, by path in the book."""
     folders = {place(run): project_root() / run["folder"] for row in rows for run in row["runs"]}

@@ -112,6 +112,18 @@ def test_tables_of_experiments(tmp_path):
     assert "| 003 | none | not measured |" in readme
 
 
+def test_a_text_takes_a_figure_of_a_run_where_there_is_one(tmp_path):
+    (folder := tmp_path / "figures").mkdir()
+    (folder / "pictures.webp").write_bytes(b"RIFF")
+    run, copies = pages.Shown(tmp_path, {}, "laptop"), {}
+    told = pages.figure({"tv_sweep": run}, "tv_sweep.pictures Smooth, see [there](notebooks/tv_sweep.ipynb).", copies)
+    assert copies == {"_static/figures/tv_sweep-pictures.webp": folder / "pictures.webp"}
+    assert "```{figure} /_static/figures/tv_sweep-pictures.webp\n:alt: Smooth, see there.\n" in told
+    assert "Smooth, see [there](notebooks/tv_sweep.ipynb)." in told
+    assert pages.figure({"tv_sweep": run}, "tv_sweep.other It.", copies) == pages.figure({}, "x.y It.", copies) == ""
+    assert len(copies) == 1
+
+
 def test_experiments_stand_in_the_order_of_documents_and_claims(tmp_path):
     listed = [("b", "003", ("003.10",)), ("a", "003", ("003.9",)), ("c", "000", ("000.5", "000.2")), ("d", "000", ())]
     entries = [experiment(tmp_path, name=name, document=doc, claims=ids) for name, doc, ids in listed]
