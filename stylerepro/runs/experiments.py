@@ -20,8 +20,7 @@ from pydantic import Field, model_validator
 
 from stylerepro.errors import ParameterError, RunError, unknown
 from stylerepro.files import project_root
-from stylerepro.runs.columns import GATE_COLUMNS, Column
-from stylerepro.runs.declarations import Declaration, read_yaml, sufficient, validated
+from stylerepro.runs.declarations import GATE_COLUMNS, Column, Declaration, read_yaml, sufficient, validated
 from stylerepro.runs.scrub import portable
 
 PROFILES = ("smoke", "laptop", "reference", "crosscheck", "paper")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from stylerepro.errors import ResultsError
 from stylerepro.files import atomic_path
-from stylerepro.runs.columns import GATE_COLUMNS, Column
+from stylerepro.runs.declarations import GATE_COLUMNS, Column
 from stylerepro.runs.scrub import portable
 
 _DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "str"}
