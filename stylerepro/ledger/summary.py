@@ -15,8 +15,7 @@ import pandas as pd
 
 from stylerepro.errors import ClaimError, unknown
 from stylerepro.files import project_root, reference_root, runs_root
-from stylerepro.ledger import certificates
-from stylerepro.ledger.claims import Claim, Finding, Ledger
+from stylerepro.ledger.claims import Claim, Finding, Ledger, certificate, certificates, has_history, late
 from stylerepro.ledger.rules import NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, short_text
 from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE, RUN_COLUMNS
@@ -70,7 +69,7 @@ def judged(
     leave untested is judged on runs of `paper`, where there are any. runs: a dict each, with experiment, profile, run
     (its folder's name), folder (from the project's root), networks, commit (None outside git), dirty, start, seconds.
     rule_changed: those of them, in words, that were begun when the claim's rule was another one, or none; "" for none.
-    certificate: of committed runs, see `certificates`; where the rule is the younger, `trend only` is the best verdict.
+    certificate: of committed runs, see `claims`; where the rule is the younger, `trend only` is the best verdict.
     from_history: make certificates anew, whatever is written, where there is a history.
     Raises `ClaimError` for an unknown profile.
     """
@@ -83,17 +82,17 @@ def judged(
         table = _replaced(table, other, _untested(table) & ~_untested(other))
     records = _records((profile, CROSSCHECK, FALLBACK) if profile == REFERENCE else (profile,), root)
     rules = {key: record.pop("rules") for key, record in records.items()}
-    known = {} if from_history and certificates.remembered() else certificates.written()
+    known = {} if from_history and has_history() else certificates()
     judged_rows = table.to_dict("records")
     for claim, row in zip(ledger, judged_rows, strict=True):
         row["runs"] = [records[tuple(run.values())] for run in row["runs"]]
         row["rule_changed"] = _changed(claim, row["runs"], rules)
-        row["certificate"], late = None, row["rule_changed"]
+        row["certificate"], after_the_fact = None, row["rule_changed"]
         if root == reference_root():
-            row["certificate"] = certificates.certificate(claim, row["runs"], known)
-            late = certificates.late(row["certificate"])
-        if late and row["verdict"] == REPRODUCED:
-            row |= {"verdict": TREND_ONLY, "reason": f"{late}; else {REPRODUCED}, {row['reason']}"}
+            row["certificate"] = certificate(claim, row["runs"], known)
+            after_the_fact = late(row["certificate"])
+        if after_the_fact and row["verdict"] == REPRODUCED:
+            row |= {"verdict": TREND_ONLY, "reason": f"{after_the_fact}; else {REPRODUCED}, {row['reason']}"}
     return pd.DataFrame(judged_rows).astype({"n": "Int64"})
 
 
