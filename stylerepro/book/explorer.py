@@ -18,7 +18,7 @@ import pandas as pd
 from stylerepro.book.text import figures, pipe_table
 from stylerepro.errors import ResultsError
 from stylerepro.runs import gallery
-from stylerepro.runs.columns import Column
+from stylerepro.runs.declarations import Column
 from stylerepro.runs.experiments import Experiment, Explore
 from stylerepro.runs.record import RECORD
 

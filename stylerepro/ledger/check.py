@@ -153,11 +153,12 @@ def checked(rule: Rule, where: str, experiment: str, number: Any, declared: Decl
     for leaf in leaves(rule):
         for reading in _all_readings(leaf):
             validated(_ANY, reading, f"{where}, {reading.get('name', 'a leaf')!r}", ClaimError)
-            _check_names(reading, [], where, declared)
-        _check_names(leaf, [entry["each"] for entry in leaf.get("otherwise", ()) if "each" in entry], where, declared)
+            _check_names(reading["experiment"], columns(reading), where, declared)
+        each = [entry["each"] for entry in leaf.get("otherwise", ()) if "each" in entry]
+        _check_names(leaf["experiment"], each, where, declared)
     for shown in rule.get("beside", ()):
         validated(Beside, shown, f"{where}, beside", ClaimError)
-        _check_names({"kind": "beside", **shown}, [], where, declared)
+        _check_names(shown["experiment"], columns({"kind": "beside", **shown}), where, declared)
     if reason := refusal(rule):
         raise ClaimError(f"{where}: {reason}. A rule must be able to hold and to fail.")
     return rule
@@ -188,7 +189,6 @@ class _Gates(Declaration):
 
 def check_design(claim: Any, where: str, declared: Declared) -> None:
     """Raise `ClaimError` where a claim's least design, gates or settings are not what they should be."""
-    columns = declared.get(claim.experiment, ())
     gates = validated(_Gates, claim.gates, f"{where}, gates", ClaimError) if claim.gates else None
     listed = [validated(_Setting, written, f"{where}, settings", ClaimError) for written in claim.settings]
     if listed and not gates:
@@ -196,10 +196,8 @@ def check_design(claim: Any, where: str, declared: Declared) -> None:
     for name in claim.least:
         if name not in (*DESIGN, "rows"):
             raise ClaimError(unknown(name, [*DESIGN, "rows"], "unit", f"{where}, least: a design"))
-    named = [*(gates.base if gates else ()), *(column for one in listed for column in one.where)]
-    for column in named:
-        if column not in columns:
-            raise ClaimError(unknown(column, list(columns), "column", f"{where}: experiment {claim.experiment}"))
+    if named := [*(gates.base if gates else ()), *(column for one in listed for column in one.where)]:
+        _check_names(claim.experiment, named, where, declared)
 
 
 def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str, Any]:
@@ -244,14 +242,13 @@ def _all_readings(leaf: Rule) -> list[Rule]:
     return [leaf, *(reading for *_, reading in readings(leaf))]
 
 
-def _check_names(leaf: Rule, also: Sequence[str], where: str, declared: Declared) -> None:
+def _check_names(experiment: str, named: Sequence[str], where: str, declared: Declared) -> None:
     """Raise `ClaimError` for an experiment that there is not, and for a column that its table does not have."""
-    experiment = leaf["experiment"]
     if experiment not in declared:
         raise ClaimError(unknown(str(experiment), list(declared), "experiment", f"{where}: the project"))
-    for column in (*columns(leaf), *also):
-        if column not in declared[experiment]:
-            known = list(declared[experiment])
+    known = list(declared[experiment])
+    for column in named:
+        if column not in known:
             raise ClaimError(unknown(str(column), known, "column", f"{where}: experiment {experiment}"))
 
 
@@ -346,6 +343,7 @@ def _table(leaf: Rule, rows: Sequence[tuple[Any, float]]) -> pd.DataFrame:
 
 def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
     kind, sign = leaf["kind"], -1 if leaf.get("direction") == "down" else 1
+    directions = [sign] if good else [-sign, 0]
     if kind == "number":
         number = leaf["number"]
         for value in [number] if good else [10 * number or 1.0, -number or -1.0, 0.0 if number else 10.0]:
@@ -360,23 +358,20 @@ def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
     elif kind == "trend":
         levels = leaf.get("where", {}).get(leaf["x"])
         steps = levels if isinstance(levels, list) else [1, 2, 3, 4]
-        slope = sign * (1 + 10 * abs(leaf.get("minimum", 0.0)))
-        for factor in [slope] if good else [-slope, 0.0]:
-            yield [(step, 1 + factor * place) for place, step in enumerate(steps)]
-    elif kind == "difference":
+        slope = 1 + 10 * abs(leaf.get("minimum", 0.0))
+        for direction in directions:
+            yield [(step, 1 + direction * slope * place) for place, step in enumerate(steps)]
+    elif kind in ("difference", "wins"):
         others = [leaf["b"], *leaf.get("controls", ())]
         far = 1e6 if leaf.get("relative") else 1 + 10 * abs(leaf.get("minimum", 0.0))
-        for direction in [sign] if good else [-sign, 0]:
+        for direction in directions:
             value = far**direction if leaf.get("relative") else 1 + direction * far
             yield [(leaf["a"], value), *((other, 1.0) for other in others)]
-    elif kind == "wins":
-        for direction in [sign] if good else [-sign, 0]:
-            yield [(leaf["a"], 1.0 + direction), (leaf["b"], 1.0)]
     elif kind == "equivalence":
         for change in _changes(leaf, good):
             yield [(leaf["a"], 1.0 + change), (leaf["b"], 1.0)]
     elif kind == "order":
-        for direction in [sign] if good else [-sign, 0]:
+        for direction in directions:
             yield [(condition, 10.0 ** (direction * place)) for place, condition in enumerate(leaf["order"])]
 
 

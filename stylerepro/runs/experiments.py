@@ -20,8 +20,7 @@ from pydantic import Field, model_validator
 
 from stylerepro.errors import ParameterError, RunError, unknown
 from stylerepro.files import project_root
-from stylerepro.runs.columns import GATE_COLUMNS, Column
-from stylerepro.runs.declarations import Declaration, read_yaml, sufficient, validated
+from stylerepro.runs.declarations import GATE_COLUMNS, Column, Declaration, read_yaml, sufficient, validated
 from stylerepro.runs.scrub import portable
 
 PROFILES = ("smoke", "laptop", "reference", "crosscheck", "paper")
@@ -291,7 +290,7 @@ def convert(parameter: Parameter, value: Any, where: str) -> Any:
     """
     try:
         return _typed(ast.parse(parameter.type, mode="eval").body, value)
-    except _UnknownTypeError as error:
+    except NotImplementedError as error:
         raise ParameterError(
             f"{where}: parameter {parameter.name!r} has type {error}, which is not one of {', '.join(SCALARS)}, "
             "list[...], dict[str, ...] or ... | None."
@@ -301,10 +300,6 @@ def convert(parameter: Parameter, value: Any, where: str) -> Any:
         raise ParameterError(
             f"{where}: parameter {parameter.name!r} takes {parameter.type}, not {value!r}{reason}."
         ) from None
-
-
-class _UnknownTypeError(Exception):
-    pass
 
 
 class _ReasonError(ValueError):
@@ -330,7 +325,7 @@ def _typed(annotation: ast.expr, value: Any) -> Any:
             return {str(key): _typed(inner, item) for key, item in value.items()}
         case ast.Name(id=kind) if kind in SCALARS:
             return _scalar(kind, value)
-    raise _UnknownTypeError(ast.unparse(annotation))
+    raise NotImplementedError(ast.unparse(annotation))
 
 
 def flow(text: str) -> Any:

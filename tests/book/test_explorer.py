@@ -17,7 +17,7 @@ from stylerepro.book import building, explorer
 from stylerepro.book.text import figures
 from stylerepro.errors import ResultsError
 from stylerepro.runs import experiments
-from stylerepro.runs.columns import Column
+from stylerepro.runs.declarations import Column
 from stylerepro.runs.gallery import FREQUENCIES, Gallery, Shown
 
 FLOAT = {"type": "float", "unit": "1", "doc": "a number that was measured"}

@@ -13,7 +13,7 @@ from stylerepro.ledger.gates import GATES
 from stylerepro.measures import judges
 from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.pictures import images
-from stylerepro.runs.columns import GATE_COLUMNS
+from stylerepro.runs.declarations import GATE_COLUMNS
 
 
 def picture(name, size=128):

@@ -6,7 +6,7 @@ import toy
 
 from stylerepro.errors import ParameterError, RunError, StyleReproError
 from stylerepro.runs import sweeps
-from stylerepro.runs.columns import Column
+from stylerepro.runs.declarations import Column
 from stylerepro.runs.experiments import (
     Explore,
     check_parameters,

@@ -10,7 +10,7 @@ from PIL import Image
 from stylerepro.errors import ResultsError
 from stylerepro.measures import image_metrics
 from stylerepro.runs import gallery, results, tables
-from stylerepro.runs.columns import Column
+from stylerepro.runs.declarations import Column
 from stylerepro.runs.gallery import Gallery, Shown
 
 TABLE = pd.DataFrame({"gamma": [0.0, 10.0, 10.0], "name": ["a", "a", "b"], "value": [1.0, 2.0, 3.0], "r": [None, 2, 3]})

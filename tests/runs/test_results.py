@@ -18,7 +18,7 @@ from PIL import Image
 
 from stylerepro.errors import NetworkError, ParameterError, ResultsError, RunError
 from stylerepro.runs import record, results, tables
-from stylerepro.runs.columns import Column
+from stylerepro.runs.declarations import Column
 from stylerepro.runs.record import read_progress
 
 SIDECAR = toy.SIDECAR.replace(
