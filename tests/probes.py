@@ -83,6 +83,7 @@ def _table(leaf: Rule, rows: Sequence[tuple[Any, float]]) -> pd.DataFrame:
 
 def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
     kind, sign = leaf["kind"], -1 if leaf.get("direction") == "down" else 1
+    directions = [sign] if good else [-sign, 0]
     if kind == "number":
         number = leaf["number"]
         for value in [number] if good else [10 * number or 1.0, -number or -1.0, 0.0 if number else 10.0]:
@@ -97,23 +98,20 @@ def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
     elif kind == "trend":
         levels = leaf.get("where", {}).get(leaf["x"])
         steps = levels if isinstance(levels, list) else [1, 2, 3, 4]
-        slope = sign * (1 + 10 * abs(leaf.get("minimum", 0.0)))
-        for factor in [slope] if good else [-slope, 0.0]:
-            yield [(step, 1 + factor * place) for place, step in enumerate(steps)]
-    elif kind == "difference":
+        slope = 1 + 10 * abs(leaf.get("minimum", 0.0))
+        for direction in directions:
+            yield [(step, 1 + direction * slope * place) for place, step in enumerate(steps)]
+    elif kind in ("difference", "wins"):
         others = [leaf["b"], *leaf.get("controls", ())]
         far = 1e6 if leaf.get("relative") else 1 + 10 * abs(leaf.get("minimum", 0.0))
-        for direction in [sign] if good else [-sign, 0]:
+        for direction in directions:
             value = far**direction if leaf.get("relative") else 1 + direction * far
             yield [(leaf["a"], value), *((other, 1.0) for other in others)]
-    elif kind == "wins":
-        for direction in [sign] if good else [-sign, 0]:
-            yield [(leaf["a"], 1.0 + direction), (leaf["b"], 1.0)]
     elif kind == "equivalence":
         for change in _changes(leaf, good):
             yield [(leaf["a"], 1.0 + change), (leaf["b"], 1.0)]
     elif kind == "order":
-        for direction in [sign] if good else [-sign, 0]:
+        for direction in directions:
             yield [(condition, 10.0 ** (direction * place)) for place, condition in enumerate(leaf["order"])]
 
 

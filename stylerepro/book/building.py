@@ -232,7 +232,7 @@ def _page(
         notebook, top = run.folder / "notebook.ipynb", pages.record(run)
         how = {"caption": pages.caption(run), "texts": entry.notebook}
     try:
-        return pages.notebook_page(notebook, top, end, copies=copies, **how)
+        return cells.notebook_page(notebook, top, end, copies=copies, **how)
     except ResultsError as error:
         warnings.warn(f"{error} Its page says so, and nothing else.", ResultsWarning, stacklevel=2)
         said = [f"# {entry.title}", ":::{error}", text.one_line(str(error)), ":::", end]

@@ -10,9 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from stylerepro.book.cells import local, say, static
 from stylerepro.book.text import fold, kept, parsed, pipe_table, table_lines
-from stylerepro.errors import ResultsError
 from stylerepro.files import project_root, reference_root, results_root
 from stylerepro.ledger import summary
 from stylerepro.networks.specs import NetworkSpec
@@ -22,10 +20,6 @@ from stylerepro.runs.tables import read
 
 TABLES = ("metrics.csv", "history.csv")
 _BESIDE = (CROSSCHECK, "paper")
-# Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
-_SHOWN_LINES = 6
-_SHOWN = {"parameters", "injected-parameters", "show-input"}
-_INJECTED = "# what this run put in their place"
 Record = Mapping[str, Any]
 
 
@@ -43,9 +37,9 @@ class Shown:
     others: tuple[tuple[Path, Record], ...] = ()
 
     @property
-    def stands_in(self) -> bool:
-        """Return whether the run is of another profile than the one asked for."""
-        return bool(self.record["profile"] != self.wanted)
+    def all(self) -> list[tuple[Path, Record]]:
+        """Return folder and record of every run behind the page."""
+        return [(self.folder, self.record), *self.others]
 
 
 def shown(profile: str) -> dict[str, Shown]:
@@ -53,13 +47,13 @@ def shown(profile: str) -> dict[str, Shown]:
 
     A run without its notebook (of `crosscheck`, or `paper` as it is committed) has nothing to show.
     """
-    wanted = _runs(profile)
-    reference = wanted if profile == REFERENCE else _runs(REFERENCE)
     beside = [run for other in _BESIDE for run in current_runs(reference_root(), other)]
     runs = {}
-    for name, (folder, record) in (reference | wanted).items():
-        others = [run for run in beside if run[1]["experiment"] == name] if record["profile"] == REFERENCE else []
-        runs[name] = Shown(folder, record, profile, tuple(others))
+    for chosen in dict.fromkeys((REFERENCE, profile)):
+        for folder, record in current_runs(reference_root() if chosen == REFERENCE else None, chosen):
+            others = [run for run in beside if run[1]["experiment"] == record["experiment"] and chosen == REFERENCE]
+            if (folder / "notebook.ipynb").is_file():
+                runs[record["experiment"]] = Shown(folder, record, profile, tuple(others))
     return runs
 
 
@@ -93,7 +87,7 @@ def run_table(runs: Mapping[str, Shown], words: str) -> str:
     if experiment not in runs:
         return f"*There is no run of `{experiment}` yet.*"
     blocks = []
-    for folder, record in [(runs[experiment].folder, runs[experiment].record), *runs[experiment].others]:
+    for folder, record in runs[experiment].all:
         types = record["columns"].get(file or "metrics")
         path = folder / f"{file or 'metrics'}.csv"
         if not types or not path.is_file():
@@ -137,7 +131,7 @@ def files(runs: Mapping[str, Shown], rows: Iterable[Mapping[str, Any]]) -> dict[
     """Return records and tables of the shown runs and of those behind the claims' `rows`, by path in the book."""
     folders = {place(run): project_root() / run["folder"] for row in rows for run in row["runs"]}
     for run in runs.values():
-        folders |= {place(record): folder for folder, record in [(run.folder, run.record), *run.others]}
+        folders |= {place(record): folder for folder, record in run.all}
     return {
         f"{where}/{name}": (folder / name).read_text(encoding="utf-8")
         for where, folder in folders.items()
@@ -219,7 +213,7 @@ def readme_table(entries: Sequence[Experiment]) -> str:
 def record(run: Shown) -> str:
     """Return the top of an experiment's page: how the run was made, how to make it again, and the files behind it."""
     made, lines = run.record, []
-    if run.stands_in:
+    if made["profile"] != run.wanted:
         lines.append(
             f"**No own run of profile `{run.wanted}` yet**: this is the committed one of `{made['profile']}`. "
             f"To make it: `stylerepro run {made['experiment']} --profile {run.wanted}`"
@@ -264,109 +258,16 @@ def not_run(experiment: Experiment, profile: str) -> str:
     )
 
 
-def notebook_page(
-    notebook: Path,
-    top: str,
-    end: str,
-    keep_outputs: bool = True,
-    caption: str = "",
-    texts: Path | None = None,
-    copies: dict[str, Path] | None = None,
-) -> str:
-    """A notebook as a page of the book, in JSON: `top` below its title, `end` behind its last cell.
-
-    Interactive widgets are left out, since a printed page has no kernel; without `keep_outputs` all outputs are. Long
-    code is folded, unless its cell is tagged `show-input`. caption: stands below every cell that drew a figure.
-    texts: the notebook as it stands now, from which its pictures have their alternative texts, so that a run need not
-    be made anew for them; its folder is where the paths of links and pictures begin. copies: takes the files that these
-    need, by path in the book. What a page cannot show is a `ResultsWarning` that names the cell.
-    Raises `ResultsError` for a file that is no notebook with a title.
-    """
-    try:
-        content = json.loads(notebook.read_text(encoding="utf-8"))
-        cells = content["cells"]
-        title = "".join(cells[0]["source"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ResultsError(f"{notebook} is not a notebook that the book can show: {error!r}. Run it again.") from error
-    if cells[0]["cell_type"] != "markdown" or not re.match(r"# \S", title):
-        raise ResultsError(f"{notebook} must begin with a text cell whose first line is a title ('# ...').")
-    if texts is not None:
-        _describe(cells, texts)
-    beside, copies, number = texts or notebook, {} if copies is None else copies, 0
-    for cell in cells:
-        # What papermill has put in is no cell of the notebook.
-        number += "injected-parameters" not in cell.setdefault("metadata", {}).get("tags", [])
-        cell["metadata"]["number"] = number
-        if cell["cell_type"] == "markdown":
-            cell["source"] = local("".join(cell["source"]), cell, beside, copies)
-            cell.pop("attachments", None)
-    heading, _, rest = "".join(cells[0]["source"]).partition("\n")
-    cells[0]["source"] = f"{heading}\n\n{top}\n\n{rest.strip()}\n"
-    shown_cells = []
-    for cell in cells:
-        shown_cells.append(cell)
-        if cell["cell_type"] == "code":
-            tags = cell.setdefault("metadata", {}).setdefault("tags", [])
-            if "".join(cell["source"]).count("\n") >= _SHOWN_LINES and not _SHOWN.intersection(tags):
-                tags.append("hide-input")
-            if "injected-parameters" in tags:
-                cell["source"] = "".join(cell["source"]).replace("# Parameters\n", f"{_INJECTED}\n", 1)
-            cell["outputs"] = _static(cell, beside, copies) if keep_outputs else []
-            cell["outputs"] = [output for output in cell["outputs"] if output.get("data") != {}]
-            if caption and any(kind.startswith("image/") for one in cell["outputs"] for kind in one.get("data", {})):
-                shown_cells.append({"cell_type": "markdown", "metadata": {}, "source": f"{caption}\n"})
-    if end:
-        shown_cells.append({"cell_type": "markdown", "metadata": {}, "source": f"{end}\n"})
-    content["cells"] = shown_cells
-    if content.get("nbformat_minor", 0) > 4:
-        for place, cell in enumerate(shown_cells):
-            cell.setdefault("id", f"page-{place}")
-    content["metadata"].pop("widgets", None)
-    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-
-
-def _describe(cells: Sequence[dict[str, Any]], notebook: Path) -> None:
-    """Give cells the alternative texts (`mystnb.image.alt`) of the notebook's cells with the same ids.
-
-    Where the notebook has got a cell since, its text is added to that of the cell before it, of which it was a part.
-    """
-    ran = {cell.get("id"): cell for cell in cells}
-    texts: dict[str, str] = {}
-    id = ""
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        id = cell["id"] if cell.get("id") in ran else id  # cells had none before nbformat 4.5
-        text = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt")
-        if id and text:
-            texts[id] = f"{texts[id]} {text}" if id in texts else text
-    for id, text in texts.items():
-        ran[id]["metadata"]["mystnb"] = {"image": {"alt": text}}
-
-
-def _static(cell: dict[str, Any], notebook: Path, copies: dict[str, Path]) -> list[dict[str, Any]]:
-    outputs = []
-    for output, lost in map(static, cell["outputs"]):
-        if "text/markdown" in output.get("data", {}):
-            output["data"]["text/markdown"] = local("".join(output["data"]["text/markdown"]), cell, notebook, copies)
-        outputs.append(output)
-        if lost:
-            cure = 'Draw it as a picture too, in plotly by fig.show("png"), and run it again.'
-            say(notebook, cell, f"JupyterLab has a program to draw {lost}, and a page has not. {cure}")
-    return outputs
-
-
 def _details(run: Record) -> str:
     """Return parameters, seeds and versions, folded away."""
-    told = {
-        "parameters": run.get("parameters"), "seeds": run.get("seeds"), "files, by SHA-256": run.get("assets"),
-        "versions": run.get("versions"),
-    }  # fmt: skip
-    rows = {
-        name: "; ".join(f"{key} = {json.dumps(part, ensure_ascii=False)}" for key, part in values.items())
-        for name, values in told.items()
-        if values
-    }
-    cells = "".join(f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items())
-    return fold("Parameters, seeds, versions", f'<table class="values">{cells}</table>') if rows else ""
+    told = {"parameters": "parameters", "seeds": "seeds", "assets": "files, by SHA-256", "versions": "versions"}
+    lines = ""
+    for name, title in told.items():
+        text = "; ".join(
+            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in (run.get(name) or {}).items()
+        )
+        lines += f"<tr><th>{title}</th><td>{html.escape(text)}</td></tr>" if text else ""
+    return fold("Parameters, seeds, versions", f'<table class="values">{lines}</table>') if lines else ""
 
 
 def _made(folder: Path, record: Record, table: str) -> str:
@@ -385,13 +286,3 @@ def _commit(run: Record) -> str:
     if not made:
         return "outside version control"
     return f"commit `{made['sha'][:10]}`{' with changes not committed' if made['dirty'] else ''}"
-
-
-def _runs(profile: str) -> dict[str, tuple[Path, Record]]:
-    """Return the runs of a profile: for `reference` the committed ones, for another own ones and else the committed."""
-    root = reference_root() if profile == REFERENCE else None
-    return {
-        made["experiment"]: (folder, made)
-        for folder, made in current_runs(root, profile)
-        if (folder / "notebook.ipynb").is_file()
-    }

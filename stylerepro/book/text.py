@@ -4,6 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -14,29 +15,11 @@ from stylerepro.runs.experiments import OWN
 
 _STATISTICS = ("median", "mean", "min", "max", "range", "count")
 _OPTIONS = ("stat", "as", "digits", "over", "to", "by", "scale", "across", "share", "sort")
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ONES = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 Columns = Sequence[tuple[str, str, Mapping[str, str]]]
 
 
@@ -90,13 +73,11 @@ def fold(summary: str, inside: str) -> str:
 
 def figures(number: Any, digits: int = 3) -> str:
     """Return a measured number as texts and tables show it: so many digits, a real minus sign; "" for none."""
-    if number is None or number is pd.NA or math.isnan(number):
+    if pd.isna(number):
         return ""
-    if math.isinf(number):
-        return "∞" if number > 0 else "−∞"
-    if abs(float(number)) >= 10 ** (digits - 1):
-        return f"{float(f'{number:.{digits}g}'):.0f}".replace("-", "−")
-    return f"{number:.{digits}g}".replace("-", "−")
+    short = f"{float(number):.{digits}g}"
+    whole = f"{float(short):.0f}" if abs(float(number)) >= 10 ** (digits - 1) else short
+    return whole.replace("-", "−").replace("inf", "∞")
 
 
 def in_words(number: int) -> str:
@@ -122,15 +103,12 @@ def value(tables: Mapping[str, pd.DataFrame], words: str) -> str:
     if experiment not in tables:
         return "(not run)"
     where = f"The book's value {words!r}: {experiment}"
-    table = kept(
-        tables[experiment], conditions, where, [column, *filter(None, [options.get("over"), options.get("by")])]
-    )
+    needed = [column, *(options[name] for name in ("over", "by") if name in options)]
+    table = kept(tables[experiment], conditions, where, needed)
     numbers = _numbers(table, column, options)
     if "to" in options:
-        other = kept(tables[experiment], parsed(f"- {options['to']}")[1], where)
-        numbers = numbers.set_axis(table[options["by"]]) / _numbers(other, column, options).set_axis(
-            other[options["by"]]
-        )
+        by, other = options["by"], kept(tables[experiment], parsed(f"- {options['to']}")[1], where)
+        numbers = numbers.set_axis(table[by]) / _numbers(other, column, options).set_axis(other[by])
     return _told(numbers, options, "(not measured)")
 
 
@@ -221,9 +199,6 @@ def _key(value: Any, options: Mapping[str, str]) -> str:
 
 
 def _typed(text: str) -> Any:
-    if text in ("", "true", "false"):
-        return None if text == "" else text == "true"
-    try:
+    with suppress(ValueError):
         return float(text)
-    except ValueError:
-        return text
+    return {"": None, "true": True, "false": False}.get(text, text)

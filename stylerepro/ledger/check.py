@@ -147,11 +147,12 @@ def checked(rule: Rule, where: str, experiment: str, number: Any, declared: Decl
     for leaf in leaves(rule):
         for reading in [leaf, *(other for *_, other in readings(leaf))]:
             validated(_ANY, reading, f"{where}, {reading.get('name', 'a leaf')!r}", ClaimError)
-            _check_names(reading, [], where, declared)
-        _check_names(leaf, [entry["each"] for entry in leaf.get("otherwise", ()) if "each" in entry], where, declared)
+            _check_names(reading["experiment"], columns(reading), where, declared)
+        each = [entry["each"] for entry in leaf.get("otherwise", ()) if "each" in entry]
+        _check_names(leaf["experiment"], each, where, declared)
     for shown in rule.get("beside", ()):
         validated(Beside, shown, f"{where}, beside", ClaimError)
-        _check_names({"kind": "beside", **shown}, [], where, declared)
+        _check_names(shown["experiment"], columns({"kind": "beside", **shown}), where, declared)
     return rule
 
 
@@ -180,7 +181,6 @@ class _Gates(Declaration):
 
 def check_design(claim: Any, where: str, declared: Declared) -> None:
     """Raise `ClaimError` where a claim's least design, gates or settings are not what they should be."""
-    columns = declared.get(claim.experiment, ())
     gates = validated(_Gates, claim.gates, f"{where}, gates", ClaimError) if claim.gates else None
     listed = [validated(_Setting, written, f"{where}, settings", ClaimError) for written in claim.settings]
     if listed and not gates:
@@ -188,10 +188,8 @@ def check_design(claim: Any, where: str, declared: Declared) -> None:
     for name in claim.least:
         if name not in (*DESIGN, "rows"):
             raise ClaimError(unknown(name, [*DESIGN, "rows"], "unit", f"{where}, least: a design"))
-    named = [*(gates.base if gates else ()), *(column for one in listed for column in one.where)]
-    for column in named:
-        if column not in columns:
-            raise ClaimError(unknown(column, list(columns), "column", f"{where}: experiment {claim.experiment}"))
+    if named := [*(gates.base if gates else ()), *(column for one in listed for column in one.where)]:
+        _check_names(claim.experiment, named, where, declared)
 
 
 def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str, Any]:
@@ -231,12 +229,11 @@ def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str,
     return rule
 
 
-def _check_names(leaf: Rule, also: Sequence[str], where: str, declared: Declared) -> None:
+def _check_names(experiment: str, named: Sequence[str], where: str, declared: Declared) -> None:
     """Raise `ClaimError` for an experiment that there is not, and for a column that its table does not have."""
-    experiment = leaf["experiment"]
     if experiment not in declared:
         raise ClaimError(unknown(str(experiment), list(declared), "experiment", f"{where}: the project"))
-    for column in (*columns(leaf), *also):
-        if column not in declared[experiment]:
-            known = list(declared[experiment])
+    known = list(declared[experiment])
+    for column in named:
+        if column not in known:
             raise ClaimError(unknown(str(column), known, "column", f"{where}: experiment {experiment}"))

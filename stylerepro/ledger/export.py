@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from stylerepro.files import project_root, write_text
-from stylerepro.ledger.certificates import LEDGER
-from stylerepro.ledger.claims import Document, Ledger
+from stylerepro.ledger.claims import LEDGER, Document, Ledger
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
 from stylerepro.ledger.summary import finite, plain, rows
 

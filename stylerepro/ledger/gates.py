@@ -18,28 +18,16 @@ from typing import Any
 import pandas as pd
 
 from stylerepro.ledger.rules import DIVERGED, ENDED, UNITS, matches, words
+from stylerepro.runs.declarations import GATE_COLUMNS
 
 # What must hold in a row: column to whether its value passes; those of a gate must hold together.
-GATES: Mapping[str, tuple[str, ...]] = {
-    "style": ("gate_predictor", "gate_imagenet"),
-    "content": ("gate_content", "gate_structure"),
-    "settled": ("gate_settled",),
+GATES: Mapping[str, list[str]] = {
+    gate: [name for name in columns if name.startswith("gate_")] for gate, columns in GATE_COLUMNS.items()
 }
 LEAST_SHARE = 2 / 3  # of the pairs
 PLATEAU = 0.01  # of the fall so far, in the last fifth
 LITERAL = "as written"
 _SAID = {"style": "style taken up", "content": "content kept", "settled": "settled"}
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What one gate said of one setting. passed: None where it is unknown. share: of the pairs that pass it."""
-
-    gate: str
-    passed: bool | None
-    share: float | None
-    pairs: int
-    said: str
 
 
 @dataclass(frozen=True)
@@ -49,15 +37,8 @@ class Setting:
     name: str
     where: Mapping[str, Any]
     tag: str
-    gates: tuple[Gate, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        return all(gate.passed for gate in self.gates)
-
-    @property
-    def said(self) -> str:
-        return ", ".join(gate.said for gate in self.gates)
+    passed: bool
+    said: str
 
 
 def settings(
@@ -67,20 +48,16 @@ def settings(
 
     written: a setting, where and tag each. asked: the claim's `gates`: ask, base and units; empty for none.
     """
-    listed = written or [{"setting": LITERAL}]
-    return [
-        Setting(entry["setting"], where, entry.get("tag", "U"), tuple(_gates(asked, where, table)))
-        for entry in listed
-        for where in [entry.get("where", {})]
-    ]
+    listed = []
+    for entry in written or [{"setting": LITERAL}]:
+        where = entry.get("where", {})
+        gates = _gates(asked, where, table)
+        passed, said = all(passed for passed, _ in gates), ", ".join(said for _, said in gates)
+        listed.append(Setting(entry["setting"], where, entry.get("tag", "U"), passed, said))
+    return listed
 
 
-def chosen(listed: Sequence[Setting]) -> Setting | None:
-    """Return the first setting whose gates pass, None where none does."""
-    return next((setting for setting in listed if setting.passed), None)
-
-
-def _gates(asked: Mapping[str, Any], where: Mapping[str, Any], table: pd.DataFrame | None) -> list[Gate]:
+def _gates(asked: Mapping[str, Any], where: Mapping[str, Any], table: pd.DataFrame | None) -> list[tuple[bool, str]]:
     base = {**asked.get("base", {}), **where}
     for column, wanted in base.items():
         if table is not None and column in table:
@@ -88,14 +65,15 @@ def _gates(asked: Mapping[str, Any], where: Mapping[str, Any], table: pd.DataFra
     return [_gate(gate, table, base, asked.get("units", UNITS)) for gate in asked.get("ask", ())]
 
 
-def _gate(gate: str, table: pd.DataFrame | None, base: Mapping[str, Any], units: Sequence[str]) -> Gate:
+def _gate(gate: str, table: pd.DataFrame | None, base: Mapping[str, Any], units: Sequence[str]) -> tuple[bool, str]:
+    """Return whether a gate is passed, which an unknown one is not, and what it says in words."""
     said = _SAID[gate]
     if table is None or table.empty:
         at = ", ".join(f"{column} {words(wanted)}" for column, wanted in base.items())
-        return Gate(gate, None, None, 0, f"{said}: unknown, no rows{f' with {at}' if at else ''}")
+        return False, f"{said}: unknown, no rows{f' with {at}' if at else ''}"
     if lacking := [column for column in (*GATES[gate], *units) if column not in table or table[column].isna().all()]:
         why = "no judge was asked, or none installed" if gate == "style" else "the run did not measure it"
-        return Gate(gate, None, None, 0, f"{said}: unknown, no value of {', '.join(lacking)} ({why})")
+        return False, f"{said}: unknown, no value of {', '.join(lacking)} ({why})"
     passing = pd.Series(True, index=table.index)
     for column in GATES[gate]:
         values = table[column].astype(float)
@@ -103,6 +81,5 @@ def _gate(gate: str, table: pd.DataFrame | None, base: Mapping[str, Any], units:
     if ENDED in table:
         passing &= table[ENDED] != DIVERGED
     pairs = passing.groupby([table[column] for column in units]).mean() > 0.5
-    share, passed = float(pairs.mean()), bool(pairs.mean() >= LEAST_SHARE - 1e-12)
-    told = f"{said} in {int(pairs.sum())} of {len(pairs)}"
-    return Gate(gate, passed, share, len(pairs), told if passed else f"{told}, two thirds are asked")
+    passed, told = bool(pairs.mean() >= LEAST_SHARE - 1e-12), f"{said} in {int(pairs.sum())} of {len(pairs)}"
+    return passed, told if passed else f"{told}, two thirds are asked"

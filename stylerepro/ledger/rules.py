@@ -323,9 +323,7 @@ def _wins(rule: Rule, rows: pd.DataFrame) -> Outcome:
             rows = rows.assign(_value=rows["_value"].where(rows[ENDED] != how, -sign * value))
     rows = rows[matches(rows[column], [rule["a"], rule["b"]])].dropna(subset=by)
     wide = rows.pivot_table(index=by, columns=column, values="_value", aggfunc="median", dropna=False)
-    if not {rule["a"], rule["b"]} <= set(wide):
-        raise Settled(NOT_TESTED, f"no pair of {column} {rule['a']} and {rule['b']}")
-    pairs = wide[[rule["a"], rule["b"]]].dropna()
+    pairs = wide.reindex(columns=[rule["a"], rule["b"]]).dropna()
     if pairs.empty:
         raise Settled(NOT_TESTED, f"no pair of {column} {rule['a']} and {rule['b']}")
     first, second = (sign * pairs[rule[name]].to_numpy(float) for name in "ab")

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ import pandas as pd
 
 from stylerepro.errors import ClaimError, unknown
 from stylerepro.files import project_root, reference_root, runs_root
-from stylerepro.ledger import certificates
-from stylerepro.ledger.claims import Claim, Finding, Ledger
+from stylerepro.ledger.claims import Claim, Finding, Ledger, certificate, certificates, has_history, late
 from stylerepro.ledger.rules import NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, short_text
 from stylerepro.ledger.verdicts import leaves, verdict
 from stylerepro.runs.experiments import CROSSCHECK, OWN, PROFILES, REFERENCE, RUN_COLUMNS
@@ -70,7 +69,7 @@ def judged(
     leave untested is judged on runs of `paper`, where there are any. runs: a dict each, with experiment, profile, run
     (its folder's name), folder (from the project's root), networks, commit (None outside git), dirty, start, seconds.
     rule_changed: those of them, in words, that were begun when the claim's rule was another one, or none; "" for none.
-    certificate: of committed runs, see `certificates`; where the rule is the younger, `trend only` is the best verdict.
+    certificate: of committed runs, see `claims`; where the rule is the younger, `trend only` is the best verdict.
     from_history: make certificates anew, whatever is written, where there is a history.
     Raises `ClaimError` for an unknown profile.
     """
@@ -83,30 +82,18 @@ def judged(
         table = _replaced(table, other, _untested(table) & ~_untested(other))
     records = _records((profile, CROSSCHECK, FALLBACK) if profile == REFERENCE else (profile,), root)
     rules = {key: record.pop("rules") for key, record in records.items()}
-    behind = [[records[tuple(run.values())] for run in runs] for runs in table["runs"]]
-    changed = [_changed(claim, runs, rules) for claim, runs in zip(ledger, behind, strict=True)]
-    known = {} if from_history and certificates.remembered() else certificates.written()
-    committed = root == reference_root()
-    stated = [
-        certificates.certificate(claim, runs, known) if committed else None
-        for claim, runs in zip(ledger, behind, strict=True)
-    ]
-    columns = {"runs": behind, "rule_changed": changed, "certificate": stated}
-    table = table.assign(**{name: pd.Series(column, dtype=object) for name, column in columns.items()})
-    late = [
-        certificates.late(one) or (one_changed if not committed else "")
-        for one, one_changed in zip(stated, changed, strict=True)
-    ]
-    return _not_late(table, late)
-
-
-def _not_late(table: pd.DataFrame, late: Sequence[str]) -> pd.DataFrame:
-    """Return the table with `trend only` for what would be reproduced by a rule younger than its run, and why."""
-    too_late = pd.Series([bool(why) for why in late]) & (table["verdict"] == REPRODUCED)
-    reasons = [f"{why}; else {REPRODUCED}, {reason}" for why, reason in zip(late, table["reason"], strict=True)]
-    return table.assign(
-        verdict=table["verdict"].mask(too_late, TREND_ONLY), reason=table["reason"].mask(too_late, pd.Series(reasons))
-    )
+    known = {} if from_history and has_history() else certificates()
+    judged_rows = table.to_dict("records")
+    for claim, row in zip(ledger, judged_rows, strict=True):
+        row["runs"] = [records[tuple(run.values())] for run in row["runs"]]
+        row["rule_changed"] = _changed(claim, row["runs"], rules)
+        row["certificate"], after_the_fact = None, row["rule_changed"]
+        if root == reference_root():
+            row["certificate"] = certificate(claim, row["runs"], known)
+            after_the_fact = late(row["certificate"])
+        if after_the_fact and row["verdict"] == REPRODUCED:
+            row |= {"verdict": TREND_ONLY, "reason": f"{after_the_fact}; else {REPRODUCED}, {row['reason']}"}
+    return pd.DataFrame(judged_rows).astype({"n": "Int64"})
 
 
 def compare(ledger: Ledger, profile: str = REFERENCE) -> pd.DataFrame:

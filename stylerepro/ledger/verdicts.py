@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from stylerepro.ledger.gates import Setting, chosen, settings
+from stylerepro.ledger.gates import Setting, settings
 from stylerepro.ledger.rules import (
     NOT_REPRODUCED,
     NOT_TESTED,
@@ -47,6 +47,7 @@ DECIDING = tuple(name for family in FAMILIES for name in family)
 TAGS = ("E", "U", "N")
 MECHANICS = ("tiny",)  # random weights, for tests; never the ground of a verdict
 COMBINATIONS = ("all", "any", "agree", "main")
+_TOLD = ("verdict", "value", "low", "high", "effect", "n", "design", "covers", "detectable")  # of each part
 _RANKS = (NOT_REPRODUCED, TREND_ONLY, REPRODUCED)
 
 Tables = Callable[[Rule], pd.DataFrame | None]
@@ -77,36 +78,34 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The verdict on a claim. networks: loss network to its own outcome, where the tables tell them apart.
-
-    runs: experiment, profile and folder of each run whose rows were looked at, other readings and `beside` included.
-    settings: how the document may be read, with what the gates said of each; setting: the name of the one judged. Both,
-    and readings, are those of the network that decides. same, others: how many readings of E and U come to the same as
-    the rule as written, and how many could be judged. fragile: whether one of E does not.
-    """
-
-    outcome: Outcome
-    networks: Mapping[str, Outcome]
-    beside: str = ""
-    runs: tuple[tuple[str, ...], ...] = ()
-    setting: str = ""
-    settings: tuple[Setting, ...] = ()
-    readings: tuple[Reading, ...] = ()
-    same: int = 0
-    others: int = 0
-    fragile: bool = False
-
-
-@dataclass(frozen=True)
 class _Apart:
-    """One network's: the outcome that counts, the bare one before the least design, and what led to both."""
+    """One network's: the outcome that counts, the bare one before the least design, and what led to both.
+
+    settings: how the document may be read, with what the gates said of each; setting: the name of the one judged.
+    """
 
     outcome: Outcome
     bare: str
     setting: str
     settings: tuple[Setting, ...]
     readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True)
+class Verdict(_Apart):
+    """The verdict on a claim, all but the outcome that of the network that decides.
+
+    networks: loss network to its own outcome, where the tables tell them apart. runs: experiment, profile and folder of
+    each run whose rows were looked at, other readings and `beside` included. same, others: how many readings of E and U
+    come to the same as the rule as written, and how many could be judged. fragile: whether one of E does not.
+    """
+
+    networks: Mapping[str, Outcome]
+    beside: str
+    runs: tuple[tuple[str, ...], ...]
+    same: int
+    others: int
+    fragile: bool
 
 
 def verdict(claim: Judged, tables: Mapping[str, pd.DataFrame]) -> Verdict:
@@ -116,23 +115,17 @@ def verdict(claim: Judged, tables: Mapping[str, pd.DataFrame]) -> Verdict:
     decide; one with fewer pictures confirms or contradicts. Networks that disagree make `trend only` at best, and two
     of which one was learned from the other are one witness.
     """
-    apart = {name: _on_network(claim, partial(_table, tables, name)) for name in _networks(claim.rule, tables)}
-    beside = "; ".join(filter(None, (_shown(number, tables) for number in claim.rule.get("beside", ()))))
-    runs = tuple(sorted(set(_runs(claim.rule, tables))))
-    if not apart:
-        apart = {"": _on_network(claim, partial(_table, tables, None))}
+    names: list[str | None] = [*_networks(claim.rule, tables)] or [None]
+    apart = {name or "": _on_network(claim, partial(_table, tables, name)) for name in names}
     decides, outcome = _together(apart)
     first = apart[decides]
     told = [reading for reading in first.readings if reading.tag != "N" and reading.outcome.verdict != NOT_TESTED]
     same = [reading for reading in told if reading.outcome.verdict == first.bare]
     return Verdict(
-        outcome,
-        {name: one.outcome for name, one in apart.items() if name},
-        beside,
-        runs,
-        setting=first.setting,
-        settings=first.settings,
-        readings=first.readings,
+        **{**vars(first), "outcome": outcome},
+        networks={name: one.outcome for name, one in apart.items() if name},
+        beside="; ".join(filter(None, (_shown(number, tables) for number in claim.rule.get("beside", ())))),
+        runs=tuple(sorted(set(_runs(claim.rule, tables)))),
         same=len(same),
         others=len(told),
         fragile=any(reading.tag == "E" for reading in told if reading not in same),
@@ -142,13 +135,11 @@ def verdict(claim: Judged, tables: Mapping[str, pd.DataFrame]) -> Verdict:
 def _on_network(claim: Judged, tables: Tables) -> _Apart:
     leaf = next(leaves(claim.rule))
     listed = settings(claim.settings, claim.gates, tables({**leaf, "experiment": claim.experiment}))
-    passing = chosen(listed)
+    passing = next((setting for setting in listed if setting.passed), None)
     setting = passing or listed[0]
-    literal = judge(_with(claim.rule, claim.experiment, setting.where), tables)
-    others = [
-        Reading(name, tag, judge(_read(_with(claim.rule, claim.experiment, setting.where), name, tables), tables))
-        for name, tag in _named(claim.rule, tables).items()
-    ]
+    rule = _with(claim.rule, claim.experiment, setting.where)
+    literal, named = judge(rule, tables), _named(claim.rule, tables)
+    others = [Reading(name, tag, judge(_read(rule, name, tables), tables)) for name, tag in named.items()]
     others += [
         Reading(other.name, other.tag, judge(_with(claim.rule, claim.experiment, other.where), tables))
         for other in listed
@@ -199,7 +190,9 @@ def _lacking(least: Mapping[str, int], outcome: Outcome) -> str:
 def judge(rule: Rule, tables: Tables) -> Outcome:
     """Return the outcome of a rule on the tables that `tables` gives for each of its leaves (None: not run yet)."""
     if "kind" in rule:
-        return _leaf(rule, tables)
+        outcome = decide(rule, tables(rule))
+        told = {name: getattr(outcome, name) for name in _TOLD}
+        return replace(outcome, parts=({"name": rule["name"], "kind": rule["kind"], **told},))
     outcomes = [judge(part, tables) for part in parts(rule)]
     decided = _combined(rule, [outcome.verdict for outcome in outcomes])
     seen, why = [], []
@@ -246,13 +239,6 @@ def readings(rule: Rule, table: pd.DataFrame | None = None) -> Iterator[tuple[st
                 yield name, tag, {**other, "where": {**other["where"], each: value}}
 
 
-def _leaf(rule: Rule, tables: Tables) -> Outcome:
-    outcome = decide(rule, tables(rule))
-    names = ("verdict", "value", "low", "high", "effect", "n", "design", "covers", "detectable")
-    told = {name: getattr(outcome, name) for name in names}
-    return replace(outcome, parts=({"name": rule["name"], "kind": rule["kind"], **told},))
-
-
 def _with(rule: Rule, experiment: str, where: Mapping[str, Any]) -> Rule:
     """Return a rule whose leaves of this experiment look at the rows of a setting, wherever they look themselves."""
     if "kind" in rule:
@@ -297,8 +283,7 @@ def _combined(rule: Rule, verdicts: Sequence[str]) -> str:
         return NOT_TESTED
     if "agree" in rule and 0 in ranks:
         return TREND_ONLY if 2 * ranks.count(0) <= len(ranks) else NOT_REPRODUCED
-    rank = max(ranks) if "any" in rule else min(ranks)
-    return _RANKS[rank]
+    return _RANKS[max(ranks) if "any" in rule else min(ranks)]
 
 
 def _together(apart: Mapping[str, _Apart]) -> tuple[str, Outcome]:

@@ -1,6 +1,6 @@
 """Declarations: YAML files read into pydantic models, and a slip in one told in a sentence that says what to do.
 
-Beside them the columns of tables: as sidecars declare them, and those that every experiment with gates has.
+Columns of tables among them, as sidecars declare them, and those that every experiment with gates has.
 """
 
 import re
@@ -32,6 +32,48 @@ class Declaration(BaseModel):
             if key not in cls.model_fields:
                 raise ValueError(unknown(key, list(cls.model_fields), "key", "").strip())
         return content
+
+
+class Column(Declaration):
+    """A declared column of a table; unit "1" for a pure number."""
+
+    type: Literal["int", "float", "bool", "str"]
+    unit: str = ""
+    doc: str = ""
+    nullable: bool = False
+
+    @property
+    def text(self) -> str:
+        """The type in short, as run.json keeps it: "float", or "float?" where the column may have gaps."""
+        return self.type + "?" * self.nullable
+
+    @classmethod
+    def parse(cls, text: str) -> "Column":
+        """Return the column whose `text` this is."""
+        return cls.model_validate({"type": text.rstrip("?"), "nullable": text.endswith("?")})
+
+
+def _gap(doc: str) -> Column:
+    return Column(type="float", unit="1", doc=doc, nullable=True)
+
+
+# What the ledger's gates read of a base setting, by gate; `measures.judges` measures it. Gaps are rows not looked at.
+GATE_COLUMNS: Mapping[str, Mapping[str, Column]] = {
+    "style": {
+        f"{what}_{judge}": _gap(doc.format(judge))
+        for judge in ("predictor", "imagenet")
+        for what, doc in {
+            "gate": "score of the {} judge for the own style, less what 95 of 100 photographs stay below",
+            "untouched": "the same of the content picture itself, by the {} judge",
+            "attributed": "whether the {} judge finds no style of its gallery nearer, 1 or 0",
+        }.items()
+    },
+    "content": {
+        "gate_content": _gap("one less the content loss over that of flat grey"),
+        "gate_structure": _gap("SSIM with the content picture, less what 95 of 100 unrelated pairs stay below"),
+    },
+    "settled": {"gate_settled": _gap("share of the loss's fall that fell in the last fifth of the evaluations")},
+}
 
 
 def validated(model: Any, content: Any, where: str, error: type[StyleReproError]) -> Any:
@@ -108,45 +150,3 @@ def sufficient(needs: Mapping[str, str], values: dict[str, Any], where: str) -> 
             stated = [f"{name} is {value!r}" for name, value in values.items() if re.search(rf"\b{name}\b", condition)]
             raise ParameterError(f"{where}: {advice} ({', '.join(stated)}).")
     return values
-
-
-class Column(Declaration):
-    """A declared column of a table; unit "1" for a pure number."""
-
-    type: Literal["int", "float", "bool", "str"]
-    unit: str = ""
-    doc: str = ""
-    nullable: bool = False
-
-    @property
-    def text(self) -> str:
-        """The type in short, as run.json keeps it: "float", or "float?" where the column may have gaps."""
-        return self.type + "?" * self.nullable
-
-    @classmethod
-    def parse(cls, text: str) -> "Column":
-        """Return the column whose `text` this is."""
-        return cls.model_validate({"type": text.rstrip("?"), "nullable": text.endswith("?")})
-
-
-def _gap(doc: str) -> Column:
-    return Column(type="float", unit="1", doc=doc, nullable=True)
-
-
-# What the ledger's gates read of a base setting, by gate; `measures.judges` measures it. Gaps are rows not looked at.
-GATE_COLUMNS: Mapping[str, Mapping[str, Column]] = {
-    "style": {
-        f"{what}_{judge}": _gap(doc.format(judge))
-        for judge in ("predictor", "imagenet")
-        for what, doc in {
-            "gate": "score of the {} judge for the own style, less what 95 of 100 photographs stay below",
-            "untouched": "the same of the content picture itself, by the {} judge",
-            "attributed": "whether the {} judge finds no style of its gallery nearer, 1 or 0",
-        }.items()
-    },
-    "content": {
-        "gate_content": _gap("one less the content loss over that of flat grey"),
-        "gate_structure": _gap("SSIM with the content picture, less what 95 of 100 unrelated pairs stay below"),
-    },
-    "settled": {"gate_settled": _gap("share of the loss's fall that fell in the last fifth of the evaluations")},
-}

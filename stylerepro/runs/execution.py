@@ -154,10 +154,8 @@ def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fin
     except Exception as error:
         # Whatever stopped a notebook becomes its record; the other notebooks go on.
         seconds = time.perf_counter() - start
-        try:
-            begun = records.read_record(result)
-        except ResultsError:
-            begun = records.new_record(experiment, parameters, task.label, fingerprint, manual=False)
+        begun = records.record_of(result)
+        begun = begun or records.new_record(experiment, parameters, task.label, fingerprint, manual=False)
         return _failed(task, error, staging, begun, parameters, seconds)
     put_in_place(task, result)
     return task.ended(COMPLETED, time.perf_counter() - start)
@@ -165,12 +163,9 @@ def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fin
 
 def _completed(task: Task, result: Path, fingerprint: Fingerprint, seconds: float) -> dict[str, Any]:
     """Return the notebook's own record with what only the command knows."""
-    try:
-        record = records.read_record(result)
-    except ResultsError:
-        raise ResultsError(
-            "the notebook ended without a run: it needs `run = results.begin(...)` and `run.save(...)`"
-        ) from None
+    record = records.record_of(result)
+    if record is None:
+        raise ResultsError("the notebook ended without a run: it needs `run = results.begin(...)` and `run.save(...)`")
     if record["status"] != records.COMPLETED:
         raise ResultsError("the notebook ended without `run.save(...)`")
     # The fingerprint from before the notebook was read: an edit during the run must leave it stale.

@@ -290,7 +290,7 @@ def convert(parameter: Parameter, value: Any, where: str) -> Any:
     """
     try:
         return _typed(ast.parse(parameter.type, mode="eval").body, value)
-    except _UnknownTypeError as error:
+    except NotImplementedError as error:
         raise ParameterError(
             f"{where}: parameter {parameter.name!r} has type {error}, which is not one of {', '.join(SCALARS)}, "
             "list[...], dict[str, ...] or ... | None."
@@ -300,10 +300,6 @@ def convert(parameter: Parameter, value: Any, where: str) -> Any:
         raise ParameterError(
             f"{where}: parameter {parameter.name!r} takes {parameter.type}, not {value!r}{reason}."
         ) from None
-
-
-class _UnknownTypeError(Exception):
-    pass
 
 
 class _ReasonError(ValueError):
@@ -329,7 +325,7 @@ def _typed(annotation: ast.expr, value: Any) -> Any:
             return {str(key): _typed(inner, item) for key, item in value.items()}
         case ast.Name(id=kind) if kind in SCALARS:
             return _scalar(kind, value)
-    raise _UnknownTypeError(ast.unparse(annotation))
+    raise NotImplementedError(ast.unparse(annotation))
 
 
 def flow(text: str) -> Any:

@@ -24,13 +24,15 @@ from stylerepro.runs.scrub import digest_of, local_path, portable, texts
 
 # Distributions whose numbers can move a result; patch releases are taken not to.
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "scikit-learn", "pandas")
-_PROSE = (
-    "name",
-    "reading",
-    "setting",
-    "tell",
-    "beside",
-)  # of a rule: what it is called, and what is shown and not judged
+# Of a rule: what it is called, and what is shown and not judged.
+_PROSE = ("name", "reading", "setting", "tell", "beside")
+# Of a part of a fingerprint: what one of its entries is called, and what is said of one whose value is another.
+_CHANGES = {
+    "parameters": ("parameter ", ": {} → {}"),
+    "versions": ("", " {} → {}"),
+    "assets": ("asset ", " changed"),
+    "definitions": ("definition ", " changed"),
+}
 
 
 @dataclass(frozen=True)
@@ -83,21 +85,13 @@ def explain(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     if "definitions" not in old:
         return ["made by an earlier version of this package, which counted whole modules"]
     reasons = ["the notebook's code changed"] if old.get("notebook") != new.get("notebook") else []
-    for part, what in (
-        ("parameters", "parameter"),
-        ("versions", ""),
-        ("assets", "asset"),
-        ("definitions", "definition"),
-    ):
+    for part, (what, change) in _CHANGES.items():
         before, after = old.get(part) or {}, new.get(part) or {}
         for name in sorted({*before, *after}):
             if (name in before) != (name in after):
-                reasons.append(f"{what} {name} is {'no longer used' if name in before else 'new'}".strip())
+                reasons.append(f"{what}{name} is {'no longer used' if name in before else 'new'}")
             elif before[name] != after[name]:
-                shown = part in ("parameters", "versions")
-                colon = ": " if part == "parameters" else " "
-                change = f"{colon}{before[name]} → {after[name]}" if shown else " changed"
-                reasons.append(f"{what} {name}{change}".strip())
+                reasons.append(f"{what}{name}{change.format(before[name], after[name])}")
     if old.get("columns") != new.get("columns"):
         reasons.append("the declared columns changed")
     return reasons

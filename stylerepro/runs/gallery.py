@@ -17,9 +17,10 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from stylerepro.errors import ResultsError
-from stylerepro.files import atomic_path, make_folder
+from stylerepro.files import make_folder
 from stylerepro.measures import image_metrics
 from stylerepro.pictures import images
+from stylerepro.runs import tables
 from stylerepro.runs.scrub import portable
 
 NAME = "gallery"
@@ -72,8 +73,7 @@ class Gallery:
             text = " ".join(f"{value:.3f}" for value in profile)
             lines.append((row, f"{name}.webp", f"{name}-spectrum.webp", before, text))
         kept = pd.DataFrame(lines, columns=list(_COLUMNS)).sort_values("row")
-        with atomic_path(folder / f"{NAME}.csv") as temporary:
-            kept.to_csv(temporary, index=False, lineterminator="\n")
+        tables.write(kept, folder / f"{NAME}.csv")
 
 
 def read(folder: Path) -> pd.DataFrame | None:

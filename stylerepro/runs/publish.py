@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -77,12 +76,9 @@ def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
 
 def _runnable(profile: str) -> list[str]:
     """Return the experiments that have a finished run of the profile."""
-    finished = {record["experiment"] for _, record in records.finished_runs(runs_root()) if _by(record, profile)}
+    by_command = (record for _, record in records.finished_runs(runs_root()) if not record.get("manual"))
+    finished = {record["experiment"] for record in by_command if record["profile"] == profile}
     return [each.name for each in discover() if each.name in finished and profile in each.profiles]
-
-
-def _by(record: dict[str, Any], profile: str) -> bool:
-    return record["profile"] == profile and not record.get("manual")
 
 
 def _source(name: str, profile: str) -> Path:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,13 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def record_of(folder: Path) -> dict[str, Any] | None:
+    """Return a run's record; None where there is none or it is damaged."""
+    with suppress(ResultsError):
+        return read_record(folder)
+    return None
+
+
 def read_whole(folder: Path) -> dict[str, Any]:
     """Return the record of a run whose tables begin with the columns that it names and end with a whole row.
 
@@ -321,17 +329,10 @@ def current_runs(root: Path | None = None, profile: str | None = None) -> list[t
     A run by the command goes before one by hand, whose notebook may have been edited without being saved. `root`: a
     folder to look in; None for own runs and, where there is none, the committed ones.
     """
-    if root is None:
-        runs = {_key(record): (folder, record) for folder, record in current_runs(reference_root(), profile)}
-        runs |= {_key(record): (folder, record) for folder, record in current_runs(runs_root(), profile)}
-        return [runs[key] for key in sorted(runs)]
     best: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
-    for folder, record in finished_runs(root):
-        if profile is not None and record["profile"] != profile:
-            continue
-        key = _key(record)
-        if key not in best or _rank(record) >= _rank(best[key][1]):
-            best[key] = (folder, record)
+    for place in (reference_root(), runs_root()) if root is None else (root,):
+        found = [run for run in finished_runs(place) if profile in (None, run[1]["profile"])]
+        best |= {_key(record): (folder, record) for folder, record in sorted(found, key=lambda run: _rank(run[1]))}
     return [best[key] for key in sorted(best)]
 
 

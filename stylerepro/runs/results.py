@@ -25,21 +25,10 @@ from tqdm.auto import tqdm
 
 from stylerepro.errors import ParameterError, ResultsError, ResultsWarning
 from stylerepro.files import atomic_path, expanded, keep, lock, make_folder, runs_root
+from stylerepro.runs import record as records
 from stylerepro.runs import tables
 from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
 from stylerepro.runs.fingerprint import Fingerprint, compute
-from stylerepro.runs.record import (
-    COMPLETED,
-    MANUAL,
-    RECORD,
-    claim_staging,
-    current_runs,
-    install,
-    new_record,
-    run_name,
-    write_progress,
-    write_record,
-)
 from stylerepro.runs.scrub import portable
 
 if TYPE_CHECKING:
@@ -70,15 +59,15 @@ class Run:
             self._workshop = out.parent  # the command's staging folder of this run
         else:
             # Two by hand at once, of the same values, must not write into each other's folder.
-            claimed = claim_staging(experiment.name, run_name(MANUAL, parameters), self._digest)
+            claimed = records.claim_staging(experiment.name, records.run_name(records.MANUAL, parameters), self._digest)
             self._workshop, self._lock = claimed
-        if out and not (out / RECORD).exists():  # no earlier run, so what a run writes over is somebody's
+        if out and not (out / records.RECORD).exists():  # no earlier run, so what a run writes over is somebody's
             for name in ("figures", "gallery", "gallery.csv", "metrics.csv", "history.csv"):
                 keep(out / name)
         self._folder = make_folder(out or self._workshop / "result")
         self._own = out is None
         profile = profile_of(experiment, parameters)
-        self._record = new_record(experiment, parameters, profile, fingerprint, manual=self._manual)
+        self._record = records.new_record(experiment, parameters, profile, fingerprint, manual=self._manual)
         self._start, self._saved_seconds = time.perf_counter(), 0.0
         self.dtype = ""
         if isinstance(asked := parameters.get("dtype"), str):
@@ -87,7 +76,7 @@ class Run:
                 self.part(f"dtype {asked}", partial(_dtype, asked, parameters.get("device", "cpu")))["used"]
             )
             self._record["dtype"] = {"asked": asked, "used": self.dtype}
-        write_record(self._folder, self._record)
+        records.write_record(self._folder, self._record)
 
     def __repr__(self) -> str:
         return f"<run of {self.experiment.name}, profile {self.profile}>"
@@ -119,7 +108,7 @@ class Run:
         values: dict[Any, dict[str, Any]] = {}
         for job in tqdm(wanted, desc=name, leave=False, disable=not self._manual):
             if not self._manual:
-                write_progress(self._workshop, len(values), len(wanted), name)
+                records.write_progress(self._workshop, len(values), len(wanted), name)
             arguments = job if isinstance(job, tuple) else (job,)
             values[job] = self.part(f"{name} {job}", partial(compute, *arguments))
         return values
@@ -172,10 +161,10 @@ class Run:
         seconds = time.perf_counter() - self._start + self._saved_seconds
         times = {"seconds": round(seconds, 3), "seconds_reused": round(self._saved_seconds, 3)}
         # The record says "completed" only now that everything it speaks of is there.
-        write_record(self._folder, self._record | {"status": COMPLETED} | times)
+        records.write_record(self._folder, self._record | {"status": records.COMPLETED} | times)
         if self._own:
-            place = runs_root() / self.experiment.name / run_name(MANUAL, self.parameters)
-            install(self._folder, place)
+            place = runs_root() / self.experiment.name / records.run_name(records.MANUAL, self.parameters)
+            records.install(self._folder, place)
         if self._manual:
             print(f"results in {place if self._own else self._folder}")
 
@@ -242,7 +231,7 @@ def tables_of(
     put those of its run before each row too. Damaged runs are passed over with a `ResultsWarning`.
     """
     frames: dict[str, list[pd.DataFrame]] = {}
-    for folder, record in current_runs(root, profile):
+    for folder, record in records.current_runs(root, profile):
         types = record["columns"].get(table)
         if not types:
             continue
@@ -345,9 +334,5 @@ def _column(name: Any, column: pd.Series, where: str) -> dict[str, Any]:
     if not isinstance(name, str):
         raise ResultsError(f"{where} holds a table with the column {name!r}; names of columns must be text.")
     missing = column.dtype.kind not in "biufc"
-    values = [None if missing and _is_missing(value) else encode(value, where) for value in column.tolist()]
+    values = [None if missing and pd.isna(value) is True else encode(value, where) for value in column.tolist()]
     return {"name": name, "dtype": str(column.dtype), "values": values}
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))

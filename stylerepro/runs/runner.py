@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stylerepro.errors import ParameterError, ResultsError, RunError, StyleReproError, unknown
+from stylerepro.errors import ParameterError, RunError, StyleReproError, unknown
 from stylerepro.files import hash_of, project_root, reference_root
 from stylerepro.runs import record as records
 from stylerepro.runs.execution import COMPLETED, FAILED, FRESH, Outcome, Task, done_record, perform
@@ -132,11 +132,8 @@ def _job(
 
 def _last_record(folder: Path, label: str) -> dict[str, Any] | None:
     """Return the record of the run in `folder`, else of the newest of its profile, which had other parameters."""
-    try:
-        return records.read_record(folder)
-    except ResultsError:
-        if label == CUSTOM:
-            return None
+    if (record := records.record_of(folder)) or label == CUSTOM:
+        return record
     runs = records.finished_runs(folder.parent, f"{label}-")
     same = [record for _, record in runs if record["profile"] == label and not record.get("manual")]
     return max(same, key=lambda record: str(record["start"]), default=None)
@@ -144,12 +141,10 @@ def _last_record(folder: Path, label: str) -> dict[str, Any] | None:
 
 def _failure(task: Task) -> str | None:
     """Return why the run failed last time by the same code, in words; None if it did not."""
-    try:
-        record = records.read_record(task.failed_folder)
-    except ResultsError:
+    record = records.record_of(task.failed_folder)
+    if record is None or record["fingerprint"].get("digest") != task.digest:
         return None
-    same = record["fingerprint"].get("digest") == task.digest
-    return str((record.get("error") or {}).get("message", "unknown")) if same else None
+    return str((record.get("error") or {}).get("message", "unknown"))
 
 
 def _expected(experiment: Experiment, label: str, last: Mapping[str, Any] | None) -> tuple[str, float | None]:

@@ -36,10 +36,6 @@ def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.
         {name: pa.Column(_dtype(column), nullable=column.nullable) for name, column in columns.items()}, strict=True
     )
     shaped = {name: _shape(table[name], columns[name]) if name in columns else table[name] for name in table.columns}
-    for name, column in columns.items():
-        # A picture given by its path is known by its name: no folder of this machine in a table.
-        if column.type == "str" and name in shaped:
-            shaped[name] = shaped[name].map(portable, na_action="ignore")
     order = [*(name for name in columns if name in shaped), *(name for name in shaped if name not in columns)]
     try:
         return schema.validate(pd.DataFrame(shaped).reset_index(drop=True)[order], lazy=True)
@@ -115,15 +111,14 @@ def _shape(series: pd.Series, column: Column) -> pd.Series:
         return series
     if column.type == "float" and kinds <= {int, float}:
         return pd.Series([np.nan if pd.isna(value) else float(value) for value in series], dtype="float64")
-    whole = kinds <= {int, float} and all(map(_is_whole, values))
+    whole = kinds <= {int, float} and all(float(value).is_integer() for value in values)
     fits = {"int": whole, "bool": kinds <= {bool}, "str": kinds <= {str}}
     if not fits.get(column.type):
         return series
+    if column.type == "str":
+        # A picture given by its path is known by its name: no folder of this machine in a table.
+        series = series.map(portable, na_action="ignore")
     return series.reset_index(drop=True).astype(_dtype(column))  # type: ignore[call-overload, no-any-return, unused-ignore]
-
-
-def _is_whole(value: float) -> bool:
-    return float(value).is_integer()
 
 
 def _in_words(cases: pd.DataFrame, columns: Mapping[str, Column]) -> str:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stylerepro.book import pages, text
+from stylerepro.book import cells, pages, text
 from stylerepro.errors import ResultsError, RunError
 from stylerepro.runs.experiments import Experiment, Profile
 
@@ -144,7 +144,7 @@ TITLE = {"cell_type": "markdown", "source": ["# Title\n", "\n", "The question."]
 
 
 def test_a_page_has_its_record_below_the_title_and_its_verdicts_at_the_end(tmp_path):
-    page = json.loads(pages.notebook_page(notebook(tmp_path, TITLE, code()), "RECORD", "VERDICTS"))
+    page = json.loads(cells.notebook_page(notebook(tmp_path, TITLE, code()), "RECORD", "VERDICTS"))
     assert page["cells"][0]["source"] == "# Title\n\nRECORD\n\nThe question.\n"
     assert page["cells"][-1]["source"] == "VERDICTS\n"
     assert "widgets" not in page["metadata"]
@@ -154,21 +154,21 @@ def test_a_page_leaves_out_widgets_and_on_demand_all_outputs(tmp_path):
     text = {"output_type": "display_data", "metadata": {}, "data": {"text/plain": "7"}}
     widget = {"output_type": "display_data", "metadata": {}, "data": {"application/vnd.jupyter.widget-view+json": {}}}
     path = notebook(tmp_path, TITLE, code(widget, text))
-    assert json.loads(pages.notebook_page(path, "", ""))["cells"][1]["outputs"] == [text]
-    assert json.loads(pages.notebook_page(path, "", "", keep_outputs=False))["cells"][1]["outputs"] == []
+    assert json.loads(cells.notebook_page(path, "", ""))["cells"][1]["outputs"] == [text]
+    assert json.loads(cells.notebook_page(path, "", "", keep_outputs=False))["cells"][1]["outputs"] == []
 
 
 def test_long_code_is_folded_but_neither_parameters_nor_what_its_author_wants_seen(tmp_path):
     long, short = code() | {"source": ["x = 1\n"] * 7 + ["x"]}, code()
     told = [long | {"metadata": {"tags": [tag]}} for tag in ("parameters", "injected-parameters", "show-input")]
-    page = json.loads(pages.notebook_page(notebook(tmp_path, TITLE, long, short, *told), "", ""))
+    page = json.loads(cells.notebook_page(notebook(tmp_path, TITLE, long, short, *told), "", ""))
     folded = ["hide-input" in cell["metadata"]["tags"] for cell in page["cells"][1:]]
     assert folded == [True, False, False, False, False]
 
 
 def test_parameters_put_in_by_the_run_say_so(tmp_path):
     injected = code() | {"source": ["# Parameters\n", "size = 4"], "metadata": {"tags": ["injected-parameters"]}}
-    page = json.loads(pages.notebook_page(notebook(tmp_path, TITLE, injected), "", ""))
+    page = json.loads(cells.notebook_page(notebook(tmp_path, TITLE, injected), "", ""))
     assert page["cells"][1]["source"] == "# what this run put in their place\nsize = 4"
 
 
@@ -177,12 +177,12 @@ def test_a_file_that_is_no_notebook_is_refused_by_name(tmp_path, content):
     path = tmp_path / "broken.ipynb"
     path.write_text(content)
     with pytest.raises(ResultsError, match=r"broken\.ipynb"):
-        pages.notebook_page(path, "", "")
+        cells.notebook_page(path, "", "")
 
 
 def test_a_notebook_without_a_title_is_refused(tmp_path):
     with pytest.raises(ResultsError, match="title"):
-        pages.notebook_page(notebook(tmp_path, code()), "", "")
+        cells.notebook_page(notebook(tmp_path, code()), "", "")
 
 
 def test_a_caption_stands_below_every_figure_and_below_nothing_else(tmp_path):
@@ -190,7 +190,7 @@ def test_a_caption_stands_below_every_figure_and_below_nothing_else(tmp_path):
     printed = {"output_type": "display_data", "metadata": {}, "data": {"text/plain": "7"}}
     path = notebook(tmp_path, TITLE, code(drawn), code(printed))
     caption = pages.caption(shown(tmp_path))
-    page = json.loads(pages.notebook_page(path, "", "", caption=caption))
+    page = json.loads(cells.notebook_page(path, "", "", caption=caption))
     assert [cell["cell_type"] for cell in page["cells"]] == ["markdown", "code", "markdown", "code"]
     assert page["cells"][2]["source"] == f"{caption}\n"
     assert "`stylerepro run tv_sweep --profile laptop`" in caption
@@ -204,9 +204,9 @@ def test_alternative_texts_come_from_the_notebook_as_it_stands_and_a_new_cell_s_
 
     old = notebook(tmp_path, TITLE, described("a", "Old."), code() | {"id": "b"})
     now = tmp_path / "now.ipynb"
-    cells = [TITLE | {"id": "title"}, described("a", "A."), described("new", "New."), described("b", "B.")]
-    now.write_text(json.dumps({"cells": cells}))
-    page = json.loads(pages.notebook_page(old, "", "", texts=now))
+    listed = [TITLE | {"id": "title"}, described("a", "A."), described("new", "New."), described("b", "B.")]
+    now.write_text(json.dumps({"cells": listed}))
+    page = json.loads(cells.notebook_page(old, "", "", texts=now))
     told = [cell["metadata"]["mystnb"]["image"]["alt"] for cell in page["cells"] if cell["cell_type"] == "code"]
     assert told == ["A. New.", "B."]
 

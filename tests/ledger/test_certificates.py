@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from stylerepro.ledger import certificates, claims, export, summary
+from stylerepro.ledger import claims, export, summary
 from stylerepro.ledger.rules import REPRODUCED, TREND_ONLY
 
 RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean", "within": [0.4, 0.6]}
@@ -105,7 +105,7 @@ def test_the_files_of_the_ledger_hold_everything_and_fit_their_schema(project, t
     project.run(3)
     project(4)
     export.write(*judged())
-    content = json.loads((tmp_path / certificates.LEDGER).read_text(), parse_constant=pytest.fail)
+    content = json.loads((tmp_path / claims.LEDGER).read_text(), parse_constant=pytest.fail)
     schema = json.loads((tmp_path / "results" / content["$schema"]).read_text())
     jsonschema.validate(content, schema)
     (claim,) = content["claims"]
