@@ -368,18 +368,13 @@ def _rows(leaf: Rule, good: bool) -> Iterator[list[tuple[Any, float]]]:
             value = far**direction if leaf.get("relative") else 1 + direction * far
             yield [(leaf["a"], value), *((other, 1.0) for other in others)]
     elif kind == "equivalence":
-        for change in _changes(leaf, good):
+        low, high = leaf["within"]
+        ends = [low if low is not None else (high or 0.0) - 0.5, high if high is not None else (low or 0.0) + 0.5]
+        outside = [end + step for end, step in ((low, -1.0), (high, 1.0)) if end is not None]
+        # A ratio cannot fall below nothing.
+        least = -1 + 1e-9 if leaf.get("relative") else -math.inf
+        for change in [sum(ends) / 2] if good else [max(change, least) for change in outside]:
             yield [(leaf["a"], 1.0 + change), (leaf["b"], 1.0)]
     elif kind == "order":
         for direction in directions:
             yield [(condition, 10.0 ** (direction * place)) for place, condition in enumerate(leaf["order"])]
-
-
-def _changes(leaf: Rule, good: bool) -> list[float]:
-    low, high = leaf["within"]
-    if good:
-        ends = [low if low is not None else (high or 0.0) - 0.5, high if high is not None else (low or 0.0) + 0.5]
-        return [sum(ends) / 2]
-    changes = [end + step for end, step in ((low, -1.0), (high, 1.0)) if end is not None]
-    # A ratio cannot fall below nothing.
-    return [max(change, -1 + 1e-9) for change in changes] if leaf.get("relative") else changes

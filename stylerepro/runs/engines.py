@@ -236,11 +236,9 @@ class DaskExecutor(Executor):
     def _arrived(self, key: str, task: Task) -> None:
         from distributed import KilledWorker
 
-        inner, outer = self._open[key]
+        inner, outer = self._open.pop(key)
         try:
-            outcome = receive(pickle.loads(inner.result()), task)
-            del self._open[key]
-            outer.set_result(outcome)
+            outer.set_result(receive(pickle.loads(inner.result()), task))
         except KilledWorker as error:
             last = getattr(error.last_worker, "address", "")
             why = f"its workers died one after another, the last of them {last}; the usual cause is too little memory"
@@ -254,7 +252,6 @@ class DaskExecutor(Executor):
             # Whatever it was, it must not leave the command waiting for ever.
             outer.set_exception(error)
         finally:
-            self._open.pop(key, None)
             inner.release()
 
     def stop(self, why: str = "") -> None:
