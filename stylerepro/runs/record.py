@@ -99,11 +99,6 @@ def read_progress(experiment: str, name: str) -> tuple[int, int, str] | None:
     return None
 
 
-def failed_folder(experiment: str, name: str) -> Path:
-    """Return the folder of the last failed run of this name, with its record, notebook and log."""
-    return runs_root() / ".failed" / f"{experiment}-{name}"
-
-
 def claim_staging(experiment: str, name: str, digest: str) -> tuple[Path, Any]:
     """Return a staging folder of this name in which no other process is at work, and the lock that keeps it so.
 

@@ -29,6 +29,7 @@ from stylerepro.runs import record as records
 from stylerepro.runs import tables
 from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
 from stylerepro.runs.fingerprint import Fingerprint, compute
+from stylerepro.runs.record import write_record
 from stylerepro.runs.scrub import portable
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Run:
                 self.part(f"dtype {asked}", partial(_dtype, asked, parameters.get("device", "cpu")))["used"]
             )
             self._record["dtype"] = {"asked": asked, "used": self.dtype}
-        records.write_record(self._folder, self._record)
+        write_record(self._folder, self._record)
 
     def __repr__(self) -> str:
         return f"<run of {self.experiment.name}, profile {self.profile}>"
@@ -161,7 +162,7 @@ class Run:
         seconds = time.perf_counter() - self._start + self._saved_seconds
         times = {"seconds": round(seconds, 3), "seconds_reused": round(self._saved_seconds, 3)}
         # The record says "completed" only now that everything it speaks of is there.
-        records.write_record(self._folder, self._record | {"status": records.COMPLETED} | times)
+        write_record(self._folder, self._record | {"status": records.COMPLETED} | times)
         if self._own:
             place = runs_root() / self.experiment.name / records.run_name(records.MANUAL, self.parameters)
             records.install(self._folder, place)
