@@ -8,7 +8,7 @@ is a typing error.
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -303,15 +303,12 @@ def _leaf_refusal(shape: str) -> str | None:
 
 def _reachable(rule: Rule, verdict: str, good: bool) -> bool:
     """Return whether some made-up tables give `verdict`, the same table for leaves that look at the same numbers."""
-    for leaf in leaves(rule):
-        for table in made_up(leaf, good):
 
-            def lookup(other: Rule, table: pd.DataFrame = table, leaf: Rule = leaf) -> pd.DataFrame:
-                return table if _looks_at(other) == _looks_at(leaf) else made_up(other, good)[0]
+    def lookup(leaf: Rule, table: pd.DataFrame, other: Rule) -> pd.DataFrame:
+        return table if _looks_at(other) == _looks_at(leaf) else made_up(other, good)[0]
 
-            if judge(rule, lookup).verdict == verdict:
-                return True
-    return False
+    lookups = (partial(lookup, leaf, table) for leaf in leaves(rule) for table in made_up(leaf, good))
+    return any(judge(rule, tables).verdict == verdict for tables in lookups)
 
 
 def _looks_at(leaf: Rule) -> str:
@@ -328,9 +325,7 @@ def _table(leaf: Rule, rows: Sequence[tuple[Any, float]]) -> pd.DataFrame:
     }
     given = {column: (low + high) / 2 for column, (low, high) in leaf.get("given", {}).items()}
     fixed = {**dict.fromkeys((*leaf.get("match", ()), *leaf.get("tell", ())), 1), **where, **given}
-    for column, value in (("over", 1.0), ("floor", 0.0)):
-        if column in leaf:
-            fixed[leaf[column]] = value
+    fixed |= {leaf[key]: value for key, value in (("over", 1.0), ("floor", 0.0)) if key in leaf}
     units = list(leaf.get("units", UNITS))
     level = leaf.get("x", leaf.get("between"))
     table = [

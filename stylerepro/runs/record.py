@@ -316,14 +316,11 @@ def current_runs(root: Path | None = None, profile: str | None = None) -> list[t
     best: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
     for place in (reference_root(), runs_root()) if root is None else (root,):
         found = [run for run in finished_runs(place) if profile in (None, run[1]["profile"])]
-        best |= {_key(record): (folder, record) for folder, record in sorted(found, key=lambda run: _rank(run[1]))}
+        found.sort(key=lambda run: (not run[1].get("manual", False), run[1]["start"]))
+        best |= {_key(record): (folder, record) for folder, record in found}
     return [best[key] for key in sorted(best)]
 
 
 def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
     own = hash_of(identifying(record["parameters"])) if record["profile"] == CUSTOM else ""
     return record["experiment"], record["profile"], own
-
-
-def _rank(record: Mapping[str, Any]) -> tuple[bool, str]:
-    return not record.get("manual", False), record["start"]
