@@ -321,10 +321,10 @@ def _rule_born(claim: Claim, rule: str) -> tuple[str | None, str | None]:
     path = f"notebooks/{claim.experiment}.yaml" if own else f"stylerepro/ledger/{claim.document}.yaml"
     born: tuple[str | None, str | None] = (None, None)
     for line in _git("log", "--follow", "--name-only", "--format=%x00%H %cI", "--", path).split("\0")[1:]:
-        head, *names = line.split()[0:2], *line.split()[2:]
-        if _rule_in(f"{head[0]}:{names[0] if names else path}", claim) != rule:
+        commit, time, *names = line.split()
+        if _rule_in(f"{commit}:{names[0] if names else path}", claim) != rule:
             break
-        born = (head[0], head[1])
+        born = commit, time
     return born
 
 

@@ -55,8 +55,7 @@ def tables_from_results(profile: str = REFERENCE, root: Path | None = None) -> d
     tables = dict(tables_of(root, profile))
     if profile == REFERENCE:
         for experiment, table in tables_of(root, CROSSCHECK).items():
-            beside = [tables[experiment]] if experiment in tables else []
-            tables[experiment] = pd.concat([*beside, table], ignore_index=True)
+            tables[experiment] = pd.concat([tables.get(experiment), table], ignore_index=True)
     return tables
 
 

@@ -138,7 +138,8 @@ def _on_network(claim: Judged, tables: Tables) -> _Apart:
     passing = next((setting for setting in listed if setting.passed), None)
     setting = passing or listed[0]
     rule = _with(claim.rule, claim.experiment, setting.where)
-    literal, named = judge(rule, tables), _named(claim.rule, tables)
+    literal = judge(rule, tables)
+    named = {name: tag for leaf in leaves(claim.rule) for name, tag, _ in readings(leaf, tables(leaf))}
     others = [Reading(name, tag, judge(_read(rule, name, tables), tables)) for name, tag in named.items()]
     others += [
         Reading(other.name, other.tag, judge(_with(claim.rule, claim.experiment, other.where), tables))
@@ -245,11 +246,6 @@ def _with(rule: Rule, experiment: str, where: Mapping[str, Any]) -> Rule:
         mine = where and rule["experiment"] == experiment
         return {**rule, "where": {**rule.get("where", {}), **where}} if mine else rule
     return _changed(rule, partial(_with, experiment=experiment, where=where))
-
-
-def _named(rule: Rule, tables: Tables) -> dict[str, str]:
-    """Return the names of a rule's other readings, in order, with their tags."""
-    return {name: tag for leaf in leaves(rule) for name, tag, _ in readings(leaf, tables(leaf))}
 
 
 def _read(rule: Rule, name: str, tables: Tables) -> Rule:

@@ -76,6 +76,9 @@ GATE_COLUMNS: Mapping[str, Mapping[str, Column]] = {
 }
 
 
+_adapter = lru_cache(TypeAdapter)
+
+
 def validated(model: Any, content: Any, where: str, error: type[StyleReproError]) -> Any:
     """Return `content` as a `model`, a declaration or a union of some that a key tells apart.
 
@@ -85,11 +88,6 @@ def validated(model: Any, content: Any, where: str, error: type[StyleReproError]
         return _adapter(model).validate_python(content)
     except ValidationError as slips:
         raise error(explained(slips, where)) from None
-
-
-@lru_cache
-def _adapter(model: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(model)
 
 
 def explained(slips: ValidationError, where: str) -> str:

@@ -45,7 +45,6 @@ _TOPIC = "stylerepro-started"
 _INSTALL = "pip install -e '.[cluster]' in the project's folder."
 # Dask's workers have one thread for each library, unless this says otherwise before they are started.
 _THREADS = "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS"
-_START = "dask worker {address} --nthreads 1"
 _LOOK = 5.0  # seconds
 _POLL = 0.5  # seconds
 _CONNECT = "15s"
@@ -188,17 +187,16 @@ def _watch(client: "Client", executor: "DaskExecutor", over: threading.Event) ->
 def _at_once(client: "Client", gpus: int) -> int:
     """Return how many runs the workers take together."""
     address = client.scheduler.address  # type: ignore[union-attr]
+    how = f"dask worker {address} --nthreads 1" + (f" --resources GPU={gpus}" if gpus else "")
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     if not workers:
-        how = _START.format(address=address) + (f" --resources GPU={gpus}" if gpus else "")
         warnings.warn(f"the scheduler has no worker; runs wait until there is one: {how}", EngineWarning, stacklevel=2)
         return 1
     if not gpus:
         return sum(worker["nthreads"] for worker in workers)
     free = [int(worker["resources"].get("GPU", 0) // gpus) for worker in workers]
     if not any(free):
-        how = _START.format(address=address)
-        raise RunError(f"none of the {len(free)} workers has {gpus} GPU for a run: {how} --resources GPU={gpus}")
+        raise RunError(f"none of the {len(free)} workers has {gpus} GPU for a run: {how}")
     return sum(min(worker["nthreads"], room) for worker, room in zip(workers, free, strict=True))
 
 
@@ -236,11 +234,9 @@ class DaskExecutor(Executor):
     def _arrived(self, key: str, task: Task) -> None:
         from distributed import KilledWorker
 
-        inner, outer = self._open[key]
+        inner, outer = self._open.pop(key)
         try:
-            outcome = receive(pickle.loads(inner.result()), task)
-            del self._open[key]
-            outer.set_result(outcome)
+            outer.set_result(receive(pickle.loads(inner.result()), task))
         except KilledWorker as error:
             last = getattr(error.last_worker, "address", "")
             why = f"its workers died one after another, the last of them {last}; the usual cause is too little memory"
@@ -254,7 +250,6 @@ class DaskExecutor(Executor):
             # Whatever it was, it must not leave the command waiting for ever.
             outer.set_exception(error)
         finally:
-            self._open.pop(key, None)
             inner.release()
 
     def stop(self, why: str = "") -> None:

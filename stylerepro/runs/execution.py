@@ -61,7 +61,7 @@ class Task:
     @property
     def failed_folder(self) -> Path:
         """Return the place of record, notebook and log of the last failed run."""
-        return records.failed_folder(self.experiment, self.name)
+        return runs_root() / ".failed" / f"{self.experiment}-{self.name}"
 
     @property
     def lock_path(self) -> Path:

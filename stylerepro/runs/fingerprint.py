@@ -158,11 +158,9 @@ def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
 def _hash_asset(name: str) -> str | None:
     from stylerepro.pictures import assets
 
-    if name in assets.REGISTRY:
-        asset = assets.REGISTRY[name]
-        stated = asset.sha256
-        if stated or asset.kind in ("archive", "photos"):
-            return stated or f"{asset.bytes} bytes"
+    if asset := assets.REGISTRY.get(name):
+        if asset.sha256 or asset.kind in ("archive", "photos"):
+            return asset.sha256 or f"{asset.bytes} bytes"
         return sha256(assets.fetch(name, progress=False)) if assets.available(name) else "not on this machine"
     path = local_path(name)
     return digest_of(path) if path else None

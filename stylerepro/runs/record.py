@@ -92,20 +92,11 @@ def write_progress(staging: Path, done: int, wanted: int, name: str) -> None:
 
 def read_progress(experiment: str, name: str) -> tuple[int, int, str] | None:
     """Return how far the run of this name has come: done, wanted, of what; None where it has not said."""
-    noted = [path / _PROGRESS for path in (runs_root() / ".staging").glob(f"{experiment}-{name}-*")]
-    newest = max((path for path in noted if path.is_file()), key=lambda path: path.stat().st_mtime, default=None)
-    if newest is None:
-        return None
-    try:
-        said = json.loads(newest.read_text(encoding="utf-8"))
+    noted = (runs_root() / ".staging").glob(f"{experiment}-{name}-*/{_PROGRESS}")
+    with suppress(OSError, ValueError, LookupError):  # there is none, or it has just ended
+        said = json.loads(max(noted, key=lambda path: path.stat().st_mtime).read_text(encoding="utf-8"))
         return int(said["done"]), int(said["wanted"]), str(said["name"])
-    except (OSError, ValueError, LookupError):
-        return None  # it has just ended
-
-
-def failed_folder(experiment: str, name: str) -> Path:
-    """Return the folder of the last failed run of this name, with its record, notebook and log."""
-    return runs_root() / ".failed" / f"{experiment}-{name}"
+    return None
 
 
 def claim_staging(experiment: str, name: str, digest: str) -> tuple[Path, Any]:
@@ -164,6 +155,7 @@ def new_record(
 ) -> dict[str, Any]:
     """Return a run's record as it starts: everything but the result, without any path or name of this machine."""
     from stylerepro.measures.timing import hardware
+    from stylerepro.networks.specs import weights_name
 
     assets = fingerprint.components["assets"]
     return {
@@ -178,7 +170,8 @@ def new_record(
         "seconds": None,
         "parameters": portable(dict(parameters)),
         "seeds": {name: value for name, value in parameters.items() if re.search(r"(^|_)seeds?$", name)},
-        "networks": _networks(parameters, assets),
+        # Loss network to the hash of its weights; None for one without a file.
+        "networks": {name: assets.get(weights_name(name) or "") for name in network_names(parameters)},
         "assets": assets,
         "device": device(parameters.get("device", "cpu")),
         "hardware": hardware(),
@@ -191,13 +184,6 @@ def new_record(
         },
         "fingerprint": {"digest": fingerprint.digest, "components": dict(fingerprint.components)},
     }
-
-
-def _networks(parameters: Mapping[str, Any], assets: Mapping[str, str]) -> dict[str, str | None]:
-    """Return loss network to the hash of its weights; None for one without a file."""
-    from stylerepro.networks.specs import weights_name
-
-    return {name: assets.get(weights_name(name) or "") for name in network_names(parameters)}
 
 
 def device(asked: Any) -> dict[str, str]:
@@ -226,10 +212,8 @@ def commit() -> dict[str, Any] | None:
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != project_root().resolve():
             return None
-        return {
-            "sha": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--", ".", ":(exclude)results")),
-        }
+        changed = git("status", "--porcelain", "--", ".", ":(exclude)results")
+        return {"sha": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -332,14 +316,11 @@ def current_runs(root: Path | None = None, profile: str | None = None) -> list[t
     best: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
     for place in (reference_root(), runs_root()) if root is None else (root,):
         found = [run for run in finished_runs(place) if profile in (None, run[1]["profile"])]
-        best |= {_key(record): (folder, record) for folder, record in sorted(found, key=lambda run: _rank(run[1]))}
+        found.sort(key=lambda run: (not run[1].get("manual", False), run[1]["start"]))
+        best |= {_key(record): (folder, record) for folder, record in found}
     return [best[key] for key in sorted(best)]
 
 
 def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
     own = hash_of(identifying(record["parameters"])) if record["profile"] == CUSTOM else ""
     return record["experiment"], record["profile"], own
-
-
-def _rank(record: Mapping[str, Any]) -> tuple[bool, str]:
-    return not record.get("manual", False), record["start"]

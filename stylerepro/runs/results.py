@@ -29,6 +29,7 @@ from stylerepro.runs import record as records
 from stylerepro.runs import tables
 from stylerepro.runs.experiments import RUN_COLUMNS, Experiment, check_parameters, load, profile_of
 from stylerepro.runs.fingerprint import Fingerprint, compute
+from stylerepro.runs.record import write_record
 from stylerepro.runs.scrub import portable
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Run:
                 self.part(f"dtype {asked}", partial(_dtype, asked, parameters.get("device", "cpu")))["used"]
             )
             self._record["dtype"] = {"asked": asked, "used": self.dtype}
-        records.write_record(self._folder, self._record)
+        write_record(self._folder, self._record)
 
     def __repr__(self) -> str:
         return f"<run of {self.experiment.name}, profile {self.profile}>"
@@ -143,30 +144,26 @@ class Run:
             raise ResultsError(f"Two of the figures would have one name: {', '.join(figures or {})}.")
         # By hand two may save in one place at once; by the command a run's place is locked from its start.
         with lock(runs_root() / ".staging" / "by-hand.lock", wait=math.inf) if self._manual else nullcontext():
-            self._write(checked, named, gallery, dpi)
-
-    def _write(
-        self, checked: Mapping[str, pd.DataFrame], figures: Mapping[str, Any], gallery: "Gallery | None", dpi: int
-    ) -> None:
-        make_folder(self._folder)
-        shutil.rmtree(self._folder / "figures", ignore_errors=True)
-        for name, table in checked.items():
-            tables.write(table, self._folder / f"{name}.csv")
-        for name, figure in figures.items():
-            write_figure(figure, self._folder / "figures" / f"{name}.webp", dpi)
-        if gallery is not None:
-            if (explore := self.experiment.explore) is None:
-                raise ResultsError(f"A gallery needs `explore` in the sidecar of {self.experiment.name}.")
-            gallery.write(self._folder, checked[explore.table])
-        seconds = time.perf_counter() - self._start + self._saved_seconds
-        times = {"seconds": round(seconds, 3), "seconds_reused": round(self._saved_seconds, 3)}
-        # The record says "completed" only now that everything it speaks of is there.
-        records.write_record(self._folder, self._record | {"status": records.COMPLETED} | times)
-        if self._own:
-            place = runs_root() / self.experiment.name / records.run_name(records.MANUAL, self.parameters)
-            records.install(self._folder, place)
-        if self._manual:
-            print(f"results in {place if self._own else self._folder}")
+            make_folder(self._folder)
+            shutil.rmtree(self._folder / "figures", ignore_errors=True)
+            for name, table in checked.items():
+                tables.write(table, self._folder / f"{name}.csv")
+            for name, figure in named.items():
+                write_figure(figure, self._folder / "figures" / f"{name}.webp", dpi)
+            if gallery is not None:
+                if (explore := self.experiment.explore) is None:
+                    raise ResultsError(f"A gallery needs `explore` in the sidecar of {self.experiment.name}.")
+                gallery.write(self._folder, checked[explore.table])
+            seconds = time.perf_counter() - self._start + self._saved_seconds
+            times = {"seconds": round(seconds, 3), "seconds_reused": round(self._saved_seconds, 3)}
+            # The record says "completed" only now that everything it speaks of is there.
+            write_record(self._folder, self._record | {"status": records.COMPLETED} | times)
+            place = self._folder
+            if self._own:
+                place = runs_root() / self.experiment.name / records.run_name(records.MANUAL, self.parameters)
+                records.install(self._folder, place)
+            if self._manual:
+                print(f"results in {place}")
 
 
 def begin(experiment: str, namespace: MutableMapping[str, Any]) -> Run:

@@ -145,8 +145,6 @@ def scrub_notebook(notebook: Any, values: Any = None) -> Any:
                 output.evalue = scrub(output.evalue, values)
                 output.traceback = scrub([plain(line) for line in output.traceback], values)
             else:
-                clean = {
-                    kind: scrub(data, values) for kind, data in output.data.items() if not kind.startswith("image/")
-                }
-                output.data.update(clean)
+                shown = [kind for kind in output.data if not kind.startswith("image/")]
+                output.data.update({kind: scrub(output.data[kind], values) for kind in shown})
     return notebook
