@@ -235,7 +235,7 @@ def test_own_runs_are_shown_where_there_are_any_and_else_the_reference(project):
     reference = write_run(project / "results/reference", "ran", "reference")
     check = write_run(project / "results/reference", "ran-crosscheck", "crosscheck", notebook=False)
     found = pages.shown("laptop")["ran"]
-    assert (found.folder, found.stands_in) == (reference, True)
+    assert (found.folder, found.record["profile"]) == (reference, "reference")
     assert [folder for folder, _ in found.others] == [check]
     assert not pages.shown("reference")["ran"].stands_in
     own = write_run(project / "results/runs/ran", "laptop-1", "laptop", error=0.7)
