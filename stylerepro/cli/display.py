@@ -30,7 +30,7 @@ _WIDE = 120  # columns from which on the ledger is a table
 _LEDGER = (
     "id", "document", "reference", "yours", "effect", "interval", "runs", "n", "network", "profile", "verdict", "claim",
 )  # fmt: skip
-_FOLDED = {"document": 12, "interval": 10, "network": 9, "verdict": 10}  # to leave room for the claim
+_FOLDED = {"document": 12, "interval": 11, "network": 9, "verdict": 10}  # to leave room for the claim
 _STATEMENT = 42  # characters shown of what a claim says
 _REASONS = 4  # named of why a run is stale
 _WORDS = {COMPLETED: "done", FAILED: "FAILED", FRESH: "done by another process", BUSY: "skipped"}
