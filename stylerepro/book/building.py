@@ -42,7 +42,8 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
     What cannot be shown of a notebook as JupyterLab shows it is a `ResultsWarning` that names the cell and the cure.
     Raises `RunError` when Sphinx is missing or finds anything else to warn of, `ResultsError` for a damaged run.
     """
-    _check_installed()
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name.split(".")[0]) is None]:
+        raise RunError(f"The book needs {', '.join(missing)}: pip install -e '.[book]' in the project's folder.")
     profile = profile or REFERENCE
     if profile not in PROFILES:
         raise RunError(unknown(profile, list(PROFILES), "profile", "The book"))
@@ -264,20 +265,10 @@ def _interface(package: Path) -> dict[str, str]:
         )
         if not modules or top.name == "cli" or top.name.startswith("_") or modules[0].suffix != ".py":
             continue
-        blocks = [_headed(top.stem.capitalize(), "=")]
+        blocks = [f"{top.stem.capitalize()}\n{'=' * len(top.stem)}"]
         for path in modules:
             name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
-            blocks += [_headed(name.removeprefix("stylerepro."), "-"), f".. automodule:: {name}"]
+            title = name.removeprefix("stylerepro.")
+            blocks += [f"{title}\n{'-' * len(title)}", f".. automodule:: {name}"]
         pages[f"api/{top.stem}.rst"] = "\n\n".join(blocks) + "\n"
     return pages
-
-
-def _headed(text: str, line: str) -> str:
-    return f"{text}\n{line * len(text)}"
-
-
-def _check_installed() -> None:
-    """Raise `RunError` when a part of the Sphinx stack is missing, and say how to get it."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name.split(".")[0]) is None]
-    if missing:
-        raise RunError(f"The book needs {', '.join(missing)}: pip install -e '.[book]' in the project's folder.")

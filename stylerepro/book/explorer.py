@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -47,13 +46,10 @@ def panels(
     """
     shown, missing = [], []
     for entry in entries:
-        if entry.explore is None:
-            continue
-        made = panel(entry, *runs[entry.name]) if entry.name in runs else None
-        if made is None:
-            missing.append(entry)
-        else:
+        if entry.explore and entry.name in runs and (made := panel(entry, *runs[entry.name])):
             shown.append(made)
+        elif entry.explore:
+            missing.append(entry)
     return shown, missing
 
 
@@ -70,17 +66,19 @@ def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel |
     if pictures["row"].max() >= len(table):
         raise ResultsError(f"{where} has {len(table)} rows, fewer than its gallery names. Run the experiment again.")
     rows = table.iloc[pictures["row"]].reset_index(drop=True)
-    axes = [_axis(name, columns[name], rows[name], name in explore.sliders) for name in _axes(explore)]
-    places = list(
-        zip(*(_places(rows[axis["name"]], columns[axis["name"]], axis["values"]) for axis in axes), strict=True)
-    )
-    if len(set(places)) < len(places):
-        raise ResultsError(f"{where}: {', '.join(_axes(explore))} do not tell its pictures apart; explore needs more.")
+    chosen = {name: [_value(text, columns[name]) for text in rows[name]] for name in _axes(explore)}
+    axes = [_axis(name, columns[name], values, name in explore.sliders) for name, values in chosen.items()]
+    places = [
+        [axis["values"].index(value) for axis, value in zip(axes, values, strict=True)]
+        for values in zip(*chosen.values(), strict=True)
+    ]
+    if len(set(map(tuple, places))) < len(places):
+        raise ResultsError(f"{where}: {', '.join(chosen)} do not tell its pictures apart; explore needs more.")
     curves, matched = _curves(entry, folder, rows) if explore.table == "metrics" else (None, [None] * len(rows))
     settings = [
         {
             "row": row,
-            "at": list(place),
+            "at": place,
             "files": list(names),
             "profile": _profile(profile, where),
             "values": values,
@@ -131,17 +129,13 @@ def _complete(table: pd.DataFrame, names: Sequence[str], where: str) -> None:
         raise ResultsError(f"{where} has no column {', '.join(lacking)}. Run the experiment again.")
 
 
-def _axis(name: str, column: Column, values: pd.Series, slider: bool) -> dict[str, Any]:
+def _axis(name: str, column: Column, values: Sequence[str], slider: bool) -> dict[str, Any]:
     """Return a column to choose by, its values in order: numbers by size, words as they appear; a gap comes first."""
     number = column.type in ("int", "float")
-    order = list(dict.fromkeys(_value(text, column) for text in values))
+    order = list(dict.fromkeys(values))
     if number:
         order.sort(key=lambda text: float(text or "-inf"))
     return _column(name, column) | {"slider": slider, "number": number, "values": order}
-
-
-def _places(values: pd.Series, column: Column, among: Sequence[str]) -> list[int]:
-    return [among.index(_value(text, column)) for text in values]
 
 
 def _value(text: str, column: Column) -> str:
@@ -250,11 +244,6 @@ def files(shown: Iterable[Panel]) -> dict[str, Path]:
         names = sorted({name for setting in made.data["settings"] for name in setting["files"] if name})
         copies |= {place + name: made.folder / gallery.NAME / name for name in names}
     return copies
-
-
-def address(experiment: str, **setting: Any) -> str:
-    """Return where the explorer shows a setting, from the book's first page: `explorer.html#tv_sweep&gamma=10`."""
-    return "&".join([f"explorer.html#{experiment}", *(f"{name}={quote(str(at))}" for name, at in setting.items())])
 
 
 def script(shown: Sequence[Panel]) -> str:

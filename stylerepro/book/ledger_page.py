@@ -35,8 +35,11 @@ from stylerepro.runs.record import RECORD
 # One claim as `summary.rows` gives it: a row by column name.
 Row = Mapping[str, Any]
 CSV = "ledger.csv"
-_HEAD = ("Claim", "Verdict", "Stated", "Measured", "Interval", "Effect", "n / runs", "Networks", "Notebook")
-_WIDTHS = (19, 14, 9, 11, 10, 9, 8, 11, 11)
+# Of the ledger's table, heading to width.
+_COLUMNS = {
+    "Claim": 19, "Verdict": 14, "Stated": 9, "Measured": 11, "Reference": 11, "Interval": 10, "Effect": 9,
+    "n / runs": 8, "Networks": 11, "Notebook": 11,
+}  # fmt: skip
 _NONE = "The ledger has no claim for this page."
 _ANSWERS = {REPRODUCED: "Holds", TREND_ONLY: "Holds in part", NOT_REPRODUCED: "Does not hold", NOT_TESTED: "Not tested"}
 _ESCAPED = r"\\\1"  # signs that BibTeX reads as markup
@@ -185,7 +188,7 @@ def answer(rows: Sequence[Row]) -> str:
     lines = []
     for verdict in VERDICTS:
         mine = [row for row in rows if row["verdict"] == verdict]
-        told = " ".join(f"{_link(row)} {one_line(row['statement'])}" for row in mine)
+        told = " ".join(f"[{row['id']}](#{anchor(row['id'])}) {one_line(row['statement'])}" for row in mine)
         lines += [f"**{_ANSWERS[verdict]}** ({len(mine)} of {len(rows)}): {told}"] if mine else []
     return "\n\n".join(lines) or _NONE
 
@@ -196,9 +199,8 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
     With a reference beside own values a column more says what it is, and marks where they disagree.
     """
     own = any("reference" in row for row in rows)
-    head = [*_HEAD[:4], "Reference", *_HEAD[4:]] if own else _HEAD
-    widths = (*_WIDTHS[:4], 11, *_WIDTHS[4:]) if own else _WIDTHS
-    lines: list[Sequence[str]] = [head]
+    columns = {heading: width for heading, width in _COLUMNS.items() if own or heading != "Reference"}
+    lines: list[Sequence[str]] = [list(columns)]
     for row in rows:
         name, id = row["experiment"], row["id"]
         cells = [
@@ -206,17 +208,15 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
             badge(row["verdict"]),
             stated(row),
             figures(row["value"]),
+            *([f"{figures(row['reference'])}{' (differs)' * (row.get('agrees') is False)}"] if own else []),
             interval(row),
             figures(row["effect"]),
             f"{row['n'] or ''} / {len(row['runs'])}" if row["runs"] else "",
             ", ".join(row["networks"]),
             f"[{titles[name]}](notebooks/{name}.ipynb)" if name in titles else name,
         ]
-        if own:
-            mark = " (differs)" if row.get("agrees") is False else ""
-            cells.insert(4, f"{figures(row['reference'])}{mark}")
         lines.append(cells)
-    return list_table("ledger ledger-table", widths, lines)
+    return list_table("ledger ledger-table", list(columns.values()), lines)
 
 
 def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, Document] = MappingProxyType({})) -> str:
@@ -232,14 +232,11 @@ def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, D
         experiment = row["experiment"]
         return f"{title}\n\n[{experiment}](../notebooks/{experiment}.ipynb)" if experiment in pages else title
 
-    return "\n\n".join([_cards(rows, name, True), _reviews(rows, documents)])
-
-
-def _reviews(rows: Sequence[Row], documents: Mapping[str, Document]) -> str:
-    """Return the claims as machines read them: schema.org's ClaimReview, which no page shows."""
-    told = [export.claim_review(row, documents.get(row["document"]), f"#{anchor(row['id'])}") for row in rows]
-    text = json.dumps(told, ensure_ascii=False).replace("</", "<\\/")
-    return f'```{{raw}} html\n<script type="application/ld+json">{text}</script>\n```'
+    reviews = [export.claim_review(row, documents.get(row["document"]), f"#{anchor(row['id'])}") for row in rows]
+    # The claims as machines read them: schema.org's ClaimReview, which no page shows.
+    data = json.dumps(reviews, ensure_ascii=False).replace("</", "<\\/")
+    script = f'```{{raw}} html\n<script type="application/ld+json">{data}</script>\n```'
+    return f"{_cards(rows, name, True)}\n\n{script}"
 
 
 def verdicts(rows: Sequence[Row]) -> str:
@@ -311,10 +308,6 @@ def _runs(row: Row) -> str:
         commit = f", commit {run['commit'][:10]}" if run.get("commit") else ""
         told.append(f"{run['experiment']} [{run['profile']}](../{place(run)}/{RECORD}){commit}")
     return "; ".join(told)
-
-
-def _link(row: Row) -> str:
-    return f"[{row['id']}](#{anchor(row['id'])})"
 
 
 def _counts(rows: Sequence[Row]) -> str:

@@ -160,8 +160,7 @@ def _takes(jobs: Sequence[Job], workers: int) -> str:
     if not known:
         return f"{at_once}: no estimate yet"
     unknown = len(jobs) - len(known)
-    runs = "1 run" if unknown == 1 else f"{unknown} runs"
-    without = f" without {runs} of unknown length" if unknown else ""
+    without = f" without {unknown} {'run' if unknown == 1 else 'runs'} of unknown length" if unknown else ""
     return f"{at_once}: {_roughly(max(max(known), sum(known) / workers))} in all{without}"
 
 
@@ -182,8 +181,9 @@ def show(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]
     longest = max(len(word) for cell in last for word in cell.split())
     least += longest if wide else max(longest, min(_READABLE, max(map(len, last))))
     if not wide and least > console.width:
-        for row in cells:
-            _block(console, row[:head], _named(columns[head:], row[head:]))
+        for row in cells:  # one long cell as it is, several short ones in a line with the names of their columns
+            named = (f"{column} {cell}" for column, cell in zip(columns[head:], row[head:], strict=True) if cell)
+            _block(console, row[:head], row[-1].splitlines() if len(row) == head + 1 else [", ".join(named)])
         return
     width = max(least + gap, wide)
     table = Table(
@@ -209,14 +209,6 @@ def _block(console: Console, head: Sequence[str], lines: Sequence[str]) -> None:
     console.print(Text(_folded(gap.join(filter(None, head)), console.width, "", gap), "bold"), soft_wrap=True)
     for line in filter(None, lines):
         console.print(Text(_folded(line, console.width, gap, gap)), soft_wrap=True)
-
-
-def _named(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
-    """Return the lines of one long cell, or several short cells as one line with the names of their columns."""
-    if len(columns) == 1:
-        return cells[0].splitlines()
-    named = (f"{column} {cell}" for column, cell in zip(columns, cells, strict=True) if cell)
-    return [", ".join(named)]
 
 
 def _folded(text: str, width: int, first: str = "", following: str = "") -> str:

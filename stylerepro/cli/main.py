@@ -64,9 +64,8 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    complain(
-        f"warning: {message}" if category.__module__.startswith("stylerepro") else f"{category.__name__}: {message}"
-    )
+    own = category.__module__.startswith("stylerepro")
+    complain(f"{'warning' if own else category.__name__}: {message}")
 
 
 @app.command("list")
