@@ -16,6 +16,7 @@ import math
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -346,11 +347,9 @@ def _first_start(folder: str, start: str) -> str:
     parameters = json.loads(file.read_text(encoding="utf-8"))["parameters"] if file.is_file() else None
     starts = [start]
     for commit in _git("log", "--format=%H", "--", path).split():
-        try:
+        with suppress(ValueError, LookupError, TypeError):  # deleted there, or of a form that says less
             record = json.loads(_git("show", f"{commit}:{path}"))
             starts += [record["start"]] if record["parameters"] == parameters else []
-        except (ValueError, LookupError, TypeError):
-            continue  # deleted there, or of a form that says less
     return min(starts, key=_moment)
 
 

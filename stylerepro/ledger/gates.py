@@ -50,19 +50,15 @@ def settings(
     """
     listed = []
     for entry in written or [{"setting": LITERAL}]:
-        where = entry.get("where", {})
-        gates = _gates(asked, where, table)
+        where, rows = entry.get("where", {}), table
+        base = {**asked.get("base", {}), **where}
+        for column, wanted in base.items():
+            if rows is not None and column in rows:
+                rows = rows[matches(rows[column], wanted)]
+        gates = [_gate(gate, rows, base, asked.get("units", UNITS)) for gate in asked.get("ask", ())]
         passed, said = all(passed for passed, _ in gates), ", ".join(said for _, said in gates)
         listed.append(Setting(entry["setting"], where, entry.get("tag", "U"), passed, said))
     return listed
-
-
-def _gates(asked: Mapping[str, Any], where: Mapping[str, Any], table: pd.DataFrame | None) -> list[tuple[bool, str]]:
-    base = {**asked.get("base", {}), **where}
-    for column, wanted in base.items():
-        if table is not None and column in table:
-            table = table[matches(table[column], wanted)]
-    return [_gate(gate, table, base, asked.get("units", UNITS)) for gate in asked.get("ask", ())]
 
 
 def _gate(gate: str, table: pd.DataFrame | None, base: Mapping[str, Any], units: Sequence[str]) -> tuple[bool, str]:

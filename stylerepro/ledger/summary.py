@@ -25,7 +25,6 @@ from stylerepro.runs.record import current_runs, finished_runs
 # Where a reference run could not test a claim (a time on a GPU), a run on the documents' own pictures may.
 FALLBACK = "paper"
 SORTS_IN_WORDS = {"arithmetic": "counts and calculations", "cost": "times and memory", "picture": "pictures"}
-SORTS = tuple(SORTS_IN_WORDS)
 _REASON = 120  # characters; the whole reason is in the table
 _OPENING, _CLOSING = "<!-- standing: ", "<!-- /standing -->"
 
@@ -177,7 +176,7 @@ def findings(ledger: Ledger, judged_rows: Iterable[Mapping[str, Any]]) -> list[F
 
     def sure(finding: Finding) -> tuple[float, int]:
         same, _, others = by_id[finding.claim]["robust"].partition(" of ")
-        return (int(same) / int(others) if others else 0.0), -SORTS.index(by_id[finding.claim]["sort"])
+        return (int(same) / int(others) if others else 0.0), -list(SORTS_IN_WORDS).index(by_id[finding.claim]["sort"])
 
     true = [
         [one for one in written if one.claim in by_id and by_id[one.claim]["verdict"] == one.written_for]

@@ -56,16 +56,11 @@ Tables = Callable[[Rule], pd.DataFrame | None]
 class Judged(Protocol):
     """What of a claim decides: its rule, the least design, its gates, and the settings that they choose from."""
 
-    @property
-    def experiment(self) -> str: ...
-    @property
-    def rule(self) -> Rule: ...
-    @property
-    def least(self) -> Mapping[str, int]: ...
-    @property
-    def gates(self) -> Mapping[str, Any]: ...
-    @property
-    def settings(self) -> Sequence[Mapping[str, Any]]: ...
+    experiment: str
+    rule: Rule
+    least: dict[str, int]
+    gates: dict[str, Any]
+    settings: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)

@@ -234,9 +234,11 @@ class DaskExecutor(Executor):
     def _arrived(self, key: str, task: Task) -> None:
         from distributed import KilledWorker
 
-        inner, outer = self._open.pop(key)
+        inner, outer = self._open[key]
         try:
-            outer.set_result(receive(pickle.loads(inner.result()), task))
+            outcome = receive(pickle.loads(inner.result()), task)
+            del self._open[key]
+            outer.set_result(outcome)
         except KilledWorker as error:
             last = getattr(error.last_worker, "address", "")
             why = f"its workers died one after another, the last of them {last}; the usual cause is too little memory"
@@ -250,6 +252,7 @@ class DaskExecutor(Executor):
             # Whatever it was, it must not leave the command waiting for ever.
             outer.set_exception(error)
         finally:
+            self._open.pop(key, None)
             inner.release()
 
     def stop(self, why: str = "") -> None:

@@ -157,7 +157,7 @@ def new_record(
     from stylerepro.measures.timing import hardware
     from stylerepro.networks.specs import weights_name
 
-    assets = fingerprint.components["assets"]
+    assets, named = fingerprint.components["assets"], (*DISTRIBUTIONS, *_ALSO)
     return {
         "experiment": experiment.name,
         "document": experiment.document,
@@ -175,7 +175,8 @@ def new_record(
         "assets": assets,
         "device": device(parameters.get("device", "cpu")),
         "hardware": hardware(),
-        "versions": versions(),
+        # Python and the distributions that matter, in full.
+        "versions": {"python": platform.python_version(), **{name: version_of(name) for name in named}},
         "commit": commit(),
         "rules": rule_hashes(experiment.name),
         "columns": {
@@ -195,11 +196,6 @@ def device(asked: Any) -> dict[str, str]:
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     model = torch.cuda.get_device_name() if kind == "cuda" and torch.cuda.is_available() else ""
     return {"asked": str(asked), "used": f"{kind} ({model})" if model else kind}
-
-
-def versions() -> dict[str, str]:
-    """Return Python and the distributions that matter, in full."""
-    return {"python": platform.python_version()} | {name: version_of(name) for name in (*DISTRIBUTIONS, *_ALSO)}
 
 
 def commit() -> dict[str, Any] | None:

@@ -73,9 +73,8 @@ class Run:
         self.dtype = ""
         if isinstance(asked := parameters.get("dtype"), str):
             # A part like any other, so that a run which goes on elsewhere goes on in the format that it began in.
-            self.dtype = str(
-                self.part(f"dtype {asked}", partial(_dtype, asked, parameters.get("device", "cpu")))["used"]
-            )
+            chosen = self.part(f"dtype {asked}", partial(_dtype, asked, parameters.get("device", "cpu")))
+            self.dtype = str(chosen["used"])
             self._record["dtype"] = {"asked": asked, "used": self.dtype}
         write_record(self._folder, self._record)
 

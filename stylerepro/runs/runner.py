@@ -23,6 +23,7 @@ from stylerepro.runs.experiments import (
     resolve_parameters,
 )
 from stylerepro.runs.fingerprint import Fingerprint, compute, compute_each, explain
+from stylerepro.runs.processes import LocalExecutor
 
 _POLL = 0.25  # seconds
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -216,8 +217,6 @@ def execute(
     stale = [job for job in jobs if job.stale]
     if executor is not None:
         return _execute(stale, executor, len(stale), timeout, None, report, fail_fast)
-    from stylerepro.runs.processes import LocalExecutor
-
     at_once = max(1, min(workers, len(stale)))
     local = LocalExecutor(at_once)
     try:

@@ -101,8 +101,7 @@ def _rules() -> list[tuple[re.Pattern[str], str]]:
         (Path(tempfile.gettempdir()), "<temporary>"),
     ]
     for variable in ("STYLEREPRO_MIRROR", "STYLEREPRO_CACHE"):
-        named = os.environ.get(variable)
-        if named and "://" not in named:
+        if (named := os.environ.get(variable)) and "://" not in named:
             label = f"<{variable.rpartition('_')[2].lower()}>"
             places += [(Path(named).absolute(), label), (project_root() / named, label)]
     with contextlib.suppress(RuntimeError):
