@@ -5,10 +5,15 @@ import struct
 import zlib
 
 import numpy as np
+import pytest
 import torch
 
 from stylerepro.networks.feed_forward import StyleNetwork, architecture
+from stylerepro.pictures import assets
 
+NEEDS_REAL = pytest.mark.skipif(
+    not assets.available("vgg16_features"), reason="needs the small file of vgg16-caffe: set STYLEREPRO_MIRROR"
+)
 SMALL = {"widths": (4, 6, 8), "residual_blocks": 1}
 
 
@@ -18,6 +23,11 @@ def small(name, **changes):
 
 def pictures(height, width, number=1):
     return torch.rand(number, 3, height, width, generator=torch.Generator().manual_seed(3))
+
+
+def same(first, second):
+    """Whether two networks have the same weights, bit for bit."""
+    return all(torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items())
 
 
 def kinds(network, kind):
