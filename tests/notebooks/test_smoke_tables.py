@@ -9,7 +9,6 @@ import pytest
 from cells import executed
 
 from stylerepro.files import project_root
-from stylerepro.ledger.rules import matches
 from stylerepro.runs import experiments, record
 from stylerepro.studies.compression import READINGS
 from stylerepro.transfer.objective import STYLE_LAYERS
@@ -129,12 +128,6 @@ def test_ratios_are_to_the_result_without_the_term_and_no_finding_speaks_of_what
     assert table.loc[0, "tv_ratio"] == table.loc[0, "ssim_gamma0"] == 1
     assert table.loc[10, "tv_ratio"] == table.loc[10, "total_variation"] / table.loc[0, "total_variation"] < 1
     assert space["both"].empty
-
-
-def test_what_rules_select_is_in_the_tables(tables):
-    """A rule that selects by a value which the notebook never writes would wait forever."""
-    table = tables["reconstructions"]
-    assert (matches(table["deepest"], True) & matches(table["target"], "style")).sum() == 1
 
 
 # ---- compression
