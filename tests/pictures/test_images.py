@@ -123,16 +123,16 @@ def test_a_name_that_begins_with_a_tilde_is_a_file_where_there_is_no_such_user(c
 
 
 def test_addresses_are_downloaded_once_and_error_pages_forgotten(colours) -> None:
-    files = {"picture.png": saved(Image.fromarray(colours), "PNG"), "page.png": b"<html>sorry</html>"}
-    with serve(files) as (base, asked):
-        for _ in range(2):
-            assert images.read(f"{base}/picture.png").shape == (1, 3, 24, 32)
+    files = {f"{place}/one.png": saved(Image.fromarray(colours[:place]), "PNG") for place in (8, 16)}
+    with serve(files | {"page.png": b"<html>sorry</html>"}) as (base, asked):
+        for place in (8, 16, 8, 16):
+            assert images.read(f"{base}/{place}/one.png").shape == (1, 3, place, 32)
         for _ in range(2):
             with pytest.raises(ImageError, match=r"page\.png is not a JPEG, PNG or WebP"):
                 images.read(f"{base}/page.png")
         with pytest.raises(AssetError, match="answered 404"):
             images.read(f"{base}/none.png")
-    assert asked == ["/picture.png", "/page.png", "/page.png", "/none.png"]
+    assert asked == ["/8/one.png", "/16/one.png", "/page.png", "/page.png", "/none.png"]
 
 
 # Reading: bad input
