@@ -35,13 +35,17 @@ class Violation(Exception):
     """Something that must hold after a kill, and does not."""
 
 
-def command(root, *words, **options):
-    """Start the command for the project at `root`, in a session and process group of its own."""
+def command(root, *words):
+    """Start the command for the project at `root`, in a session and process group of its own.
+
+    It heeds Ctrl-C as in a terminal, also where these tests run in the background of a shell, which has it ignored.
+    """
     code = "from stylerepro.cli.main import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *words],
         env=os.environ | {"STYLEREPRO_ROOT": str(root)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **options,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
