@@ -51,6 +51,19 @@ def call(monkeypatch, capsys):
     return run
 
 
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The root of a project of one experiment, `toy`; the test works beside it, and its lines are wide."""
+    import toy
+
+    root = tmp_path / "project"
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.chdir(tmp_path)
+    toy.add(root, "toy")
+    return root
+
+
 BLOCK = '''
 """Every way out of the machine is shut, and each try is written down."""
 import os, socket

@@ -14,58 +14,31 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 ALT = "A white picture that is twice as wide as it is high."
 TITLES = {"ran": "An experiment that ran", "waiting": "An experiment that waits"}
-LEDGER = """
-document: {id: "000", title: A small document, authors: [A. Nobody], institution: null, year: null, link: null}
-claims:
-  - &claim
-    id: "000.1"
-    quote: The error is $0.5$.
-    place: page 1
-    statement: The error is a half.
-    number: 0.5
-    unit: px
-    tolerance: {absolute: 0.1}
-    sort: arithmetic
-    least: {}
-    experiment: ran
-    why: A half, give or take 0.1 px.
-    rule: &rule {kind: number, name: error, column: error, where: {n: 1}, statistic: closest, within: [0.4, 0.6]}
-  - <<: *claim
-    id: "000.2"
-    rule: {<<: *rule, where: {n: 2}}
-  - <<: *claim
-    id: "000.3"
-    experiment: waiting
-    rule: {<<: *rule, experiment: waiting}
-"""
-
-SIXTH = """
-document:
-  id: "005"
-  title: "A sixth document & its doubts"
-  authors: [A. Body, C. Else]
-  institution: null
-  year: 2026
-  link: null
-  about: Slides on what comes after five.
-  question: Does a sixth document need more than three files?
-  method: "With $x_i$ as before, $\\\\sum_i x_i^2$."
-  silences: [{silence: "How large is `n`?", parameter: "`n` of *sixth*", readings: One and two.}]
-  slips: [The sum has no end.]
-claims:
-  - id: "005.1"
-    quote: The error is $0.5$.
-    place: page 1
-    statement: The error is a half.
-    number: 0.5
-    unit: px
-    tolerance: {absolute: 0.1}
-    sort: arithmetic
-    least: {}
-    experiment: sixth
-    why: A half, give or take 0.1 px.
-    rule: {kind: number, name: error, column: error, where: {n: 1}, statistic: closest, within: [0.4, 0.6]}
-"""
+DOCUMENT = {"id": "000", "title": "A title", "authors": ["A. Body"], "institution": None, "year": None, "link": None}
+RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean", "within": [0.4, 0.6]}
+CLAIM = {"id": "000.1", "quote": "The error is $0.5$.", "place": "page 1", "number": 0.5, "unit": "px"}
+CLAIM |= {"statement": "The error is a half.", "why": "A half, give or take 0.1 px.", "experiment": "ran", "rule": RULE}
+CLAIM |= {"tolerance": {"absolute": 0.1}, "sort": "arithmetic", "least": {}}
+OWN_CLAIM = {name: value for name, value in CLAIM.items() if name != "experiment"} | {"id": "mine.1"}
+LEDGER = {
+    "document": DOCUMENT,
+    "claims": [
+        CLAIM | {"rule": RULE | {"where": {"n": 1}}},
+        CLAIM | {"id": "000.2", "rule": RULE | {"where": {"n": 2}}},
+        CLAIM | {"id": "000.3", "experiment": "waiting"},
+    ],
+}
+SIXTH = {
+    "document": {
+        "id": "005", "title": "A sixth document & its doubts", "authors": ["A. Body", "C. Else"], "institution": None,
+        "year": 2026, "link": None, "about": "Slides on what comes after five.",
+        "question": "Does a sixth document need more than three files?",
+        "method": r"With $x_i$ as before, $\sum_i x_i^2$.",
+        "silences": [{"silence": "How large is `n`?", "parameter": "`n` of *sixth*", "readings": "One and two."}],
+        "slips": ["The sum has no end."],
+    },
+    "claims": [CLAIM | {"id": "005.1", "experiment": "sixth"}],
+}  # fmt: skip
 
 
 def build(root: Path, out: Path, api: bool = True, profile: str = "reference") -> Path:
@@ -91,21 +64,16 @@ def leave_out_the_api(patch: pytest.MonkeyPatch) -> None:
 def small_project(tmp_path_factory) -> Path:
     """The root of a project of two experiments, of which one has a committed run, and the real book's texts."""
     root = tmp_path_factory.mktemp("project")
-    for folder in ("stylerepro/ledger", "notebooks", "results/reference/ran"):
+    for folder in ("stylerepro/ledger", "notebooks"):
         (root / folder).mkdir(parents=True)
     copy_book(root)
     for name, numbers in (("ran", ["000.1", "000.2"]), ("waiting", ["000.3"])):
         write_notebook(root / f"notebooks/{name}.ipynb", TITLES[name])
         write_sidecar(root / f"notebooks/{name}.yaml", TITLES[name], "000", numbers)
     run = root / "results/reference/ran"
+    write_run(run, {1: 0.5, 2: 0.9}, hardware={"cpu": "Abacus", "cores": 2})
     write_notebook(run / "notebook.ipynb", TITLES["ran"], outputs=True)
-    (run / "metrics.csv").write_text("n,error\n1,0.5\n2,0.9\n")
-    columns = {"metrics": {"n": "int", "error": "float"}, "history": {}}
-    record = {"experiment": "ran", "profile": "reference", "status": "completed", "start": "2026-11-21T10:00:00+00:00"}
-    record |= {"seconds": 12.0, "columns": columns, "fingerprint": {"digest": "c0ffee" * 10, "components": {}}}
-    record |= {"networks": {}, "hardware": {"cpu": "Abacus", "cores": 2}, "parameters": {}, "commit": None}
-    (run / "run.json").write_text(json.dumps(record))
-    (root / "stylerepro/ledger/000.yaml").write_text(LEDGER)
+    (root / "stylerepro/ledger/000.yaml").write_text(yaml.safe_dump(LEDGER))
     return root
 
 
@@ -117,8 +85,8 @@ def small_book(small_project, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_book(tmp_path_factory) -> Path:
-    """The first page of the project's book, with its notebooks, committed runs and ledger, and a sixth document that
-    somebody has added: three files.
+    """The first page of the project's book, with its notebooks, committed runs and ledger, and what somebody has added:
+    a sixth document in three files, and an ablation with a claim of its own.
     """
     root = tmp_path_factory.mktemp("real")
     for folder in ("notebooks", "stylerepro/ledger"):
@@ -129,15 +97,29 @@ def real_book(tmp_path_factory) -> Path:
     for folder in ("reference", "networks", "performance"):
         (root / "results" / folder).symlink_to(ROOT / "results" / folder)
     copy_book(root)
-    (root / "stylerepro/ledger/005.yaml").write_text(SIXTH)
+    (root / "stylerepro/ledger/005.yaml").write_text(yaml.safe_dump(SIXTH))
     write_notebook(root / "notebooks/sixth.ipynb", "An experiment of the sixth document")
     write_sidecar(root / "notebooks/sixth.yaml", "An experiment of the sixth document", "005", ["005.1"])
+    write_notebook(root / "notebooks/mine.ipynb", "Smoother still")
+    write_sidecar(root / "notebooks/mine.yaml", "Smoother still", "own", [OWN_CLAIM])
     return build(root, root / "html")
 
 
 def copy_book(root: Path) -> None:
     """The book's own texts, without what a build of the real one may have left."""
     shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("_build", "_generated", "__pycache__"))
+
+
+def write_run(folder: Path, errors: dict[int, float], **changes: object) -> None:
+    """A finished run's record, but for `changes`, and its table of n and error."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{n},{error}" for n, error in errors.items()]
+    (folder / "metrics.csv").write_text("\n".join(["n,error", *lines, ""]))
+    columns = {"metrics": {"n": "int", "error": "float"}, "history": {}}
+    record = {"experiment": "ran", "profile": "reference", "status": "completed", "start": "2026-11-21T10:00:00+00:00"}
+    record |= {"seconds": 12.0, "columns": columns, "fingerprint": {"digest": "c0ffee" * 10, "components": {}}}
+    record |= {"networks": {}, "hardware": {}, "parameters": {}, "commit": None} | changes
+    (folder / "run.json").write_text(json.dumps(record))
 
 
 def write_notebook(path: Path, title: str, outputs: bool = False) -> None:
@@ -157,7 +139,7 @@ def write_notebook(path: Path, title: str, outputs: bool = False) -> None:
     )
 
 
-def write_sidecar(path: Path, title: str, document: str, claims: list[str]) -> None:
+def write_sidecar(path: Path, title: str, document: str, claims: list) -> None:
     """A sidecar of two columns, whose experiment takes a minute."""
     sidecar = {"title": title, "document": document, "claims": claims, "expected": {"reference": "1 min"}}
     sidecar |= {"columns": {"n": {"type": "int"}, "error": {"type": "float"}}, "profiles": {"reference": {}}}

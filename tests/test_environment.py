@@ -103,15 +103,13 @@ def test_make_refuses_a_python_that_is_too_old(tmp_path):
 
 
 @pytest.mark.parametrize(("cores", "jobs"), [(1, 1), (2, 2), (16, 2)])
-def test_make_runs_no_more_notebooks_at_a_time_than_there_are_cores(tmp_path, cores, jobs):
+def test_make_runs_no_more_notebooks_at_a_time_than_there_are_cores(tmp_path, monkeypatch, cores, jobs):
     """The command refuses more jobs than cores: on a small machine `make run` would do nothing."""
     fake = tmp_path / "nproc"
     fake.write_text(f"#!/bin/sh\necho {cores}\n")
     fake.chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    command = ["make", "-n", "-o", ".venv/.ready", "run", "VENV=.venv"]
-    environment = os.environ | {"PATH": path}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    done = make("-n", "-o", ".venv/.ready", "run", "VENV=.venv")
     assert f"--jobs {jobs};" in done.stdout, done.stdout + done.stderr
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -22,6 +23,17 @@ table = pd.DataFrame({"gamma": run.parameters["gammas"]})
 table["value"] = [gamma / 3 + run.parameters["size"] for gamma in table.gamma]
 table["name"] = run.parameters["reading"]
 run.save(metrics=table)"""
+# Four parts, of which each says that it is computed; the third waits for a file `go`.
+PARTS = """\
+root = os.environ["STYLEREPRO_ROOT"]
+def slow(i):
+    with open(os.path.join(root, "calls.txt"), "a") as stream:
+        stream.write(f"{i}\\n")
+    while i == 2 and not os.path.exists(os.environ.get("GO", os.path.join(root, "go"))):
+        time.sleep(0.1)
+    return {"value": i / 3}
+table = pd.DataFrame([run.part(f"part {i}", lambda i=i: slow(i)) for i in range(4)])
+run.save(metrics=table.assign(gamma=1.0, name="-"))"""
 SIDECAR = """\
 title: A toy
 document: "003"
@@ -61,6 +73,16 @@ def namespace(**changes: object) -> dict[str, object]:
     cell: dict[str, object] = {}
     exec(PARAMETERS, cell)
     return cell | changes
+
+
+def save(name: str = "toy", **changes: object) -> Path:
+    """Make a run by hand of the cells as `add` wrote them, without a kernel; returns its folder."""
+    from stylerepro.files import runs_root
+    from stylerepro.runs import record, results
+
+    run = results.begin(name, namespace(**changes))
+    exec(BODY, {"pd": pd, "run": run})
+    return runs_root() / name / record.run_name(record.MANUAL, run.parameters)
 
 
 def finish(task: Any, **changes: object) -> Path:

@@ -49,6 +49,11 @@ def write_experiment(root, name, **changes):
     sidecar |= {"explore": EXPLORE, "profiles": {"reference": {}}} | changes
     (root / f"notebooks/{name}.yaml").write_text(yaml.safe_dump(sidecar))
     folder = root / "results/reference" / name
+    columns = {
+        table: {column: one["type"] + "?" * one.get("nullable", False) for column, one in declared.items()}
+        for table, declared in (("metrics", COLUMNS), ("history", HISTORY))
+    }
+    small_book.write_run(folder, {}, experiment=name, columns=columns, networks={"compact": None})
     small_book.write_notebook(folder / "notebook.ipynb", f"The {name}", outputs=True)
     rows = [
         ("compact", content, gamma, rank, 1 / (place + 3), 1000 + place)
@@ -69,16 +74,6 @@ def write_experiment(root, name, **changes):
     ]
     history = pd.DataFrame(curves, columns=list(HISTORY))
     history.to_csv(folder / "history.csv", index=False, float_format="%.6g")  # as a published run has it
-    record = {"experiment": name, "profile": "reference", "status": "completed", "start": "2026-11-21T10:00:00+00:00"}
-    record |= {"seconds": 12.0, "networks": {"compact": None}, "hardware": {"cpu": "Abacus", "cores": 2}}
-    record |= {"columns": {"metrics": {}, "history": {}}, "parameters": {}}
-    for table, columns in (("metrics", COLUMNS), ("history", HISTORY)):
-        record["columns"][table] = {
-            column: one["type"] + "?" * one.get("nullable", False) for column, one in columns.items()
-        }
-    record |= {"commit": {"sha": "abcdef0123456789", "dirty": False}}
-    record |= {"fingerprint": {"digest": "c0ffee" * 10, "components": {}}}
-    (folder / "run.json").write_text(json.dumps(record))
     return folder
 
 
@@ -87,11 +82,9 @@ def project(tmp_path_factory):
     """A project of two experiments with a gallery, and one whose run has none."""
     root = tmp_path_factory.mktemp("explored")
     (root / "stylerepro/ledger").mkdir(parents=True)
-    ledger = small_book.SIXTH.replace("005", "000").replace("sixth", "sweep").replace("{n: 1}", "{rank: 3}")
-    (root / "stylerepro/ledger/000.yaml").write_text(ledger)
+    ledger = {"document": small_book.DOCUMENT, "claims": [small_book.CLAIM | {"experiment": "sweep"}]}
+    (root / "stylerepro/ledger/000.yaml").write_text(yaml.safe_dump(ledger))
     (root / "notebooks").mkdir()
-    for name in ("sweep", "other", "bare"):
-        (root / "results/reference" / name).mkdir(parents=True)
     write_experiment(root, "sweep")
     write_experiment(root, "other", explore={**EXPLORE, "sliders": ["rank"], "choices": ["content", "gamma"]})
     bare = write_experiment(root, "bare")
@@ -178,37 +171,24 @@ def test_a_history_that_does_not_know_a_slider_gives_no_curves(sweep):
     assert all(one["curve"] is None for one in sweep().data["settings"])
 
 
-def cut_rows(folder):
-    lines = (folder / "metrics.csv").read_text().splitlines()
-    (folder / "metrics.csv").write_text("\n".join(lines[:4]) + "\n")
+def changed(name, change):
+    """Damage: a table of the run as `change` leaves it."""
 
+    def spoil(folder):
+        change(pd.read_csv(folder / name)).to_csv(folder / name, index=False)
 
-def spoil_profile(folder):
-    gallery = pd.read_csv(folder / "gallery.csv")
-    gallery.assign(profile="1 2 3").to_csv(folder / "gallery.csv", index=False)
-
-
-def drop_column(folder):
-    pd.read_csv(folder / "metrics.csv").drop(columns="error").to_csv(folder / "metrics.csv", index=False)
-
-
-def drop_from_history(folder):
-    pd.read_csv(folder / "history.csv").drop(columns="total_loss").to_csv(folder / "history.csv", index=False)
-
-
-def make_alike(folder):
-    pd.read_csv(folder / "metrics.csv").assign(gamma=1.0).to_csv(folder / "metrics.csv", index=False)
+    return spoil
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda folder: (folder / "gallery/0001.webp").unlink(), r"0001\.webp"),
-        (cut_rows, "has 3 rows, fewer than its gallery"),
-        (spoil_profile, "spectrum that is damaged"),
-        (drop_column, "has no column error"),
-        (drop_from_history, "has no column total_loss"),
-        (make_alike, "do not tell its pictures apart"),
+        (changed("metrics.csv", lambda table: table[:3]), "has 3 rows, fewer than its gallery"),
+        (changed("gallery.csv", lambda table: table.assign(profile="1 2 3")), "spectrum that is damaged"),
+        (changed("metrics.csv", lambda table: table.drop(columns="error")), "has no column error"),
+        (changed("history.csv", lambda table: table.drop(columns="total_loss")), "has no column total_loss"),
+        (changed("metrics.csv", lambda table: table.assign(gamma=1.0)), "do not tell its pictures apart"),
         (lambda folder: (folder / "metrics.csv").unlink(), "cannot be read"),
     ],
 )
@@ -396,6 +376,9 @@ def test_an_address_opens_its_setting_and_follows_what_is_shown(open_page, built
     assert open_page(built, fragment="#nothing&gamma=%E0").complaints == []
 
 
+READ = "[role=table] *, code, label, legend, output, figcaption, footer p, nav a"
+
+
 def here(visit):
     """The numbers of the setting that is shown, where those of A stand beside them."""
     script = "cell => [cell.dataset.name, [cell.dataset.value, cell.textContent]]"
@@ -423,6 +406,11 @@ def test_a_setting_is_held_against_the_picture_before_or_against_a(open_page, bu
     rows = table(project / "results/reference/sweep")
     assert [columns.nth(place).get_attribute("data-value") for place in (0, 1)] == [rows[0]["error"], rows[1]["error"]]
     assert visit.page.locator(".explorer svg .line.pinned").count() == 2  # the spectrum, the loss
+    assert looks.pictures(visit.page) + looks.too_wide(visit.page, 1280) + looks.too_wide(visit.page) == []
+    for theme in ("light", "dark"):
+        visit.page.emulate_media(color_scheme=theme)
+        visit.page.wait_for_selector(f"html[data-theme={theme}]")
+        assert looks.faint(visit.page, f".explorer :is({READ})") == []
     visit.page.get_by_role("button", name="Forget A").click()
     assert visit.page.locator(".explorer svg .line.pinned").count() == 0
     visit.page.get_by_label("nothing").check()
@@ -466,18 +454,3 @@ def test_without_a_script_the_page_shows_a_setting(chromium, built):
     assert "stylerepro run bare --profile reference" in text
     assert page.locator("#settings img").count() == 2
     context.close()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, looks.PHONE])
-def test_it_can_be_read_light_and_dark_wide_and_narrow(open_page, built, theme, width):
-    visit = open_page(built, width=width, theme=theme, fragment="#sweep&gamma=10&rank=3&A=1")
-    assert looks.pictures(visit.page) == []
-    assert looks.too_wide(visit.page, width) == []
-    assert (
-        looks.faint(
-            visit.page, ".explorer :is([role=table] *, code, label, legend, output, figcaption, footer p, nav a)"
-        )
-        == []
-    )
-    assert visit.complaints == []

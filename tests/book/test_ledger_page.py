@@ -8,7 +8,7 @@ import pytest
 
 from stylerepro.book import ledger_page, text
 from stylerepro.ledger import claims
-from stylerepro.runs.experiments import PROFILES, Experiment, discover
+from stylerepro.runs.experiments import PROFILES, discover
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,17 +114,14 @@ def test_an_answer_has_a_line_for_each_verdict_that_there_is():
     assert [line.split(":")[0] for line in told] == ["**Holds** (2 of 3)", "**Does not hold** (1 of 3)"]
     assert "[003.3](#claim-003-3) More weight" in told[0]
     assert "no claim" in ledger_page.answer([])
+    assert "no notebook" in ledger_page.notebooks([])
     assert ledger_page.cards([], []) == ledger_page.answer([]), "a table without lines is an error to Sphinx"
 
 
-def test_verdicts_of_one_experiment_link_to_their_cards():
-    told = ledger_page.verdicts([row(runs=[RUN])])
+def test_verdicts_link_to_their_cards_and_a_line_break_in_a_quote_cannot_break_their_table():
+    told = ledger_page.verdicts([row(quote="one\n\n- two\n# three", reason="a\nb", runs=[RUN])])
     assert "[003.1](../documents/003.md#claim-003-1)" in told
     assert "The rule" not in told
-
-
-def test_a_line_break_in_a_quote_cannot_break_the_table():
-    told = ledger_page.verdicts([row(quote="one\n\n- two\n# three", reason="a\nb")])
     assert "“one - two # three”" in told
     assert "\n# three" not in told
 
@@ -168,10 +165,3 @@ def test_a_finding_written_for_another_verdict_is_left_out():
     other = next(one for one in claims.load_ledger() if one.id == finding.claim)
     row = {"id": other.id, "verdict": "not tested", "document": other.document}
     assert ledger_page.findings(ledger, [row], "") == ""
-
-
-def test_notebooks_of_a_document_are_links():
-    assert "[Ran](../notebooks/ran.ipynb)" in ledger_page.notebooks(
-        [Experiment("ran", "Ran", "003", (), Path("ran"), {}, {}, {}, {})]
-    )
-    assert "no notebook" in ledger_page.notebooks([])

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import small_book
 
 from stylerepro.book import cells, pages, text
 from stylerepro.errors import ResultsError, RunError
@@ -61,12 +62,6 @@ def test_record_links_to_the_files_there_are_and_folds_away_what_is_long(tmp_pat
     assert "\n" not in folded[: folded.index("</details>")], "a blank line would end the HTML"
 
 
-def test_record_owns_up_to_standing_in_for_a_run_that_is_not_there(tmp_path):
-    told = pages.record(shown(tmp_path, wanted="laptop", profile="reference"))
-    assert "No own run of profile `laptop` yet" in told
-    assert "`stylerepro run tv_sweep --profile laptop`" in told
-
-
 def test_record_names_the_runs_beside_it_and_which_of_them_the_verdicts_rest_on(tmp_path):
     other = record(profile="crosscheck", networks={"vgg16": None}, seconds=600)
     paper = record(profile="paper", device={"used": "cuda"}, hardware={"gpu": "H200"})
@@ -87,9 +82,6 @@ def test_record_owns_up_to_changes_that_were_not_committed_and_names_the_gpu(tmp
     assert "10 min" in told
     assert "outside version control" in pages.record(shown(tmp_path, commit=None))
     assert "**none**" in pages.record(shown(tmp_path, networks={}))
-
-
-def test_a_gpu_is_named_by_what_was_used_where_the_hardware_does_not_say():
     assert pages.hardware({"device": {"used": "cuda (H100)"}, "hardware": {}}) == "H100"
     assert pages.hardware({"hardware": {"cores": 2, "cpu": "EPYC", "threads": 1}}) == "2 cores of EPYC, 1 thread"
 
@@ -220,12 +212,7 @@ def project(tmp_path, monkeypatch):
 
 def write_run(root, name, profile, notebook=True, error=0.5):
     folder = root / name
-    folder.mkdir(parents=True)
-    record = {"experiment": "ran", "profile": profile, "status": "completed", "start": "2026-11-21T10:00:00+00:00"}
-    record |= {"seconds": 1.0, "columns": {"metrics": {"n": "int", "error": "float"}, "history": {}}}
-    record |= {"fingerprint": {"digest": "f" * 64, "components": {}}, "parameters": {}, "networks": {}, "commit": None}
-    (folder / "run.json").write_text(json.dumps(record))
-    (folder / "metrics.csv").write_text(f"n,error\n1,{error}\n")
+    small_book.write_run(folder, {1: error}, profile=profile)
     if notebook:
         (folder / "notebook.ipynb").write_text("{}")
     return folder

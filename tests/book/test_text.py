@@ -1,16 +1,11 @@
 """Pieces of the book's texts: numbers and tables are looked up in runs' tables, and written in words."""
 
-import re
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
-from stylerepro.book import pages, text
+from stylerepro.book import text
 from stylerepro.errors import RunError
-from stylerepro.runs.experiments import discover
 
-ROOT = Path(__file__).resolve().parents[2]
 TABLE = pd.DataFrame(
     {
         "n": [1, 2, 3, 4], "picture": ["a", "a", "b", "b c"], "error": [0.5, 1.5, float("nan"), 4.0],
@@ -65,31 +60,6 @@ def test_a_value_that_cannot_be_is_refused_with_the_nearest_name(words):
 )
 def test_figures_of_a_number(number, told):
     assert text.figures(number) == told
-
-
-def test_no_text_asks_for_a_number_or_a_table_that_there_is_not():
-    """All that the book's texts ask of tables names an experiment or a measurement, its columns and options."""
-    known = {entry.name: {**entry.columns, **entry.history_columns} for entry in discover()}
-    known |= {name: dict.fromkeys(table) for name, table in pages.tables("reference").items() if name not in known}
-    asked = []
-    for path in sorted((ROOT / "book").rglob("*.md")):
-        if {"_generated", "_build"} & set(path.parts):
-            continue
-        content = path.read_text(encoding="utf-8")
-        values = re.findall(r"\{\{ value ([^{}]+) \}\}", content)
-        for table in re.findall(r"\{\{ table ([^{}]+)\n\}\}", content):
-            first, *columns = table.splitlines()
-            target, conditions, options = text.parsed(first)
-            named = [*conditions, *filter(None, options.get("sort", "").split(","))]
-            for column in [*named, *(text.parsed(line.partition("|")[2])[0] for line in columns)]:
-                values.append(f"{target.partition('.')[0]}.{column}")
-        for words in values:
-            name = words.split(".")[0]
-            assert name in known, f"{path.name}: {words}"
-            empty = pd.DataFrame({column: pd.Series(dtype=float) for column in known[name]})
-            assert text.value({name: empty}, words) in ("(not measured)", "0"), f"{path.name}: {words}"
-        asked += values
-    assert len(asked) > 100
 
 
 def lines(columns, table=TABLE):

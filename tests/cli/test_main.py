@@ -13,14 +13,6 @@ HEAVY = ("torch", "pandas", "papermill", "matplotlib", "skimage", "sklearn")
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "200")
-    toy.add(tmp_path, "toy")
-    return tmp_path
-
-
-@pytest.fixture
 def unrun(tmp_path, monkeypatch):
     """The project's own notebooks, none of which has run."""
     monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
@@ -46,6 +38,8 @@ def test_list_shows_every_experiment_and_status_what_never_ran(project, call):
         (["run", "-p", "gama=3"], "Did you mean 'gammas'"),
         (["run", "-p", "size=big"], "takes int, not 'big'"),
         (["run", "--profile", "labtop"], "Did you mean 'laptop'"),
+        (["run", "--profile", "paper"], "has no profile 'paper'"),
+        (["run", "toy", "--profile", "paper"], "has no profile 'paper'"),
         (["run", "--jobs", "4096"], "--jobs 4096 does not fit this machine"),
         (["publish"], "no finished run of profile reference"),
         (["fetch", "stary_night"], "Did you mean 'starry_night'"),
@@ -73,10 +67,7 @@ def test_a_file_where_the_results_should_be_is_an_error_that_keeps_it(project, c
 
 @pytest.mark.filterwarnings("default")
 def test_collect_writes_one_table_and_names_damaged_runs(project, call):
-    from stylerepro.runs import results
-
-    namespace = toy.namespace()
-    exec(toy.BODY, {"pd": __import__("pandas"), "run": results.begin("toy", namespace)})
+    toy.save()
     broken = project / "results" / "runs" / "toy" / "laptop-12345678"
     broken.mkdir()
     (broken / "run.json").write_text("{")
@@ -137,17 +128,6 @@ def test_claims_bring_the_readme_up_to_date_or_say_why_not(unrun, call):
     assert "- **" not in told, "nothing has been run here, so no finding holds"
     assert len(json.loads((unrun / "results/ledger.json").read_text())["claims"]) >= 34
     assert call("claims", "--profile", "labtop")[2].startswith("error: The ledger has no profile 'labtop'")
-
-
-def test_transfer_writes_a_picture(call, tmp_path):
-    target = tmp_path / "made.png"
-    layers = ["-p", "network=tiny", "-p", "content_layers=conv2_1", "-p", "style_layers=conv1_1,conv2_1"]
-    code, out, _ = call(
-        "transfer", "coffee", "swirls", "-o", str(target), "--size", "32", "-p", "iterations=2", *layers
-    )
-    assert code == 0
-    assert "2 evaluations" in out
-    assert target.stat().st_size > 0
 
 
 def test_transfer_takes_its_defaults_from_the_function(call):

@@ -1,10 +1,6 @@
 """`stylerepro new`: two files that run, and stand in list, ledger and book; and the claims that they declare."""
 
-import os
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -17,18 +13,13 @@ import yaml
 from stylerepro.cli import new
 from stylerepro.errors import ClaimError, RunError
 from stylerepro.files import write_text
-from stylerepro.ledger import claims, summary
+from stylerepro.ledger import claims
 from stylerepro.ledger.rules import NOT_TESTED
 from stylerepro.runs import experiments
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN_CLAIM = {
-    "id": "mine.1", "quote": "It is so.", "place": "a guess", "statement": "The value is small.", "why": "A bound.",
-    "tolerance": {"absolute": 0.1},
-    "sort": "arithmetic",
-    "least": {},
-    "rule": {"kind": "threshold", "name": "value", "column": "value", "at_most": 5.0, "units": ["name"]},
-}  # fmt: skip
+RULE = {"kind": "threshold", "name": "value", "column": "value", "at_most": 5.0, "units": ["name"]}
+OWN_CLAIM = small_book.OWN_CLAIM | {"rule": RULE}
 
 
 @pytest.fixture
@@ -141,9 +132,7 @@ def own(project, *contents):
     ("change", "message"),
     [
         ({"id": "mine.2"}, "'mine.2' stands where 'mine.1' should"),
-        ({"quote": ""}, "mine.1: quote is .* at least 1 character"),
-        ({"verdict": "reproduced"}, "computed from tables and never typed"),
-        ({"rule": {**OWN_CLAIM["rule"], "column": "valeu"}}, "Did you mean 'value'"),
+        ({"rule": RULE | {"column": "valeu"}}, "Did you mean 'value'"),
         ({"tolerance": None}, "mine.1"),
     ],
 )
@@ -161,88 +150,56 @@ def test_a_document_and_its_claims_belong_together(project, document, listed):
         experiments.load("mine")
 
 
-def test_own_claims_are_judged_and_not_counted_among_those_of_the_documents(project):
-    own(project, OWN_CLAIM, {**OWN_CLAIM, "id": "mine.2"})
-    ledger = claims.load_ledger()
-    table = summary.judged(ledger, root=project / "nowhere")
-    mine = table[table["experiment"] == "mine"]
-    assert mine["id"].tolist() == ["mine.1", "mine.2"]
-    assert set(mine["verdict"]) == {NOT_TESTED}
-    all_ = re.search(r"\| \*\*all\*\* \|(.*)\|", summary.counts(ledger, table))[1]
-    assert sum(map(int, all_.split("|"))) == 34
+@pytest.mark.parametrize(
+    ("document", "claim", "message"),
+    [
+        ("006", "003.1", "mine.yaml: the ledger has no document '006'. Did you mean '00"),
+        ("003", "003.77", "mine.yaml: document 003 has no claim '003.77'. Did you mean '003.7'"),
+    ],
+)
+def test_a_sidecar_names_a_document_and_claims_that_the_ledger_has(project, document, claim, message):
+    sidecar = yaml.safe_load(toy.SIDECAR) | {"document": document, "claims": [claim]}
+    toy.add(project, "mine", sidecar=yaml.safe_dump(sidecar))
+    with pytest.raises(ClaimError, match=message):
+        claims.load_ledger()
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Root of the real notebooks' project and what `new` made of it, changed, run in `smoke`, and its book."""
-    root = tmp_path_factory.mktemp("new")
-    shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    (root / "stylerepro").symlink_to(ROOT / "stylerepro")
-    small_book.copy_book(root)
-    environment = {**os.environ, "STYLEREPRO_ROOT": str(root), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+def test_a_new_ablation_and_a_new_document_run_and_are_listed_and_judged(project, monkeypatch, call):
+    """Of the ablation a parameter is changed; the document is three files."""
 
-    def command(*words, code=0):
-        line = [sys.executable, "-m", "stylerepro.cli.main", *words]
-        done = subprocess.run(line, env=environment, cwd=root, capture_output=True, text=True, check=False, timeout=400)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
+    def said(*words, code=0):
+        ended, out, err = call(*words)
+        assert ended == code, out + err
+        return out
 
-    told = command("new", "mine", "--from", "tv_sweep", "--title", "Smoother still")
-    sidecar = root / "notebooks/mine.yaml"
+    def files():
+        return {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+
+    monkeypatch.setenv("COLUMNS", "80")
+    (project / "stylerepro").unlink()
+    skipped = shutil.ignore_patterns("__pycache__", "*.safetensors")
+    shutil.copytree(ROOT / "stylerepro", project / "stylerepro", ignore=skipped)
+    toy.add(project, "toy")
+    assert "notebooks/mine.yaml" in said("new", "mine", "--from", "tv_sweep", "--title", "Smoother still")
+    sidecar = project / "notebooks/mine.yaml"
     text = sidecar.read_text(encoding="utf-8")
     sidecar.write_text(text.replace("    iterations: 4\n", "    iterations: 6\n    gammas: [0.0, 33.0, 66.0]\n"))
-    command("run", "mine", "--profile", "smoke")
-    return root, told, command
-
-
-def test_a_new_ablation_runs_with_a_changed_parameter_and_is_listed_and_judged(made):
-    root, told, command = made
-    assert "notebooks/mine.yaml" in told
-    assert "Smoother still" in command("list")
-    [run] = (root / "results/runs/mine").glob("smoke-*")
+    before = files()
+    said("new", "theirs", "--from", "toy", "--document", "005", "--title", "A sixth")
+    assert files() - before == {"notebooks/theirs.ipynb", "notebooks/theirs.yaml", "stylerepro/ledger/005.yaml"}
+    said("run", "mine", "theirs", "--profile", "smoke")
+    listed = said("list")
+    assert "Smoother still" in listed
+    assert "theirs  005  005.1  A sixth\n" in listed
+    [run] = (project / "results/runs/mine").glob("smoke-*")
     assert "33.0" in (run / "metrics.csv").read_text(encoding="utf-8")
-    command("claims", "--profile", "smoke", "-o", "ledger.csv", code=1)  # the other experiments have not been run
-    row = pd.read_csv(root / "ledger.csv").set_index("id").loc["mine.1"]
-    assert (row["document"], row["experiment"]) == ("own", "mine")
-    assert (row["verdict"], row["sort"]) == (NOT_TESTED, "picture"), "one pair of pictures, and none that is judged"
-    assert "no style transfer to judge" in row["reason"]
-
-
-def test_a_new_ablation_is_in_the_book(made):
-    root, *_ = made
-    html = small_book.build(root, root / "html", api=False, profile="smoke").parent
-    page = (html / "notebooks/mine.html").read_text(encoding="utf-8")
-    assert "Smoother still" in page
-    assert "66" in page
-    chapter = (html / "documents/own.html").read_text(encoding="utf-8")
-    assert 'id="claim-mine-1"' in chapter
-    assert "notebooks/mine.html" in chapter
-    assert "documents/own.html#claim-mine-1" in (html / "ledger.html").read_text(encoding="utf-8")
-    assert "Smoother still" in (html / "index.html").read_text(encoding="utf-8")
-
-
-def test_a_new_document_is_three_files_that_run_and_are_listed_and_judged(tmp_path):
-    for folder in ("notebooks", "stylerepro"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-
-    def command(*words, code=0):
-        environment = {**os.environ, "STYLEREPRO_ROOT": str(tmp_path), "PYTHONPATH": str(tmp_path), "COLUMNS": "80"}
-        line = [sys.executable, "-m", "stylerepro.cli.main", *words]
-        done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
-
-    toy.add(tmp_path, "toy")
-    before = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".pyc"}
-    command("new", "theirs", "--from", "toy", "--document", "005", "--title", "A sixth")
-    made = {path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".pyc"} - before
-    names = {path.relative_to(tmp_path).as_posix() for path in made}
-    assert names == {"notebooks/theirs.ipynb", "notebooks/theirs.yaml", "stylerepro/ledger/005.yaml"}
-    command("run", "theirs", "--profile", "smoke")
-    assert "theirs  005  005.1  A sixth\n" in command("list")
-    shown = command("claims", "--profile", "smoke", "-o", "ledger.csv", code=1)  # the others have not been run
-    assert "\n005.1  not reproduced: yours 0\n" in shown
-    row = pd.read_csv(tmp_path / "ledger.csv", dtype=str).set_index("id").loc["005.1"]
-    assert (row["document"], row["experiment"]) == ("005", "theirs")
-    command("new", "again", "--from", "pooling", "--document", "005")
-    assert "again  005  " in command("list"), "a document that there is keeps its file, and its claims are its own"
+    told = said("claims", "--profile", "smoke", "-o", str(project / "ledger.csv"), code=1)  # others have not been run
+    assert "\n005.1  not reproduced: yours 0\n" in told
+    rows = pd.read_csv(project / "ledger.csv", dtype=str).set_index("id")
+    assert rows.loc["005.1", ["document", "experiment"]].tolist() == ["005", "theirs"]
+    mine = rows.loc["mine.1"]
+    assert mine[["document", "experiment"]].tolist() == ["own", "mine"]
+    assert mine[["verdict", "sort"]].tolist() == [NOT_TESTED, "picture"], "one pair of pictures, and none is judged"
+    assert "no style transfer to judge" in mine["reason"]
+    said("new", "again", "--from", "pooling", "--document", "005")
+    assert "again  005  " in said("list"), "a document that there is keeps its file, and its claims are its own"

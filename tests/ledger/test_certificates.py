@@ -6,22 +6,19 @@ import subprocess
 
 import jsonschema
 import pytest
+import small_book
 import yaml
+from small_book import CLAIM, DOCUMENT, RULE
 
 from stylerepro.ledger import claims, export, summary
 from stylerepro.ledger.rules import REPRODUCED, TREND_ONLY
-
-RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean", "within": [0.4, 0.6]}
-CLAIM = {"id": "000.1", "quote": "It is 0.5.", "place": "p. 1", "number": 0.5, "unit": "px", "statement": "A half."}
-CLAIM |= {"why": "So.", "experiment": "ran", "tolerance": {"absolute": 0.1}, "sort": "arithmetic", "least": {}}
-DOCUMENT = {"id": "000", "title": "T", "authors": ["A. Body"], "institution": None, "year": None, "link": None}
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """An empty project under git, `commit(hour)` of it, `rule(...)` and `run(hour, ...)`, which write files."""
     monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
-    for folder in ("stylerepro/ledger", "notebooks", "results/reference/ran"):
+    for folder in ("stylerepro/ledger", "notebooks"):
         (tmp_path / folder).mkdir(parents=True)
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
 
@@ -33,16 +30,12 @@ def project(tmp_path, monkeypatch):
             subprocess.run([*git, *words], check=True, env=os.environ | own)
 
     def rule(**changed):
-        content = {"document": DOCUMENT, "claims": [CLAIM | {"rule": RULE} | changed]}
+        content = {"document": DOCUMENT, "claims": [CLAIM | changed]}
         (tmp_path / "stylerepro/ledger/000.yaml").write_text(yaml.safe_dump(content))
 
     def run(hour, **parameters):
-        record = {"experiment": "ran", "profile": "reference", "status": "completed", "seconds": 1.0}
-        record |= {"start": f"2026-11-20T{hour:02}:30:00+00:00", "parameters": parameters, "networks": {}}
-        record |= {"columns": {"metrics": {"error": "float"}, "history": {}}}
-        record |= {"fingerprint": {"digest": "c0ffee", "components": {}}, "commit": None}
-        (tmp_path / "results/reference/ran/run.json").write_text(json.dumps(record))
-        (tmp_path / "results/reference/ran/metrics.csv").write_text("error\n0.5\n")
+        start = f"2026-11-20T{hour:02}:30:00+00:00"
+        small_book.write_run(tmp_path / "results/reference/ran", {1: 0.5}, start=start, parameters=parameters)
 
     commit.rule, commit.run = rule, run
     return commit
@@ -124,7 +117,7 @@ def test_a_claim_review_names_claim_and_document_and_rates_what_was_tested(proje
     ledger, table = judged()
     row = summary.rows(table)[0]
     review = export.claim_review(row, ledger.documents["000"], "documents/000.html#claim-000-1")
-    assert (review["@type"], review["claimReviewed"]) == ("ClaimReview", "It is 0.5.")
+    assert (review["@type"], review["claimReviewed"]) == ("ClaimReview", CLAIM["quote"])
     assert review["itemReviewed"]["appearance"]["author"][0]["name"] == "A. Body"
     assert (review["reviewRating"]["ratingValue"], review["reviewRating"]["alternateName"]) == (3, REPRODUCED)
     assert "reviewRating" not in export.claim_review(row | {"verdict": "not tested"}, None, "")

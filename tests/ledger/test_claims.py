@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-import toy
+import small_book
 import yaml
 
 from stylerepro.errors import ClaimError
@@ -16,21 +16,17 @@ from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREN
 from stylerepro.runs import experiments
 
 COUNTS = {"000": 7, "001": 9, "002": 4, "003": 9, "004": 5}
-DOCUMENT = {"id": "000", "title": "T", "authors": [], "institution": None, "year": None, "link": None}
 RULE = {"kind": "number", "name": "share", "where": {"method": "hosvd", "n": 150}, "column": "sigma2_share"}
 RULE |= {"scale": 100, "statistic": "closest", "within": [49, 51], "loosely": [45, 55]}
 RULE |= {"otherwise": [{"reading": "of values", "column": "sigma_share"}]}
-CLAIM = {"id": "000.1", "quote": "keeps 50% of the variance", "place": "p. 1", "number": 50, "unit": "%"}
-CLAIM |= {"statement": "150 singular values keep half of the variance.", "why": "planted"}
-CLAIM |= {"experiment": "compression", "tolerance": {"absolute": 0.1}, "rule": RULE}
-CLAIM |= {"sort": "arithmetic", "least": {}}
+CLAIM = small_book.CLAIM | {"number": 50, "unit": "%", "experiment": "compression", "rule": RULE}
 FINDING = {"claim": "000.1", "written_for": NOT_REPRODUCED, "text": "{value} % [{low}, {high}], not {number} %."}
 
 
 def content(document=(), finding=None, **claim):
     """A ledger's file of one claim, with these changes."""
     told = {} if finding is None else {"findings": [FINDING | finding]}
-    return {"document": DOCUMENT | dict(document), "claims": [CLAIM | claim]} | told
+    return {"document": small_book.DOCUMENT | dict(document), "claims": [CLAIM | claim]} | told
 
 
 def load(folder, content):
@@ -264,36 +260,3 @@ def test_a_ledger_that_is_not_one_is_refused(tmp_path, content, message):
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(ClaimError, match="nothing is no ledger"):
         claims.load_ledger(tmp_path / "nothing", {})
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project with a sixth document: its file in the ledger, a notebook, its sidecar."""
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
-    toy.add(tmp_path, "toy", sidecar=toy.SIDECAR.replace('"003"', '"005"').replace('"003.1"', '"005.1"'))
-    rule = {"kind": "threshold", "name": "it", "column": "value", "at_most": 1, "units": ["gamma"]}
-    told = {"id": "005", "about": "Slides.", "slips": ["It says so twice."], "citation": {"type": "slides"}}
-    (tmp_path / "stylerepro/ledger").mkdir(parents=True)
-    file = tmp_path / "stylerepro/ledger/005.yaml"
-    file.write_text(yaml.safe_dump(content(told, id="005.1", experiment="toy", rule=rule)))
-    return tmp_path
-
-
-def test_a_projects_own_ledger_may_have_a_document_more(project):
-    ledger = claims.load_ledger()
-    assert [claim.id for claim in ledger] == ["005.1"]
-    assert ledger.documents["005"].slips == ["It says so twice."]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('document: "005"', 'document: "006"', "toy.yaml: the ledger has no document '006'. Did you mean '005'"),
-        ('["005.1"]', '["005.2"]', "toy.yaml: document 005 has no claim '005.2'. Did you mean '005.1'"),
-    ],
-)
-def test_a_sidecar_names_a_document_and_claims_that_the_ledger_has(project, old, new, message):
-    sidecar = project / "notebooks/toy.yaml"
-    sidecar.write_text(sidecar.read_text().replace(old, new))
-    with pytest.raises(ClaimError, match=message):
-        claims.load_ledger()

@@ -267,12 +267,6 @@ def test_order(seconds, verdict):
     assert decide(ORDER, table[table["net"] != "b"]).verdict == NOT_TESTED
 
 
-def test_nothing_run_is_not_tested():
-    outcome = decide(NUMBER, None)
-    assert outcome.verdict == NOT_TESTED
-    assert "no run of e" in outcome.reason
-
-
 LEAF = {"kind": "number", "experiment": "e", "column": "x"}
 
 

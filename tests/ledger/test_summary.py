@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import small_book
 import yaml
 from rich.console import Console
 
@@ -16,18 +17,14 @@ from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREN
 from stylerepro.runs import results
 from stylerepro.runs.fingerprint import rule_hash, rule_hashes
 
-RULE = {"kind": "number", "name": "error", "column": "error", "statistic": "mean", "within": [0.4, 0.6]}
-RULE |= {"where": {"n": 1}, "loosely": [0.2, 0.8]}
-CLAIM = {"quote": "It is 0.5.", "place": "p. 1", "number": 0.5, "unit": "px", "statement": "It is a half."}
-CLAIM |= {"why": "So.", "experiment": "ran", "tolerance": {"absolute": 0.1}}
-CLAIM |= {"sort": "arithmetic", "least": {}}
+RULE = small_book.RULE | {"where": {"n": 1}, "loosely": [0.2, 0.8]}
 LEDGER = {
-    "document": {"id": "000", "title": "A title", "authors": [], "institution": None, "year": None, "link": None},
+    "document": small_book.DOCUMENT,
     "findings": [{"claim": "000.1", "written_for": REPRODUCED, "text": "Stated: {number}; measured: {value}."}],
     "claims": [
-        {**CLAIM, "id": "000.1", "rule": RULE},
-        {**CLAIM, "id": "000.2", "rule": {**RULE, "where": {"n": 2}}},
-        {**CLAIM, "id": "000.3", "rule": {**RULE, "where": {"n": 3}}, "tolerance": {"relative": 0.5}},
+        {**small_book.CLAIM, "rule": RULE},
+        {**small_book.CLAIM, "id": "000.2", "rule": {**RULE, "where": {"n": 2}}},
+        {**small_book.CLAIM, "id": "000.3", "rule": {**RULE, "where": {"n": 3}}, "tolerance": {"relative": 0.5}},
     ],
 }
 
@@ -48,14 +45,9 @@ def ledger(project):
 
 def keep(folder, profile, errors, start="2026-11-21T10:00:00+00:00"):
     """A run's folder with a table of n and error."""
-    folder.mkdir(parents=True)
-    lines = [f"{n},{error}" for n, error in errors.items()]
-    (folder / "metrics.csv").write_text("\n".join(["n,error", *lines, ""]))
-    record = {"experiment": "ran", "profile": profile, "status": "completed", "start": start, "seconds": 12.0}
-    record |= {"columns": {"metrics": {"n": "int", "error": "float"}, "history": {}}, "networks": {"compact": "ab"}}
-    record |= {"parameters": {"profile": profile}, "fingerprint": {"digest": "c0ffee" * 10, "components": {}}}
-    record |= {"commit": {"sha": "0123456789", "dirty": True}}
-    (folder / "run.json").write_text(json.dumps(record))
+    commit = {"sha": "0123456789", "dirty": True}
+    own = {"parameters": {"profile": profile}, "networks": {"compact": "ab"}, "commit": commit}
+    small_book.write_run(folder, errors, profile=profile, start=start, **own)
 
 
 def column(table, name):

@@ -97,27 +97,6 @@ def test_the_runs_behind_a_verdict_are_those_whose_rows_were_looked_at():
     assert runs(table.drop(columns="run")) == []
 
 
-def test_another_reading_that_fits_gives_trend_only_and_is_named():
-    rule = leaf("variance", otherwise=[{"reading": "singular values", "column": "values"}])
-    outcome = judged(rule, variance=9.0, values=1.0)
-    assert outcome.verdict == TREND_ONLY
-    assert "as written not reproduced" in outcome.reason
-    assert "singular values (1, 1 to 1 over 1 rows)" in outcome.reason
-    assert outcome.value == 9.0, "the measured number stays the literal one"
-    assert judged(rule, variance=9.0, values=1.5).verdict == NOT_REPRODUCED, "half a fit is none"
-    assert judged(rule, variance=1.0, values=1.0).verdict == REPRODUCED
-
-
-def test_what_is_not_tested_as_written_shows_what_other_readings_measured():
-    rule = leaf(where={"device": "cuda"}, otherwise=[{"reading": "on a CPU", "where": {"device": "cpu"}}])
-    outcome = judged(rule, device="cpu", x=5.0)
-    assert outcome.verdict == NOT_TESTED
-    assert "device cuda" in outcome.reason
-    assert outcome.measured.startswith("on a CPU: 5")
-    assert judged(rule, device="cpu", x=1.0).verdict == TREND_ONLY
-    assert judged(rule, device=[], x=[]).measured == ""
-
-
 def test_each_value_of_a_column_is_a_reading():
     each = [{"each": "reading"}, {"each": "reading", "column": "y", "reading": "of y"}]
     rule = leaf(where={"reading": "h"}, otherwise=each)
@@ -130,6 +109,9 @@ def test_each_value_of_a_column_is_a_reading():
     assert "reading qr (" in outcome.reason
     assert "of y, reading wh (" in outcome.reason
     assert "of y, reading qr (" not in outcome.reason
+    assert outcome.value == 9.0, "the measured number stays the literal one"
+    half = judged(rule, **columns | {"x": [9.0, 1.5, 1.5], "y": [1.5] * 3})
+    assert half.verdict == NOT_REPRODUCED, "half a fit is none"
 
 
 def test_a_reading_with_a_kind_of_its_own_starts_afresh():

@@ -6,6 +6,7 @@ import re
 import pandas as pd
 import pytest
 import torch
+from small import NEEDS_REAL
 from torch.nn import functional
 
 from stylerepro.errors import NetworkError
@@ -13,7 +14,7 @@ from stylerepro.files import reference_root
 from stylerepro.networks import weights
 from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.networks.specs import DEFAULT_NETWORK, NETWORKS, resolve, substitutes
-from stylerepro.pictures import assets, images
+from stylerepro.pictures import images
 from stylerepro.studies import distillation
 from stylerepro.studies.whitening import Recipe
 from stylerepro.transfer.objective import STYLE_LAYERS
@@ -23,9 +24,6 @@ CARD = SPEC.file.with_suffix(".md")
 RECTIFIED = [layer for layer in SPEC.layers if layer.startswith("relu")]
 STYLE = layer_names(STYLE_LAYERS, rectified=True)
 SECOND = NETWORKS["compact-vgg16"]
-NEEDS_REAL = pytest.mark.skipif(
-    not assets.available("vgg16_features"), reason="needs the small file of vgg16-caffe: set STYLEREPRO_MIRROR"
-)
 
 
 def test_it_is_the_default_small_half_precision_and_says_what_it_is():
@@ -38,12 +36,6 @@ def test_it_is_the_default_small_half_precision_and_says_what_it_is():
     tensors = weights.read_safetensors(SPEC.file)
     assert set(tensors) == {f"{layer}.{kind}" for layer in convolutions for kind in ("weight", "bias")}
     assert all(torch.equal(tensor, tensor.half().float()) for tensor in tensors.values())
-
-
-def test_topology_is_vgg19s_up_to_conv5_1():
-    vgg = NETWORKS["vgg19"].layers
-    assert vgg[: len(SPEC.layers)] == SPEC.layers
-    assert SPEC.layers[-2:] == ("conv5_1", "relu5_1")
 
 
 def test_every_layer_has_unit_mean_square_over_the_embedded_photographs():

@@ -7,7 +7,7 @@ from torch import nn
 
 from stylerepro.errors import NetworkError
 from stylerepro.networks import inference
-from stylerepro.networks.feed_forward import ARCHITECTURES, StyleNetwork, architecture, one_pass
+from stylerepro.networks.feed_forward import ARCHITECTURES, StyleNetwork, architecture
 from stylerepro.networks.inference import Winograd, fast, has_winograd
 
 NAMES = list(ARCHITECTURES)
@@ -101,7 +101,3 @@ def test_winograd_computes_in_float32_alone_and_says_where_it_cannot(monkeypatch
         quick = fast(small("johnson-in"), winograd=True)
     assert quick.path == "channels-last, float32"
     assert kinds(quick.network, Winograd) == []
-
-
-def test_one_pass_is_ready_to_be_timed():
-    assert one_pass(architecture("depsep", **SMALL), 9, 12)().shape == (1, 3, 9, 12)

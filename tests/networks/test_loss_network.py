@@ -1,26 +1,23 @@
 """Loss networks: the right layer under the right name, cut off, frozen, and clear about what it cannot do."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from small import NEEDS_REAL
 from torch import nn
 from torch.nn import functional
 
 from stylerepro.errors import NetworkError
-from stylerepro.networks import loss_network, weights
+from stylerepro.networks import weights
 from stylerepro.networks.loss_network import SCALES, LossNetwork, convolve, pick_device
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
 from stylerepro.pictures import assets, images
 from stylerepro.transfer.objective import conventions
 from stylerepro.transfer.transfer import transfer
 
-NEEDS_REAL = pytest.mark.skipif(
-    not assets.available("vgg16_features"), reason="needs the small file of vgg16-caffe: set STYLEREPRO_MIRROR"
-)
 STYLE = [f"relu{block}_1" for block in range(1, 6)]
 PICTURES = torch.rand(2, 3, 33, 40, generator=torch.Generator().manual_seed(0))
 
@@ -49,13 +46,6 @@ def test_frozen_but_the_picture_gets_a_gradient():
     picture = PICTURES.clone().requires_grad_()
     network(picture)["relu3_2"].sum().backward()
     assert picture.grad.abs().sum() > 0
-
-
-def test_a_batch_gives_what_pictures_alone_give():
-    network = LossNetwork("tiny", layers=["relu3_2"], dtype=torch.float64)
-    together = network(PICTURES)["relu3_2"]
-    alone = torch.cat([network(p[None])["relu3_2"] for p in PICTURES])
-    torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
 
 
 def test_a_network_of_ones_own_needs_a_specification_and_weights():
@@ -124,6 +114,13 @@ def test_bfloat16_stays_within_two_hundredths():
     assert float((rough - exact).norm() / exact.norm()) < 0.02
 
 
+def features_are_those_of(reference, x, name, layers, atol):
+    """torchvision rectifies in place, so each of its layers is computed by a pass that stops right behind it."""
+    for layer, values in LossNetwork(name, layers=layers)(PICTURES).items():
+        upto = NETWORKS[name].layers.index(layer) + 1
+        torch.testing.assert_close(values, reference[:upto](x), rtol=1e-4, atol=atol)
+
+
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
 def test_torchvision_weights_give_torchvisions_features(name, monkeypatch, tmp_path):
     """The real loading code on a file of the same format: a quarter of the network, with random weights."""
@@ -135,13 +132,9 @@ def test_torchvision_weights_give_torchvisions_features(name, monkeypatch, tmp_p
     torch.save({f"features.{key}": value for key, value in reference.state_dict().items()}, path)
     monkeypatch.setattr(assets, "fetch", lambda asset, **_: {name: path}[asset])
     monkeypatch.setattr(assets, "available", lambda asset: True)
-    features = LossNetwork(name, layers=["conv1_1", "relu3_3", "conv5_3"])(PICTURES)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     x = (PICTURES - mean.reshape(3, 1, 1)) / std.reshape(3, 1, 1)
-    # torchvision rectifies in place, so each layer is computed by a pass that stops right behind it.
-    for layer, values in features.items():
-        upto = NETWORKS[name].layers.index(layer) + 1
-        torch.testing.assert_close(values, reference[:upto](x), rtol=1e-4, atol=1e-5)
+    features_are_those_of(reference, x, name, ["conv1_1", "relu3_3", "conv5_3"], atol=1e-5)
 
 
 @pytest.mark.parametrize("mirrored", [True, False])
@@ -163,11 +156,8 @@ def test_the_original_weights_take_caffes_input_from_the_small_file_first(mirror
 
     monkeypatch.setattr(assets, "fetch", fetch)
     monkeypatch.setattr(assets, "available", lambda asset: asset == ("vgg16_features" if mirrored else "vgg16_caffe"))
-    features = LossNetwork("vgg16-caffe", layers=["conv1_1", "relu3_3"])(PICTURES)
     x = 255 * PICTURES - torch.tensor([123.68, 116.779, 103.939]).reshape(3, 1, 1)
-    for layer, values in features.items():
-        upto = NETWORKS["vgg16-caffe"].layers.index(layer) + 1
-        torch.testing.assert_close(values, reference[:upto](x), rtol=1e-4, atol=1e-2)
+    features_are_those_of(reference, x, "vgg16-caffe", ["conv1_1", "relu3_3"], atol=1e-2)
     assert asked == ["vgg16_features" if mirrored else "vgg16_caffe"]
 
 
@@ -252,32 +242,11 @@ def test_weights_that_cannot_be_had(monkeypatch, tmp_path):
         assert part in str(caught.value)
 
 
-class _Trap:
-    def __reduce__(self):
-        return (Path("trapped").write_text, ("the pickle ran",))
-
-
-def test_weights_that_are_no_weights_are_refused_and_no_pickle_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    torch.save({"model": _Trap()}, "torch")
-    pickles = (pickle.dumps(_Trap(), protocol=2), Path("torch").read_bytes())
-    for content in (*pickles, b"", b"not weights at all, but a page that says: not found"):
-        Path("weights.pth").write_bytes(content)
-        with pytest.raises(NetworkError, match=r"weights\.pth"):
-            weights.read_weights(Path("weights.pth"))
-    assert not Path("trapped").exists()
-
-
-def test_layer_names_read_the_documents_both_ways():
-    assert loss_network.layer_names(["conv4_2"], rectified=True) == ["relu4_2"]
-    assert loss_network.layer_names(["conv4_2"], rectified=False) == ["conv4_2"]
-
-
-def test_tiny_weights_are_the_same_on_every_machine():
-    first = LossNetwork("tiny", layers=["conv1_1"])(torch.zeros(1, 3, 8, 8))["conv1_1"][0, :, 4, 4]
-    again = LossNetwork("tiny", layers=["conv1_1"])(torch.zeros(1, 3, 8, 8))["conv1_1"][0, :, 4, 4]
-    np.testing.assert_array_equal(first, again)
-    assert len(set(first.tolist())) == 8
+@pytest.mark.parametrize("content", [b"", b"not weights at all, but a page that says: not found"])
+def test_weights_that_are_no_weights_are_refused_by_name(tmp_path, content):
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(NetworkError, match=r"weights\.pth"):
+        weights.read_weights(tmp_path / "weights.pth")
 
 
 # ---- frozen convolutions: the same numbers, the same gradient, less kept
@@ -327,14 +296,3 @@ def test_second_derivatives_are_refused_not_wrong():
     (gradient,) = torch.autograd.grad(convolve(layer("zeros"), picture).square().sum(), picture, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
-
-
-def test_the_unit_scale_is_measured_once_for_a_network_with_its_own_weights(monkeypatch):
-    measured, real = [], LossNetwork.root_mean_squares
-    monkeypatch.setattr(LossNetwork, "root_mean_squares", lambda self: measured.append(self.layers) or real(self))
-    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    first, second = (LossNetwork("tiny", ["relu1_2"], scale="unit")(picture)["relu1_2"] for _ in range(2))
-    assert torch.equal(first, second)
-    assert len(measured) <= 1, "another test may have asked before"
-    LossNetwork("tiny", ["relu1_2"], scale="unit", state={})
-    assert len(measured) > 0, "weights that are handed in are measured anew"

@@ -1,5 +1,6 @@
 """Where the tests of pictures and assets work: far from this machine's mirror and cache."""
 
+import numpy as np
 import pytest
 
 
@@ -11,3 +12,10 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def colours():
+    """A smooth uint8 picture (24, 32, 3) without symmetry, kind to JPEG."""
+    y, x = np.mgrid[0:24, 0:32] / 32
+    return (255 * np.stack([x, y, 0.5 * x + 0.3], axis=-1)).astype(np.uint8)

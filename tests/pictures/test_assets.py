@@ -210,17 +210,6 @@ def test_unknown_name_suggests_the_nearest() -> None:
             function("stary_night")
 
 
-def test_address_is_downloaded_once(register) -> None:
-    with serve({"a/x.png": b"one", "b/x.png": b"two"}) as (base, asked):
-        first = assets.download(f"{base}/a/x.png", progress=False)
-        assert assets.download(f"{base}/a/x.png", progress=False) == first
-        assert assets.download(f"{base}/b/x.png", progress=False).read_bytes() == b"two"
-        assert first.read_bytes() == b"one"
-        with pytest.raises(AssetError, match="answered 404"):
-            assets.download(f"{base}/c/x.png", progress=False)
-    assert asked == ["/a/x.png", "/b/x.png", "/c/x.png"]
-
-
 def test_archive_is_unpacked_whole_and_then_removed(tmp_path, register, monkeypatch) -> None:
     archive = zipped({"train/1.jpg": b"1", "train/2.jpg": b"2"})
     with serve({"train.zip": archive}) as (base, asked):

@@ -3,12 +3,12 @@
 import io
 import itertools
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
+from small import png, saved
 
 from stylerepro.pictures import images
 from stylerepro.pictures.decoding import to_srgb
@@ -86,32 +86,6 @@ GREY = {
 }
 
 
-def png(pixels, profile=b"", key=None, orientation=1, bits=None):
-    """A PNG by hand: (H, W, 1 to 4), 8 or 16 bits, or grey of fewer; key: the transparent colour."""
-
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    height, width, channels = pixels.shape
-    depth = bits or 8 * pixels.dtype.itemsize
-    header = struct.pack(">IIBBBBB", width, height, depth, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    rows = pixels.astype(f">u{pixels.dtype.itemsize}").reshape(height, -1)
-    if bits:
-        each = np.unpackbits(pixels.reshape(height, width, 1), axis=2)[..., -bits:]
-        rows = np.packbits(each.reshape(height, -1), axis=1)
-    turned = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01" + struct.pack(">HHI", orientation, 0, 0)
-    chunks = [chunk(b"IHDR", header), chunk(b"iCCP", b"-\0\0" + zlib.compress(profile)) if profile else b""]
-    chunks += [chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)) if key is not None else b"", chunk(b"eXIf", turned)]
-    chunks += [chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def saved(picture, kind="PNG", **options):
-    stream = io.BytesIO()
-    picture.save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def read(content):
     Path("picture").write_bytes(content)
     return images.to_array(images.read("picture"))
@@ -129,12 +103,6 @@ def by_little_cms(picture, profile, orientation=1):
     picture = picture.convert("RGB")
     picture.getexif()[0x0112] = orientation
     return np.asarray(ImageOps.exif_transpose(picture)) / 255
-
-
-@pytest.fixture(scope="module")
-def colours():
-    y, x = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]] / SHAPE[1]
-    return (255 * np.stack([x, y, 0.5 * x + 0.3], axis=-1)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("name", RGB)
@@ -191,10 +159,11 @@ def test_profiles_count_in_other_formats_and_for_cmyk(colours, kind, name):
     content = saved(Image.fromarray(colours), kind, icc_profile=RGB[name], **options)
     with Image.open(io.BytesIO(content)) as opened:
         assert np.abs(read(content) - by_little_cms(opened, RGB[name])).max() < 2.1 / 255
-    cmyk, profile = Image.fromarray(colours).convert("CMYK"), of_tables(b"CMYK", 4)
-    content = saved(cmyk, "JPEG", icc_profile=profile, quality=100, subsampling=0)
-    with Image.open(io.BytesIO(content)) as opened:
-        np.testing.assert_array_equal(read(content), by_little_cms(opened, profile).astype(np.float32))
+    for profile in (of_tables(b"CMYK", 4), b""):
+        cmyk = Image.fromarray(colours).convert("CMYK")
+        content = saved(cmyk, "JPEG", icc_profile=profile, quality=100, subsampling=0)
+        with Image.open(io.BytesIO(content)) as opened:
+            np.testing.assert_array_equal(read(content), by_little_cms(opened, profile).astype(np.float32))
 
 
 def test_sixteen_bits_with_a_profile_keep_their_precision():

@@ -1,48 +1,18 @@
 """Pictures in and out: every format and mode, what is written, and bad input."""
 
-import io
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms, JpegImagePlugin
+from PIL import Image, JpegImagePlugin
 from server import serve
+from small import png, saved
 
 from stylerepro.errors import AssetError, ImageError, ResultsError
 from stylerepro.pictures import assets, images
 from stylerepro.pictures.paintings import PAINTINGS, paint
 from stylerepro.pictures.samples import CONTENTS
-
-
-@pytest.fixture
-def colours() -> np.ndarray:
-    """A smooth uint8 picture (24, 32, 3) without symmetry, kind to JPEG."""
-    y, x = np.mgrid[0:24, 0:32] / 32
-    return (255 * np.stack([x, y, 0.5 * x + 0.3], axis=-1)).astype(np.uint8)
-
-
-def png(array: np.ndarray, size: tuple[int, int] | None = None, exif: bytes = b"") -> bytes:
-    """A PNG made by hand: (H, W, 1 to 4 channels), 8 or 16 bits, with another size claimed in its header if asked."""
-    height, width, channels = array.shape
-    claimed = size or (width, height)
-    bits = 8 * array.dtype.itemsize
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", *claimed, bits, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in array)
-    first = chunk(b"IHDR", header) + (chunk(b"eXIf", exif) if exif else b"")
-    return b"\x89PNG\r\n\x1a\n" + first + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def as_bytes(picture: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, format=kind, **options)
-    return stream.getvalue()
 
 
 def read_bytes(content: bytes, name: str = "picture.png", **options: object) -> np.ndarray:
@@ -70,25 +40,15 @@ def read_bytes(content: bytes, name: str = "picture.png", **options: object) -> 
 )
 @pytest.mark.parametrize("name", ["picture.png", "picture"])
 def test_formats_go_by_content_not_suffix(colours, kind, options, tolerance, name) -> None:
-    array = read_bytes(as_bytes(Image.fromarray(colours), kind, **options), name)
+    array = read_bytes(saved(Image.fromarray(colours), kind, **options), name)
     assert np.abs(array * 255 - colours).max() <= tolerance + 1e-4
 
 
-def test_grey_and_palette_become_three_channels_and_transparency_white(colours) -> None:
-    grey = Image.fromarray(colours).convert("L")
-    expected = np.asarray(grey)[..., None].repeat(3, 2) / 255
-    np.testing.assert_allclose(read_bytes(as_bytes(grey, "PNG")), expected, atol=1e-7)
-    np.testing.assert_array_equal(read_bytes(as_bytes(grey.convert("1"), "PNG")).std(axis=-1), 0)
-    palette = Image.fromarray(colours).quantize(32)
-    opaque = read_bytes(as_bytes(palette, "PNG"))
-    np.testing.assert_allclose(opaque, np.asarray(palette.convert("RGB")) / 255, atol=1e-7)
-    chosen = np.asarray(palette) == 0
-    expected = np.where(chosen[..., None], 1, opaque)
-    np.testing.assert_array_equal(read_bytes(as_bytes(palette, "PNG", transparency=0)), expected)
+def test_transparency_becomes_white_in_other_formats_and_beside_grey(colours) -> None:
     alpha = np.linspace(0, 255, 24 * 32).astype(np.uint8).reshape(24, 32, 1)
     expected = colours / 255 * (alpha / 255) + 1 - alpha / 255
     for kind, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True})):
-        content = as_bytes(Image.fromarray(np.concatenate([colours, alpha], axis=2)), kind, **options)
+        content = saved(Image.fromarray(np.concatenate([colours, alpha], axis=2)), kind, **options)
         np.testing.assert_allclose(read_bytes(content), expected, atol=1e-6)
     translucent = read_bytes(png(np.concatenate([colours[..., :1], alpha], axis=2)))
     np.testing.assert_allclose(translucent[..., 2], expected[..., 0], atol=1e-6)
@@ -103,29 +63,9 @@ def test_16_bits_keep_their_precision(channels) -> None:
     np.testing.assert_allclose(read_bytes(png(array)), np.broadcast_to(scaled, (5, 7, 3)), atol=1e-6)
 
 
-def test_cmyk_becomes_rgb(colours) -> None:
-    array = read_bytes(as_bytes(Image.fromarray(colours).convert("CMYK"), "JPEG", quality=100, subsampling=0))
-    assert np.abs(array * 255 - colours).mean() < 3
-
-
-def test_exif_orientation_is_applied_at_8_and_16_bits(colours) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter clockwise
-    small = read_bytes(as_bytes(Image.fromarray(colours), "PNG", exif=exif))
-    np.testing.assert_allclose(small, np.rot90(colours, -1) / 255, atol=1e-7)
-    deep = png(colours.astype(np.uint16) * 257, exif=exif.tobytes().removeprefix(b"Exif\0\0"))
-    np.testing.assert_allclose(read_bytes(deep), np.rot90(colours, -1) / 255, atol=1e-7)
-
-
-def test_colour_profile_is_converted_to_srgb(colours) -> None:
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    # The sRGB profile with red and blue primaries exchanged, and another name: what it calls red is blue.
-    swapped = srgb.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
-    swapped = swapped.replace("sRGB".encode("utf-16-be"), "odd ".encode("utf-16-be"))
-    array = read_bytes(as_bytes(Image.fromarray(colours), "PNG", icc_profile=swapped))
-    assert np.abs(array - colours[..., ::-1] / 255).max() < 0.03
-    for kept in ({"icc_profile": srgb}, {"icc_profile": b"no profile"}, {"exif": b"Exif\0\0II*\0\xff\xff\xff\x7f\x99"}):
-        content = as_bytes(Image.fromarray(colours), "PNG", **kept)
+def test_a_profile_or_exif_that_is_none_changes_nothing(colours) -> None:
+    for damaged in ({"icc_profile": b"no profile"}, {"exif": b"Exif\0\0II*\0\xff\xff\xff\x7f\x99"}):
+        content = saved(Image.fromarray(colours), "PNG", **damaged)
         np.testing.assert_allclose(read_bytes(content), colours / 255, atol=1e-7)
 
 
@@ -157,7 +97,7 @@ def test_samples_and_paintings_by_name_seed_and_size() -> None:
 def test_assets_by_name(colours, tmp_path, monkeypatch) -> None:
     path = tmp_path / "mirror" / assets.REGISTRY["wave"].path
     path.parent.mkdir(parents=True)
-    path.write_bytes(as_bytes(Image.fromarray(colours), "PNG"))
+    path.write_bytes(saved(Image.fromarray(colours), "PNG"))
     monkeypatch.setenv("STYLEREPRO_MIRROR", str(tmp_path / "mirror"))
     with pytest.raises(AssetError, match="SHA-256"):
         images.read("wave")
@@ -166,7 +106,7 @@ def test_assets_by_name(colours, tmp_path, monkeypatch) -> None:
 
 
 def test_a_name_wins_over_a_file_unless_it_is_a_path(colours) -> None:
-    Path("coffee").write_bytes(as_bytes(Image.fromarray(colours), "PNG"))
+    Path("coffee").write_bytes(saved(Image.fromarray(colours), "PNG"))
     assert images.read("coffee").shape[-2:] == (400, 600)
     assert images.read("./coffee").shape[-2:] == (24, 32)
     assert images.read(Path("coffee")).shape[-2:] == (24, 32)
@@ -174,7 +114,7 @@ def test_a_name_wins_over_a_file_unless_it_is_a_path(colours) -> None:
 
 
 def test_a_name_that_begins_with_a_tilde_is_a_file_where_there_is_no_such_user(colours) -> None:
-    Path("~no such user.png").write_bytes(as_bytes(Image.fromarray(colours), "PNG"))
+    Path("~no such user.png").write_bytes(saved(Image.fromarray(colours), "PNG"))
     assert images.read("~no such user.png").shape[-2:] == (24, 32)
     images.write(images.read("~no such user.png"), "~another.png")
     assert Path("~another.png").is_file()
@@ -183,16 +123,16 @@ def test_a_name_that_begins_with_a_tilde_is_a_file_where_there_is_no_such_user(c
 
 
 def test_addresses_are_downloaded_once_and_error_pages_forgotten(colours) -> None:
-    files = {"picture.png": as_bytes(Image.fromarray(colours), "PNG"), "page.png": b"<html>sorry</html>"}
-    with serve(files) as (base, asked):
-        for _ in range(2):
-            assert images.read(f"{base}/picture.png").shape == (1, 3, 24, 32)
+    files = {f"{place}/one.png": saved(Image.fromarray(colours[:place]), "PNG") for place in (8, 16)}
+    with serve(files | {"page.png": b"<html>sorry</html>"}) as (base, asked):
+        for place in (8, 16, 8, 16):
+            assert images.read(f"{base}/{place}/one.png").shape == (1, 3, place, 32)
         for _ in range(2):
             with pytest.raises(ImageError, match=r"page\.png is not a JPEG, PNG or WebP"):
                 images.read(f"{base}/page.png")
         with pytest.raises(AssetError, match="answered 404"):
             images.read(f"{base}/none.png")
-    assert asked == ["/picture.png", "/page.png", "/page.png", "/none.png"]
+    assert asked == ["/8/one.png", "/16/one.png", "/page.png", "/page.png", "/none.png"]
 
 
 # Reading: bad input
@@ -201,7 +141,7 @@ def test_addresses_are_downloaded_once_and_error_pages_forgotten(colours) -> Non
 def test_truncated_files(colours) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     for kind in ("JPEG", "PNG", "WEBP"):
-        content = as_bytes(noise, kind)
+        content = saved(noise, kind)
         for share in (0.01, 0.3, 0.9, 0.99):
             with pytest.raises(ImageError, match=r"damaged or cut short|is not a JPEG"):
                 read_bytes(content[: int(share * len(content))], f"cut.{kind.lower()}")
@@ -211,7 +151,7 @@ def test_truncated_files(colours) -> None:
 
 
 def test_what_is_no_picture_is_said(colours, tmp_path) -> None:
-    for content in (b"this is text, whatever its name says", as_bytes(Image.fromarray(colours), "TIFF")):
+    for content in (b"this is text, whatever its name says", saved(Image.fromarray(colours), "TIFF")):
         with pytest.raises(ImageError, match=r"picture\.png is not a JPEG, PNG or WebP picture\. Convert it"):
             read_bytes(content)
     with pytest.raises(ImageError, match=r"empty \(0 bytes\)"):
@@ -241,7 +181,7 @@ def test_a_huge_header_is_refused_before_decoding_and_a_picture_of_the_limit_is_
             patch.setattr(Image.Image, "load", decode)
             with pytest.raises(ImageError, match="limit is 100,000,000 pixels, and it was not decoded"):
                 read_bytes(content)
-    content = as_bytes(Image.fromarray(colours), "PNG")
+    content = saved(Image.fromarray(colours), "PNG")
     monkeypatch.setattr("stylerepro.pictures.decoding.MAX_PIXELS", 24 * 32)
     assert read_bytes(content).shape == (24, 32, 3)
     monkeypatch.setattr("stylerepro.pictures.decoding.MAX_PIXELS", 24 * 32 - 1)

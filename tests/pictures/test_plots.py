@@ -46,9 +46,3 @@ def test_median_stands_on_the_units():
     drawn = {line.get_label(): line.get_ydata().tolist() for line in axis.get_lines()}
     assert drawn["median"] == [0, 2]
     assert len(axis.get_lines()) == 4
-
-
-def test_the_look_is_set():
-    with plt.rc_context():
-        plots.set_look()
-        assert plt.rcParams["figure.dpi"] == 100

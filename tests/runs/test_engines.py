@@ -3,11 +3,10 @@
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import kill_runs
 import psutil
 import pytest
 import toy
@@ -94,21 +93,10 @@ def test_runs_on_three_machines_one_of_which_dies_are_each_there_once(cluster):
     assert [path for path in mine.glob("results/runs/.staging/*") if path.suffix != ".lock"] == []
 
 
-PARTS = """\
-def slow(i):
-    with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "calls.txt"), "a") as stream:
-        stream.write(f"{i}\\n")
-    while i == 2 and not os.path.exists(os.environ["GO"]):
-        time.sleep(0.1)
-    return {"value": i / 3}
-table = pd.DataFrame([run.part(f"part {i}", lambda i=i: slow(i)) for i in range(4)])
-run.save(metrics=table.assign(gamma=1.0, name="-"))"""
-
-
 def test_in_a_shared_folder_another_worker_goes_on_where_a_dead_one_was(cluster, monkeypatch, call):
     """Only workers with a GPU take a run that wants one; without STYLEREPRO_ROOT they write where the command does."""
     shared, go = cluster.folder / "shared", cluster.folder / "go"
-    toy.add(shared, "parts", PARTS)
+    toy.add(shared, "parts", toy.PARTS)
     go.unlink(missing_ok=True)
     monkeypatch.setenv("STYLEREPRO_ROOT", str(shared))
     cluster.worker("plain")
@@ -120,25 +108,17 @@ def test_in_a_shared_folder_another_worker_goes_on_where_a_dead_one_was(cluster,
     cluster.worker("first", "--resources", "GPU=1")
     cluster.worker("second", "--resources", "GPU=1")
     cluster.wait_for("first", "second")
-    with ThreadPoolExecutor(1) as aside:
-        going = aside.submit(
-            subprocess.run,
-            [sys.executable, "-m", "stylerepro.cli.main", *words],
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-        wait_until(
-            lambda: (shared / "calls.txt").exists() and (shared / "calls.txt").read_text().split() == ["0", "1", "2"]
-        )
-        (busy,) = (name for name in ("plain", "first", "second") if works(cluster.processes[name]))
-        assert busy != "plain"
-        cluster.kill(busy)
-        go.touch()
-        done = going.result(timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "parts (laptop): done in" in done.stdout
-    assert (shared / "calls.txt").read_text().split() == ["0", "1", "2", "2", "3"]
+    process = cluster.processes["command"] = kill_runs.command(shared, *words)
+    calls = shared / "calls.txt"
+    wait_until(lambda: calls.exists() and calls.read_text().split() == ["0", "1", "2"])
+    (busy,) = (name for name in ("plain", "first", "second") if works(cluster.processes[name]))
+    assert busy != "plain"
+    cluster.kill(busy)
+    go.touch()
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "parts (laptop): done in" in said
+    assert calls.read_text().split() == ["0", "1", "2", "2", "3"]
     (table,) = shared.glob("results/runs/parts/*/metrics.csv")
     assert len(table.read_text().splitlines()) == 5
 
@@ -164,18 +144,6 @@ def test_a_worker_without_this_package_is_named_and_stays(cluster, monkeypatch):
         assert "a worker has other code than this machine (No module named 'stylerepro.runs'" in outcome.error
 
 
-@contextmanager
-def command(*words, **more):
-    """The command as in a terminal, which Ctrl-C reaches also where these tests are in the background of a shell."""
-    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    words = [sys.executable, "-m", "stylerepro.cli.main", *words]
-    process = subprocess.Popen(words, start_new_session=True, env=os.environ | more, **pipes, **heeding)
-    yield process
-    process.kill()
-    process.wait()
-
-
 @pytest.mark.parametrize("what", ["the command", "the command by kill -9", "the scheduler"])
 def test_when_the_command_or_the_scheduler_ends_so_do_the_runs(tmp_path, monkeypatch, what):
     cluster, root = Cluster(tmp_path), with_project(tmp_path / "mine")
@@ -184,16 +152,16 @@ def test_when_the_command_or_the_scheduler_ends_so_do_the_runs(tmp_path, monkeyp
     try:
         cluster.worker("one")
         cluster.wait_for("one")
-        with command(*words) as process:
-            wait_until(lambda: ran(root))
-            worker = psutil.Process(cluster.processes["one"].pid)
-            kernels = [child for child in worker.children(recursive=True) if "ipykernel" in " ".join(child.cmdline())]
-            assert len(kernels) == 1
-            if what == "the scheduler":
-                cluster.kill("scheduler")
-            else:
-                os.killpg(process.pid, signal.SIGKILL if "kill" in what else signal.SIGINT)
-            said, _ = process.communicate(timeout=60)
+        process = cluster.processes["command"] = kill_runs.command(root, *words)
+        wait_until(lambda: ran(root))
+        worker = psutil.Process(cluster.processes["one"].pid)
+        kernels = [child for child in worker.children(recursive=True) if "ipykernel" in " ".join(child.cmdline())]
+        assert len(kernels) == 1
+        if what == "the scheduler":
+            cluster.kill("scheduler")
+        else:
+            os.killpg(process.pid, signal.SIGKILL if "kill" in what else signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
         assert psutil.wait_procs(kernels, timeout=60)[1] == []
         assert "Traceback" not in said
         if what == "the command":
@@ -203,8 +171,8 @@ def test_when_the_command_or_the_scheduler_ends_so_do_the_runs(tmp_path, monkeyp
         assert not list(root.glob("results/runs/toy/*"))
         if "kill" in what:
             (tmp_path / "go").touch()
-            with command(*words) as process:
-                said, _ = process.communicate(timeout=120)
+            process = cluster.processes["again"] = kill_runs.command(root, *words)
+            said, _ = process.communicate(timeout=120)
             assert process.returncode == 0, said
             assert len(list(root.glob("results/runs/toy/*/run.json"))) == 1
     finally:
@@ -276,16 +244,6 @@ def test_a_run_comes_back_whole_and_takes_its_place(ends):
     assert there(ends)[1].outcome.status == "fresh"
     assert engines.receive(there(ends)[1], task).status == "completed"
     assert not list(mine.glob("results/runs/.staging/arrived-*"))
-
-
-def test_a_worker_that_sees_the_folder_writes_into_it(ends):
-    mine, theirs = ends
-    with engines._token() as token:
-        task, parcel = there(ends, root="", token=token)
-        assert (parcel.outcome.status, parcel.files) == ("completed", b"")
-        assert engines.receive(parcel, task).status == "completed"
-    assert not (theirs / "results").exists()
-    assert list(mine.glob("results/runs/.staging/here-*")) == []
 
 
 def test_a_failed_run_comes_back_with_its_log(ends):

@@ -12,16 +12,10 @@ from stylerepro.runs.experiments import (
     check_parameters,
     discover,
     load,
-    profile_of,
     resolve_parameters,
 )
 
-
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
-    toy.add(tmp_path, "toy")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def test_load_reads_the_sidecar_and_the_parameters_cell():
@@ -129,12 +123,6 @@ def test_profiles_and_experiments_have_to_exist():
         resolve_parameters(load("toy"), "labtop")
     with pytest.raises(RunError, match="Did you mean 'toy'"):
         load("toys")
-
-
-def test_profile_of_names_the_profile_with_these_parameters():
-    experiment = load("toy")
-    assert profile_of(experiment, resolve_parameters(experiment, "smoke")) == "smoke"
-    assert profile_of(experiment, resolve_parameters(experiment, "laptop", {"size": 9})) == "custom"
 
 
 @pytest.mark.parametrize(

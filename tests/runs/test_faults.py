@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +20,7 @@ import pytest
 import toy
 
 from stylerepro.errors import DiskFullError, ResultsError, ResultsWarning
-from stylerepro.files import atomic_path, full_disk_named, runs_root
+from stylerepro.files import atomic_path, full_disk_named
 from stylerepro.runs import execution, record, results, runner
 
 NOTED = """\
@@ -40,23 +41,6 @@ run.part("numbers", lambda: {"table": pd.DataFrame({"x": range(1000)})})
 """
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    root = tmp_path / "project"
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
-    monkeypatch.setenv("COLUMNS", "250")
-    monkeypatch.chdir(tmp_path)
-    toy.add(root, "toy")
-    return root
-
-
-def save(**changes):
-    """A finished run by hand; its folder."""
-    run = results.begin("toy", toy.namespace(**changes))
-    exec(toy.BODY, {"pd": __import__("pandas"), "run": run})
-    return runs_root() / "toy" / record.run_name(record.MANUAL, run.parameters)
-
-
 def first_cell(path, code):
     """Put a cell in front of a notebook: it comes before anything slow."""
     notebook = nbformat.read(path, as_version=4)
@@ -65,12 +49,12 @@ def first_cell(path, code):
 
 
 def test_killed_runs_end_well_with_the_next_and_lose_nothing(project):
-    """The short form of kill_runs.py: at any moment, while the tables are written, and just before the last move."""
+    """At any moment, while the tables are written, and just before the last move."""
     toy.add(project, "toy", "run.part('one', lambda: {'x': 1})\n" + toy.BODY)
-    series = kill_runs.Series(project, seed=0, readers=())
+    series = kill_runs.Series(project)
     assert series.names == ["toy"]
-    series.kill(series.chance.uniform(0, series.duration), forced=True)
-    assert series.kill("tables", forced=True)["hit"]
+    series.kill(random.Random(0).uniform(0, series.duration), forced=True)
+    assert series.kill("tables", forced=True)
     series.kill("record", forced=False)
 
 
@@ -130,7 +114,7 @@ def small_disk(project):
 
 def test_a_full_disk_fails_a_run_that_goes_well_once_there_is_space(project, small_disk):
     toy.add(project, "fills", FILLING + toy.BODY)
-    finished = save()
+    finished = toy.save()
     before = kill_runs.content(finished)
     (outcome,) = runner.execute(runner.plan(["fills"]))
     assert outcome.status == "failed"
@@ -250,8 +234,6 @@ DAMAGES = {
     "seconds": change(seconds="long"),
     "parameters": change(parameters=[1]),
     "no table": lambda folder: (folder / "metrics.csv").unlink(),
-}
-DAMAGES |= {
     "a number cut short": cut("metrics.csv", -5),
     "an empty table": cut("metrics.csv", 0),
     "a table of other columns": lambda folder: (folder / "metrics.csv").write_text("gamma\n1\n"),
@@ -260,7 +242,7 @@ DAMAGES |= {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_run_is_passed_over_and_kept_when_another_takes_its_place(project, call, damage):
-    whole, broken, new = save(), save(gammas=[0.0], size=4), save(seed=1)
+    whole, broken, new = toy.save(), toy.save(gammas=[0.0], size=4), toy.save(seed=1)
     new.rename(project / "new")
     DAMAGES[damage](broken)
     before = kill_runs.content(broken)
@@ -280,7 +262,7 @@ def test_a_damaged_run_is_passed_over_and_kept_when_another_takes_its_place(proj
 
 
 def test_a_damaged_run_is_stale_and_its_plan_says_why(project):
-    folder = save()
+    folder = toy.save()
     folder.rename(folder := folder.with_name(runner.plan(["toy"])[0].task.name))
     cut("metrics.csv", -5)(folder)
     (job,) = runner.plan(["toy"])
@@ -289,7 +271,7 @@ def test_a_damaged_run_is_stale_and_its_plan_says_why(project):
 
 def test_a_replaced_run_that_is_half_removed_is_never_put_back(project, monkeypatch):
     """Killed while it was removed; then the new one is set aside, and what replaces that is killed half-way, too."""
-    first, second = save(), save(seed=1)
+    first, second = toy.save(), toy.save(seed=1)
     third = shutil.copytree(second, second.with_name("third"))
 
     def killed(folder, **_):
@@ -322,8 +304,7 @@ def test_a_run_counts_as_done_only_with_its_final_record(project, monkeypatch):
     (job,) = runner.plan(["toy"], "smoke")
 
     def execute(notebook, output, parameters, **_):
-        run = results.begin("toy", toy.namespace(**parameters))
-        exec(toy.BODY, {"pd": __import__("pandas"), "run": run})
+        toy.save(**parameters)
         nbformat.write(nbformat.v4.new_notebook(), output)
 
     def killed(*_, **__):

@@ -305,17 +305,6 @@ def test_another_default_network_makes_stale(project, monkeypatch):
     ]
 
 
-def test_an_absolute_path_counts_by_name_and_content(project, tmp_path):
-    toy.add(project, "toy")
-    for folder in ("here", "there"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "x.png").write_bytes(b"same")
-    here, there = (components(reading=str(tmp_path / folder / "x.png")) for folder in ("here", "there"))
-    assert here == there
-    assert here["parameters"]["reading"] == "x-0967115f.png"
-    assert set(here["assets"]) == {"x-0967115f.png"}
-
-
 def everything(package):
     """The components of each experiment's fingerprint, at its dearest profile but the documents' own."""
     every = {}

@@ -12,13 +12,6 @@ from stylerepro.errors import ResultsError, RunError
 from stylerepro.runs import publish, runner
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
-    toy.add(tmp_path, "toy")
-    return tmp_path
-
-
 def test_publish_copies_fresh_reference_runs_whole(project):
     (job,) = runner.plan(["toy"], "reference")
     folder = toy.finish(job.task, commit={"sha": "1", "dirty": True})

@@ -32,10 +32,9 @@ HISTORY = pd.DataFrame({"step": [1, 2]})
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path / "project"))
-    toy.add(tmp_path / "project", "toy", sidecar=SIDECAR)
-    return tmp_path / "project"
+def project(project):
+    toy.add(project, "toy", sidecar=SIDECAR)
+    return project
 
 
 def save(metrics=METRICS, **changes):

@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import kill_runs
 import psutil
 import pytest
 import toy
+from cluster import wait_until
 
 from stylerepro.errors import ParameterError, RunError
 from stylerepro.files import lock, project_root
@@ -26,28 +27,6 @@ table["name"] = os.environ["STYLEREPRO_THREADS"]
 run.save(metrics=table)
 print("kept in", os.path.abspath(run.parameters["reading"]))"""
 BROKEN = "before = 1\nraise ValueError('broken on purpose')"
-PARTS = """\
-def slow(i):
-    with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "calls.txt"), "a") as stream:
-        stream.write(f"{i}\\n")
-    if i == 2 and not os.path.exists(os.path.join(os.environ["STYLEREPRO_ROOT"], "go")):
-        time.sleep(600)
-    return {"value": i / 3}
-table = pd.DataFrame([run.part(f"part {i}", lambda i=i: slow(i)) for i in range(4)])
-run.save(metrics=table.assign(gamma=1.0, name="-"))"""
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    root = tmp_path / "project"
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(root))
-    monkeypatch.chdir(tmp_path)
-    toy.add(root, "toy")
-    return root
-
-
-def command(*words, **options):
-    return subprocess.Popen([sys.executable, "-m", "stylerepro.cli.main", *words], **options)
 
 
 @pytest.fixture(scope="module")
@@ -113,30 +92,9 @@ def test_status_and_plan_know_what_is_done_and_what_failed(ran):
     assert runner.plan(["threads"], "smoke")[0].reasons == ("never run",)
 
 
-def test_an_edit_makes_stale_with_its_reason(ran):
-    root, _, _ = ran
-    toy.add(root, "threads", "# only a comment\n" + THREADS)
-    assert not runner.plan(["threads"])[0].stale
-    toy.add(root, "threads", THREADS + "\nprint(1)")
-    assert runner.plan(["threads"])[0].reasons == ("the notebook's code changed",)
-    toy.add(root, "threads", THREADS, toy.SIDECAR.replace("laptop: {}", "laptop: {size: 9}"))
-    assert runner.plan(["threads"])[0].reasons == ("parameter size: 8 → 9",)
-    toy.add(root, "threads", THREADS)
-    assert not runner.plan(["threads"])[0].stale
-
-
 def test_the_command_and_plain_papermill_give_the_same_table(project, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
-    plain = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(project / "notebooks" / "toy.ipynb"),
-        "out.ipynb",
-        "-p",
-        "size",
-        "5",
-    ]
+    plain = [sys.executable, "-m", "papermill", f"{project}/notebooks/toy.ipynb", "out.ipynb", "-p", "size", "5"]
     process = subprocess.Popen(plain, cwd=tmp_path / "elsewhere", stderr=subprocess.DEVNULL)
     # On an executor that a caller brings.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
@@ -152,28 +110,18 @@ def test_the_command_and_plain_papermill_give_the_same_table(project, tmp_path, 
     assert not jobs[0].stale
 
 
-def wait_until(condition, limit=90.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
-
-
 def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project):
     calls, processes = {}, {}
     for name in ("killed", "stopped"):
-        toy.add(project, name, PARTS.replace("calls.txt", f"{name}.txt"))
+        toy.add(project, name, toy.PARTS.replace("calls.txt", f"{name}.txt"))
         calls[name] = project / f"{name}.txt"
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        # As in a terminal, also where these tests run in the background of a shell, which has Ctrl-C ignored.
-        heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-        processes[name] = command("run", name, start_new_session=True, **pipes, **heeding)
+        processes[name] = kill_runs.command(project, "run", name)
     wait_until(lambda: all(path.exists() and path.read_text().split() == ["0", "1", "2"] for path in calls.values()))
     children = [child for each in processes.values() for child in psutil.Process(each.pid).children(recursive=True)]
     assert len(children) >= 4  # a worker and a kernel each
     processes["killed"].kill()
     os.killpg(processes["stopped"].pid, signal.SIGINT)  # as Ctrl-C does
-    said = {name: process.communicate(timeout=60)[0].decode() for name, process in processes.items()}
+    said = {name: process.communicate(timeout=60)[0] for name, process in processes.items()}
     psutil.wait_procs(children, timeout=30)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert processes["stopped"].returncode == 130
@@ -182,7 +130,8 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_was(project):
     assert not list(project.glob("results/runs/*/*/run.json"))
     (project / "go").touch()
     jobs = runner.plan(["killed", "stopped"])
-    assert all("goes on from the parts that are kept" in job.reasons for job in jobs)
+    assert all(job.resumed and "goes on from the parts that are kept" in job.reasons for job in jobs)
+    assert not runner.plan(["killed"], force=True)[0].resumed
     assert runner.succeeded(runner.execute(jobs[:1]))
     assert calls["killed"].read_text().split() == ["0", "1", "2", "2", "3"]
     (table,) = project.glob("results/runs/killed/laptop-*/metrics.csv")
@@ -224,17 +173,6 @@ def test_a_run_killed_before_its_last_move_is_only_moved(project):
     assert not runner.plan(["toy"])[0].stale
 
 
-def test_a_worker_that_dies_fails_its_run_alone(project, monkeypatch):
-    monkeypatch.setattr(runner, "perform", die)
-    (outcome,) = runner.execute(runner.plan(["toy"]))
-    assert outcome.status == "failed"
-    assert outcome.error == "its process ended with status 9: "
-
-
-def die(task):
-    os._exit(9)
-
-
 def test_a_run_does_not_pay_for_a_grammar_that_no_notebook_needs():
     """jsonschema's, of URIs: a second of each run. Whoever wants it afterwards can have it."""
     code = (
@@ -244,23 +182,6 @@ def test_a_run_does_not_pay_for_a_grammar_that_no_notebook_needs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    ("names", "profile", "overrides", "error", "words"),
-    [
-        (["tooy"], "laptop", {}, RunError, "Did you mean 'toy'"),
-        (["toy"], "paper", {}, RunError, "has no profile 'paper'"),
-        ([], "paper", {}, RunError, "has no profile 'paper'"),
-        (["toy"], "laptop", {"gama": "1"}, ParameterError, "Did you mean 'gammas'"),
-        (["toy"], "laptop", {"size": "x"}, ParameterError, "takes int"),
-    ],
-)
-def test_what_cannot_run_is_refused_before_anything_runs(project, names, profile, overrides, error, words):
-    toy.add(project, "other")
-    with pytest.raises(error, match=words):
-        runner.plan(names, profile, overrides)
-    assert not (project / "results").exists()
 
 
 def test_overrides_need_a_name_and_a_value():
@@ -351,14 +272,6 @@ def test_with_fail_fast_no_other_run_begins_once_one_has_failed(project, call):
     assert not (project / "results/runs/toy").exists()
     code, out, err = call("run")
     assert (code, "toy (laptop): done" in out, err) == (1, True, "")
-
-
-def test_the_kept_parts_of_a_run_are_seen_when_it_is_planned(project):
-    (job,) = runner.plan(["toy"])
-    assert not job.resumed
-    (record.staging_folder("toy", job.task.name, job.task.digest) / "parts").mkdir(parents=True)
-    assert runner.plan(["toy"])[0].resumed
-    assert not runner.plan(["toy"], force=True)[0].resumed
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such sockets")

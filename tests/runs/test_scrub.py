@@ -21,7 +21,10 @@ def places(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_folders_get_names_wherever_they_stand(places):
+def test_folders_cells_and_paths_among_the_parameters_get_names_wherever_they_stand(places):
+    cell = f"{tempfile.gettempdir()}/ipykernel_123/456.py"
+    assert scrub.scrub(f"{cell}:1: UserWarning: x") == "<cell>:1: UserWarning: x"
+    assert scrub.scrub("read /data/me/a.png", {"content": ["/data/me/a.png", "b"]}) == "read a.png"
     text = f"{places}/project/results/a.csv {places}/mirror/x, {places}/home/y: {sys.prefix}/lib"
     text += f", {tempfile.gettempdir()}/z"
     assert scrub.scrub({"key": [text]}) == {
@@ -34,15 +37,6 @@ def test_addresses_and_longer_names_are_left_alone(places):
         assert "<project>" not in scrub.scrub(text)
         assert "<host>" not in scrub.scrub(text)
     assert scrub.scrub("on box17.") == "on <host>."
-
-
-def test_cells_are_called_cells():
-    path = f"{tempfile.gettempdir()}/ipykernel_123/456.py"
-    assert scrub.scrub(f"{path}:1: UserWarning: x") == "<cell>:1: UserWarning: x"
-
-
-def test_paths_among_the_parameters_become_names():
-    assert scrub.scrub("read /data/me/a.png", {"content": ["/data/me/a.png", "b"]}) == "read a.png"
 
 
 def test_a_portable_value_names_a_file_by_its_bytes_and_no_folder(tmp_path, monkeypatch):

@@ -12,19 +12,17 @@ from stylerepro.errors import ParameterError, ResultsWarning, RunError
 from stylerepro.files import runs_root
 from stylerepro.runs import fingerprint, record, runner, sweeps
 from stylerepro.runs.experiments import load
-from stylerepro.runs.fingerprint import compute, compute_each, notebook_code
+from stylerepro.runs.fingerprint import notebook_code
 
 PARAMETERS = "some: list[float] | None = None  # what may be left out\n" + toy.PARAMETERS
 FAILING = 'assert run.parameters["size"] != 6 or os.path.exists(os.environ["MENDED"]), "six"\n' + toy.BODY
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
-    monkeypatch.setenv("MENDED", str(tmp_path / "mended"))
-    monkeypatch.setenv("COLUMNS", "200")
-    toy.add(tmp_path, "toy", FAILING, parameters=PARAMETERS)
-    return tmp_path
+def project(project, monkeypatch):
+    monkeypatch.setenv("MENDED", str(project / "mended"))
+    toy.add(project, "toy", FAILING, parameters=PARAMETERS)
+    return project
 
 
 @pytest.mark.parametrize(
@@ -69,12 +67,6 @@ def test_seeds_need_a_parameter_that_takes_them(project):
 def test_an_unknown_profile_is_refused(project):
     with pytest.raises(RunError, match="Did you mean 'smoke'"):
         sweeps.plan("toy", "smok", {"size": "4"})
-
-
-def test_many_fingerprints_at_once_are_those_of_each(project):
-    toy_, points = load("toy"), [{"size": 4, "network": "tiny"}, {"size": 5, "network": "default"}]
-    assert compute_each(toy_, points) == [compute(toy_, point) for point in points]
-    assert compute_each(toy_, []) == []
 
 
 def test_a_point_that_is_a_profiles_run_is_that_run(project):

@@ -29,6 +29,9 @@ def test_a_step_costs_no_more_than_its_layers_ask_for():
         for layers in (["conv3_2"], ["conv1_1"], ["conv1_1", "conv3_2"])
     )
     assert shallow < deep < both < shallow + deep
+    content = costs.evaluation("tiny", 16, ["conv1_1"], ["conv3_2"])
+    assert multiply_adds(content) > shallow, "content may be compared at other layers"
+    assert content().shape == (1, 3, 16, 16)
 
 
 def test_memory_is_that_of_the_features_and_the_weights(monkeypatch):
@@ -65,9 +68,3 @@ def test_ceilings_are_rates_and_turn_into_the_least_times(monkeypatch):
     monkeypatch.setattr(costs, "demand", lambda *_: (500_000_000, 500_000_000))
     (row,) = costs.floors(costs.Ceilings(multiply_adds=1e9, bytes=2e9), {"plain": PLAIN}, 16).itertuples()
     assert (row.network, row.by_operations, row.by_bytes) == ("plain", pytest.approx(0.5), pytest.approx(0.25))
-
-
-def test_content_may_be_compared_at_other_layers_and_deeper_ones_cost_more():
-    both = costs.evaluation("tiny", 16, ["conv1_1"], ["conv3_2"])
-    assert multiply_adds(both) > multiply_adds(costs.evaluation("tiny", 16, ["conv1_1"]))
-    assert both().shape == (1, 3, 16, 16)

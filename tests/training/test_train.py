@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import SMALL
+from small import SMALL, same
 
 from stylerepro.errors import TransferError
 from stylerepro.networks import checkpoints
@@ -25,10 +25,6 @@ STYLE = torch.rand(1, 3, 20, 24, generator=GENERATOR)
 
 def go(recipe, **options):
     return train(STYLE, recipe, **({"device": "cpu"} | options))
-
-
-def same(first, second):
-    return all(torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items())
 
 
 # ---- the loop
