@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import random
 import shutil
 import subprocess
 import tempfile
@@ -49,12 +48,12 @@ def first_cell(path, code):
 
 
 def test_killed_runs_end_well_with_the_next_and_lose_nothing(project):
-    """At any moment, while the tables are written, and just before the last move."""
+    """The short form of kill_runs.py: at any moment, while the tables are written, and just before the last move."""
     toy.add(project, "toy", "run.part('one', lambda: {'x': 1})\n" + toy.BODY)
-    series = kill_runs.Series(project)
+    series = kill_runs.Series(project, seed=0, readers=())
     assert series.names == ["toy"]
-    series.kill(random.Random(0).uniform(0, series.duration), forced=True)
-    assert series.kill("tables", forced=True)
+    series.kill(series.chance.uniform(0, series.duration), forced=True)
+    assert series.kill("tables", forced=True)["hit"]
     series.kill("record", forced=False)
 
 
