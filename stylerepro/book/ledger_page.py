@@ -48,7 +48,7 @@ _GROUND = {
     "laptop": "From own runs of profile `laptop`, on a fixed subset of the pictures, and where there is none from the "
     "committed runs of `reference`.",
     "reference": "From the committed runs of profile `reference`, on all pictures, and their `crosscheck`.",
-    "crosscheck": "From runs of profile `crosscheck`: the reference's, repeated on the second loss network alone.",
+    "crosscheck": "From runs of profile `crosscheck`: the reference's, at other sizes or on a stand-in network.",
     "paper": "From runs of profile `paper`, on the documents' own pictures and networks, where there are any.",
 }
 

@@ -226,7 +226,7 @@ def record(run: Shown) -> str:
         f"Every table and figure below comes from `{command(made)}`: {links(run.folder, made, '../')}",
     ]
     for folder, other in run.others:
-        counted = "; the verdicts rest on both" if other["profile"] == CROSSCHECK else ""
+        counted = "; it confirms or contradicts" if other["profile"] == CROSSCHECK else ""
         lines.append(
             f"Profile **{other['profile']}** too, on **{', '.join(other.get('networks') or {}) or 'no network'}**, "
             f"{hardware(other)} ({other['start'][:10]}, {_duration(other['seconds'])}, {_commit(other)})"

@@ -47,7 +47,7 @@ def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], profile: str = 
 def tables_from_results(profile: str = REFERENCE, root: Path | None = None) -> dict[str, pd.DataFrame]:
     """Return experiment to its table over the runs of one profile, as `results.tables_of` has them.
 
-    Those of `reference` have the second network's beside them.
+    Those of `reference` have the crosscheck's beside them.
     """
     from stylerepro.runs.results import tables_of
 

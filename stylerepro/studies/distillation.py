@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from stylerepro.errors import NetworkError
-from stylerepro.measures.features import relative_style_loss
+from stylerepro.measures.judges import relative_style_loss
 from stylerepro.networks import weights as weights_of_file
 from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.networks.specs import NETWORKS, NetworkSpec

@@ -67,7 +67,7 @@ def test_record_names_the_runs_beside_it_and_which_of_them_the_verdicts_rest_on(
     paper = record(profile="paper", device={"used": "cuda"}, hardware={"gpu": "H200"})
     told = pages.record(shown(tmp_path, others=[(tmp_path, other), (tmp_path, paper)]))
     assert "Profile **crosscheck** too, on **vgg16**" in told
-    assert told.count("the verdicts rest on both") == 1
+    assert told.count("; it confirms or contradicts") == 1
     assert "H200" in told
     assert "too" not in pages.record(shown(tmp_path))
 

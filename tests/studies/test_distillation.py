@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from stylerepro.errors import AssetError, NetworkError
-from stylerepro.measures.features import relative_style_loss
+from stylerepro.measures.judges import relative_style_loss
 from stylerepro.networks import weights
 from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.networks.specs import NETWORKS, NetworkSpec

@@ -1,4 +1,4 @@
-"""Measures of pictures and networks by a loss network's features: Gram matrices, and two networks compared.
+"""How far two loss networks agree: in distances of Gram matrices, and in what one tells of the other.
 
 Pictures are (N, 3, H, W) tensors, sRGB in [0, 1]. Gram matrices are those of `losses.gram`, divided by the positions.
 """
@@ -15,17 +15,6 @@ from torch import Tensor
 
 from stylerepro.networks.loss_network import LossNetwork
 from stylerepro.transfer import losses
-
-
-def relative_style_loss(judge: LossNetwork, image: Tensor, style: Tensor, layers: Sequence[str] | None = None) -> float:
-    """Return the mean over `layers` of ‖G − A‖² / ‖A‖², G the Gram matrices of `image` and A of `style`.
-
-    layers: of those that the judge hands out; None takes all.
-    """
-    with torch.no_grad():
-        described = [judge(picture) for picture in (image, style)]
-    grams = [[losses.gram(features[layer], "positions") for features in described] for layer in layers or judge.layers]
-    return float(np.mean([float((g - a).square().sum() / a.square().sum()) for g, a in grams]))
 
 
 def gram_distances(network: LossNetwork, pictures: Sequence[Tensor]) -> np.ndarray:
