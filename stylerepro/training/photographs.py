@@ -20,7 +20,7 @@ from stylerepro.errors import AssetError, ImageError
 from stylerepro.pictures import assets, images
 from stylerepro.pictures.samples import CONTENTS
 
-_KEPT = 64  # a set of so many pictures or fewer stays decoded in memory
+_KEPT = 1_000_000_000  # bytes of decoded pictures that stay in memory; what comes later is decoded anew
 
 
 def files_of(source: str | Path) -> tuple[str, dict[str, str | Path]]:
@@ -72,8 +72,8 @@ class Photographs:
     003 reads word for word. seed: of order, crops and mirroring. leave_out: names (without suffix) that are never
     learned from.
 
-    Every picture comes once before any comes again. A file that cannot be read is replaced by the next one of that
-    round, and its name and the reason go into `skipped`.
+    Every picture comes once before any comes again. Decoded ones stay in memory, up to a gigabyte. A file that cannot
+    be read is replaced by the next one of that round, and its name and the reason go into `skipped`.
     Raises `AssetError` for a source without pictures, and when no file in it can be read.
     """
 
@@ -94,6 +94,7 @@ class Photographs:
         self._names = list(self._files)
         self.skipped: dict[str, str] = {}
         self._decoded: dict[str, Tensor] = {}
+        self._bytes = 0
         self._round: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
@@ -145,8 +146,9 @@ class Photographs:
         if name in self._decoded:
             return self._decoded[name]
         picture = as_bytes(images.read(self._files[name]))
-        if len(self) <= _KEPT:
+        if self._bytes + picture.nbytes <= _KEPT:
             self._decoded[name] = picture
+            self._bytes += picture.nbytes
         return picture
 
 

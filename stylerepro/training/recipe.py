@@ -133,18 +133,19 @@ def chapter_recipe(
     held_out: Sequence[str],
     photographs: str,
     style_layer_weight: float,
+    convention: str = "johnson/unit",
     tv_norm: str = "squared",
     **settings: Any,
 ) -> Recipe:
-    """Make a recipe as the chapters on feed-forward networks share it: document 003's losses on features of unit scale.
+    """Make a recipe as the chapters on feed-forward networks share it: document 003's losses.
 
     network: the loss network. held_out: names of photographs that judge, and are not learned from where `photographs`
-    has them. style_layer_weight: of each style layer. tv_norm: of the total variation, a mean over pixels. settings:
-    further ones of `Recipe`.
+    has them. style_layer_weight: of each style layer. convention: of the losses, a name that says the feature scale.
+    tv_norm: of the total variation, a mean over pixels. settings: further ones of `Recipe`.
     """
     embedded = CONTENTS if photographs == "embedded" else ()
     settings = {"leave_out": tuple(name for name in held_out if name in embedded)} | settings
-    how = conventions("johnson/unit", tv_reduction="mean", tv_norm=tv_norm)
+    how = conventions(convention, tv_reduction="mean", tv_norm=tv_norm)
     layers = dict.fromkeys(STYLE_LAYERS, style_layer_weight)
     return Recipe(
         architecture, resolve(network), style_layers=layers, convention=how, photographs=photographs, **settings

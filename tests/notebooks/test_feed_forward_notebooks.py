@@ -80,7 +80,10 @@ def test_the_fair_comparison_stops_where_the_loss_is_reached(tables, curves, cho
         line = history[(history["content"] == row.content) & (history["style"] == row.style)].sort_values("step")
         assert row.start_loss == pytest.approx(line["total_loss"].iloc[0])
         below = line[line["total_loss"] <= row.fast_loss]
-        assert row.reached == (len(below) > 0)
+        assert row.comparable == (row.fast_loss < row.start_loss)
+        assert row.reached == (row.comparable and len(below) > 0)
+        if not row.comparable:
+            assert np.isnan(row.fair_ratio), "a picture that is worse than the photograph has no ratio, not one of 0"
         if row.reached:
             assert row.iterations == below["step"].iloc[0]
             spent = line["seconds"].iloc[1 : int(row.iterations) + 1].sum()

@@ -5,6 +5,7 @@ import torch
 
 from stylerepro.errors import AssetError
 from stylerepro.pictures import assets, images
+from stylerepro.training import photographs
 from stylerepro.training.photographs import Photographs, ahead
 
 
@@ -26,6 +27,17 @@ def test_each_picture_comes_once_a_round(folder):
     without = Photographs(folder, size=8, leave_out=[f"COCO_train2014_{2:012d}"])
     assert len(without) == 4
     assert without.identity != photographs.identity
+
+
+def test_what_is_kept_decoded_is_bounded_in_bytes_and_changes_no_sample(folder, monkeypatch):
+    numbers = range(3 * len(Photographs(folder, size=16)))
+    kept = Photographs(folder, size=16)
+    whole = kept.draw(numbers)
+    assert len(kept._decoded) == len(kept), "each file is decoded once"
+    monkeypatch.setattr(photographs, "_KEPT", 1)
+    small = Photographs(folder, size=16)
+    assert torch.equal(small.draw(numbers), whole)
+    assert not small._decoded
 
 
 def test_folders_of_the_same_names_are_two_sets_of_photographs(folder, tmp_path):
