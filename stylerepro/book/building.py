@@ -136,6 +136,7 @@ def _pieces(
     return {
         "count": lambda what: ledger_page.count(ledger, what),
         "summary": lambda _: ledger_page.standing(rows, profile),
+        "trust": lambda _: ledger_page.trust(rows),
         "documents": lambda _: ledger_page.overview(ledger.documents, rows),
         "abouts": lambda _: ledger_page.abouts(ledger.documents),
         "findings": lambda _: ledger_page.findings(ledger, rows, ""),
@@ -226,11 +227,13 @@ def _page(
     copies: dict[str, Path],
 ) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
+    told = f"{ledger_page.answer(mine)}\n\n" if mine else ""
     end = f"## Verdicts\n\n{ledger_page.verdicts(mine)}" if mine else ""
     how: dict[str, Any] = {"keep_outputs": False}
     notebook, top = entry.notebook, pages.not_run(entry, profile)
     if run is not None:
-        notebook, top = run.folder / "notebook.ipynb", pages.record(run)
+        lead = pages.figure({entry.name: run}, f"{entry.name}.{entry.lead}", copies) if entry.lead else ""
+        notebook, top = run.folder / "notebook.ipynb", f"{told}{lead}\n\n{pages.record(run)}"
         how = {"caption": pages.caption(run), "texts": entry.notebook}
     try:
         return cells.notebook_page(notebook, top, end, copies=copies, **how)

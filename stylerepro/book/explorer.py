@@ -191,6 +191,8 @@ def _curves(entry: Experiment, folder: Path, rows: pd.DataFrame) -> tuple[dict[s
     if not path.is_file() or _STEP not in known or not losses or not set(sliders) <= set(known):
         return None, none
     table = _texts(path, f"{entry.name}: history.csv of {folder.name}")
+    # What a column that may be empty would have said, an older run leaves out.
+    known = {name: column for name, column in known.items() if name in table or not column.nullable}
     _complete(table, list(known), f"{entry.name}: history.csv of {folder.name}")
     keyed = [name for name in known if name != _STEP and (known[name].type != "float" or name in sliders)]
     shared = [name for name in keyed if name in rows]

@@ -27,7 +27,7 @@ from stylerepro.book.text import (
 from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger import export, summary
-from stylerepro.ledger.claims import Document, Ledger
+from stylerepro.ledger.claims import Document, Ledger, late
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, stated_text
 from stylerepro.runs.experiments import OWN, Experiment, discover
 from stylerepro.runs.record import RECORD
@@ -43,6 +43,13 @@ _COLUMNS = {
 _NONE = "The ledger has no claim for this page."
 _ANSWERS = {REPRODUCED: "Holds", TREND_ONLY: "Holds in part", NOT_REPRODUCED: "Does not hold", NOT_TESTED: "Not tested"}
 _ESCAPED = r"\\\1"  # signs that BibTeX reads as markup
+# How the reason of an untested claim begins, to what is counted with it; the first that fits.
+_UNTESTED = {
+    r"^no style transfer to judge .*two thirds are asked": "rest on pictures that lack style or content",
+    r"^no style transfer to judge|run it again": "wait for a run that asks the judges of style",
+    r"^too few": "rest on too few pictures or networks",
+    "": "lack the run that decides",
+}
 _GROUND = {
     "smoke": "From runs of profile `smoke`, which only show that everything works: these verdicts mean nothing.",
     "laptop": "From own runs of profile `laptop`, on a fixed subset of the pictures, and where there is none from the "
@@ -61,13 +68,35 @@ def standing(rows: Sequence[Row], profile: str) -> str:
     return "\n\n".join([*told, _GROUND[profile]])
 
 
+def trust(rows: Sequence[Row]) -> str:
+    """Return how far to trust the verdicts: why there are no more, on which networks, and whether rules came first."""
+    rows = [row for row in rows if row["document"] != OWN]
+    judged = [row for row in rows if row["verdict"] != NOT_TESTED]
+    signs = (next(sign for sign in _UNTESTED if re.search(sign, row["reason"])) for row in rows if row not in judged)
+    others = "; ".join(f"{number} {_UNTESTED[sign]}" for sign, number in Counter(signs).most_common())
+    networks = Counter(network for row in judged for network in row["networks"] or ["no loss network"]).most_common()
+    after = ", ".join(claim_link(row["id"]) for row in judged if late(row.get("certificate")))
+    told = [
+        f"**{len(judged)} of {len(rows)} claims are judged.**" + f" Of the others, {others}." * bool(others),
+        f"**Loss networks** behind these: {', '.join(f'{name} ({number})' for name, number in networks)}.",
+        "**Rules came first**" + (f", but for {after}: such a claim is *{TREND_ONLY}* at best." if after else "."),
+    ]
+    return "\n".join(f"- {line}" for line in told)
+
+
 def overview(documents: Mapping[str, Document], rows: Sequence[Row]) -> str:
-    """Return the documents as a table: a link to each chapter, and how many of its claims have which verdict."""
-    lines = [["document", *VERDICTS]]
+    """Return the documents as a table: a link to each chapter, and its claims in the colours of their verdicts."""
+    lines = [["document", "its claims"]]
     for id, document in documents.items():
-        counted = Counter(row["verdict"] for row in rows if row["document"] == id)
-        lines.append([f"[{id}: {document.title}](documents/{id}.md)", *(str(counted[one]) for one in VERDICTS)])
+        mine = [_chip(row) for row in rows if row["document"] == id]
+        lines.append([f"[{id}: {document.title}](documents/{id}.md)", " ".join(mine)])
     return pipe_table(lines)
+
+
+def _chip(row: Row) -> str:
+    """Return a claim's number as a link in the colour of its verdict, with the verdict for who does not see colours."""
+    said = f"{row['verdict']}: {one_line(row['statement'])}".replace('"', "'")
+    return f'{claim_link(row["id"])[:-1]} "{said}"){{.verdict .verdict-{row["verdict"].replace(" ", "-")}}}'
 
 
 def abouts(documents: Mapping[str, Document]) -> str:
@@ -184,11 +213,11 @@ def citation_file(ledger: Ledger, text: str) -> str:
 
 
 def answer(rows: Sequence[Row]) -> str:
-    """Return what became of a document's claims, a line for each verdict that there is."""
+    """Return what became of claims, a line for each verdict that there is, for a page in a folder of the book."""
     lines = []
     for verdict in VERDICTS:
         mine = [row for row in rows if row["verdict"] == verdict]
-        told = " ".join(f"[{row['id']}](#{anchor(row['id'])}) {one_line(row['statement'])}" for row in mine)
+        told = " ".join(f"{claim_link(row['id'], '../')} {one_line(row['statement'])}" for row in mine)
         lines += [f"**{_ANSWERS[verdict]}** ({len(mine)} of {len(rows)}): {told}"] if mine else []
     return "\n\n".join(lines) or _NONE
 

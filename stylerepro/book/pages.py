@@ -218,9 +218,9 @@ def record(run: Shown) -> str:
             f"**No own run of profile `{run.wanted}` yet**: this is the committed one of `{made['profile']}`. "
             f"To make it: `stylerepro run {made['experiment']} --profile {run.wanted}`"
         )
-    networks = ", ".join(made.get("networks") or {}) or "none"
+    networks, dtype = ", ".join(made.get("networks") or {}) or "none", (made.get("dtype") or {}).get("used")
     lines += [
-        f"Profile **{made['profile']}** · loss network **{networks}** · {hardware(made)}",
+        f"Profile **{made['profile']}** · loss network **{networks}**{f' in {dtype}' * bool(dtype)} · {hardware(made)}",
         f"{made['start'][:10]} · {_duration(made['seconds'])} · {_commit(made)} · "
         f"fingerprint `{made['fingerprint']['digest'][:12]}`",
         f"Every table and figure below comes from `{command(made)}`: {links(run.folder, made, '../')}",

@@ -64,6 +64,7 @@ class _Sidecar(Declaration):
     explore: Explore | None = None
     needs: dict[str, str] = Field(default_factory=dict)
     gates: list[Literal["style", "content", "settled"]] = Field(default_factory=list)
+    lead: str = Field(default="", pattern=r"^(\w+ \S.*)?$")
 
     @model_validator(mode="after")
     def _agrees(self) -> "_Sidecar":
@@ -110,6 +111,7 @@ class Experiment:
     explore: how the book shows its gallery; None for an experiment without one.
     own_claims: as they are declared, for the ledger to check; their ids stand in `claims`.
     needs: conditions on the parameters, each with what to do where it does not hold.
+    lead: the figure that a page opens with, by name, and its caption.
     parameters: those of the notebook's tagged cell, without `out`.
     """
 
@@ -126,6 +128,7 @@ class Experiment:
     explore: Explore | None = None
     own_claims: tuple[Mapping[str, Any], ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
+    lead: str = ""
 
 
 def names() -> list[str]:
@@ -171,6 +174,7 @@ def load(name: str, folder: Path | None = None) -> Experiment:
         explore=sidecar.explore,
         own_claims=own_claims,
         needs=sidecar.needs,
+        lead=sidecar.lead,
     )
 
 

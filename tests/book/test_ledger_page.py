@@ -42,6 +42,36 @@ def test_summary_counts_each_verdict_and_leaves_out_those_without_a_claim():
     assert all(f"`{profile}`" in ledger_page.standing(rows, profile) for profile in PROFILES)
 
 
+def test_how_far_to_trust_says_why_claims_wait_on_what_networks_and_which_rules_are_younger():
+    gate, none = "no style transfer to judge (as written: style taken up", "unknown, no value)"
+    rows = [
+        row(verdict="reproduced", networks={"vgg16-caffe": "reproduced"}, certificate={"hours": 5.0}),
+        row(id="003.2", verdict="not reproduced", certificate={"hours": -7.0}),
+        row(reason=f"{gate} in 15 of 15, content kept in 5 of 15, two thirds are asked)"),
+        *(row(reason=f"{gate}: {none}") for _ in range(2)),
+        row(reason="the table of x has no column 'y': run it again"),
+        row(reason="too few: x rests on 1 of 3 contents"),
+        row(reason="no rows of x with device cuda"),
+        row(document="own", verdict="reproduced"),
+    ]
+    trusted, networks, first = ledger_page.trust(rows).splitlines()
+    assert "**2 of 8 claims are judged.**" in trusted
+    others = "3 wait for a run that asks the judges of style; 1 rest on pictures that lack style or content; "
+    assert others in trusted
+    assert trusted.endswith("1 rest on too few pictures or networks; 1 lack the run that decides.")
+    assert networks.endswith("vgg16-caffe (1), no loss network (1).")
+    assert "[003.2](documents/003.md#claim-003-2)" in first
+    assert "003.1" not in first
+
+
+def test_the_overview_shows_each_claim_in_the_colour_of_its_verdict_and_says_it():
+    documents = claims.load_ledger().documents
+    told = ledger_page.overview(documents, [row(verdict="trend only", statement='More "weight"')])
+    chip = """[003.1](documents/003.md#claim-003-1 "trend only: More 'weight'"){.verdict .verdict-trend-only}"""
+    assert sum(chip in line for line in told.splitlines()) == 1
+    assert chip in next(line for line in told.splitlines() if "documents/003.md)" in line)
+
+
 def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule():
     judged = row(
         number=91.91, unit="%", measured="99.9 % [99.8, 99.95]", verdict="trend only", reason="outside the bounds",
@@ -112,7 +142,7 @@ def test_an_answer_has_a_line_for_each_verdict_that_there_is():
     rows = [row(verdict="reproduced"), row(id="003.2", verdict="not reproduced"), row(id="003.3", verdict="reproduced")]
     told = ledger_page.answer(rows).split("\n\n")
     assert [line.split(":")[0] for line in told] == ["**Holds** (2 of 3)", "**Does not hold** (1 of 3)"]
-    assert "[003.3](#claim-003-3) More weight" in told[0]
+    assert "[003.3](../documents/003.md#claim-003-3) More weight" in told[0]
     assert "no claim" in ledger_page.answer([])
     assert "no notebook" in ledger_page.notebooks([])
     assert ledger_page.cards([], []) == ledger_page.answer([]), "a table without lines is an error to Sphinx"

@@ -48,6 +48,9 @@ def test_record_says_profile_network_hardware_date_commit_fingerprint_and_comman
     assert "`stylerepro run tv_sweep --profile laptop`" in told
     assert "No own run" not in told
     assert "<details" not in told
+    assert "bfloat16" not in told
+    half = pages.record(shown(tmp_path, dtype={"asked": "auto", "used": "bfloat16"}))
+    assert "loss network **vgg16-caffe** in bfloat16 · " in half
 
 
 def test_record_links_to_the_files_there_are_and_folds_away_what_is_long(tmp_path):
