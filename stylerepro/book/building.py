@@ -227,16 +227,23 @@ def _page(
     copies: dict[str, Path],
 ) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
-    told = f"{ledger_page.answer(mine)}\n\n" if mine else ""
+    told = [ledger_page.answer(mine)] if mine else []
     end = f"## Verdicts\n\n{ledger_page.verdicts(mine)}" if mine else ""
     how: dict[str, Any] = {"keep_outputs": False}
-    notebook, top = entry.notebook, pages.not_run(entry, profile)
-    if run is not None:
+    notebook, kept = entry.notebook, {"source": entry.notebook}
+    if run is None:
+        told.append(pages.not_run(entry, profile))
+    else:
+        notebook = kept["executed"] = run.folder / "notebook.ipynb"
         lead = pages.figure({entry.name: run}, f"{entry.name}.{entry.lead}", copies) if entry.lead else ""
-        notebook, top = run.folder / "notebook.ipynb", f"{told}{lead}\n\n{pages.record(run)}"
+        told += [lead, pages.record(run)]
         how = {"caption": pages.caption(run), "texts": entry.notebook}
+    places = {f"_static/notebooks/{entry.name}-{kind}.ipynb": path for kind, path in kept.items()}
+    copies |= places
+    links = zip(places, kept, strict=True)
+    told.append(" · ".join(f'<a download href="../{place}">The {kind} notebook</a>' for place, kind in links))
     try:
-        return cells.notebook_page(notebook, top, end, copies=copies, **how)
+        return cells.notebook_page(notebook, "\n\n".join(told), end, copies=copies, **how)
     except ResultsError as error:
         warnings.warn(f"{error} Its page says so, and nothing else.", ResultsWarning, stacklevel=2)
         said = [f"# {entry.title}", ":::{error}", text.one_line(str(error)), ":::", end]

@@ -74,6 +74,22 @@ def test_every_page_is_there_and_says_what_it_should(small_book):
     assert "{{" not in "".join(texts[name] for name in ("index.html", "ledger.html"))
 
 
+def test_a_page_opens_with_its_claims_and_gives_its_notebooks_as_they_are(small_book):
+    page = BeautifulSoup((small_book.parent / "notebooks/ran.html").read_text(encoding="utf-8"), "html.parser")
+    article = page.find("article")
+    first = article.find("a", href=re.compile("documents/000.html#claim-000-"))
+    assert first.sourceline <= article.find(class_="run-record").sourceline
+    given = {
+        link.get_text(): link["href"] for link in article.find_all("a", download=True) if "_static" in link["href"]
+    }
+    assert list(given) == ["The source notebook", "The executed notebook"]
+    source, executed = (
+        json.loads((small_book.parent / "notebooks" / place).read_text(encoding="utf-8")) for place in given.values()
+    )
+    assert not any(cell.get("outputs") for cell in source["cells"])
+    assert any(cell.get("outputs") for cell in executed["cells"])
+
+
 def test_every_link_leads_to_a_page_and_a_place_that_exist(small_book):
     pages = all_pages(small_book)
     for path, page in pages.items():
@@ -301,7 +317,8 @@ def test_jupyter_book_2_reads_the_real_book(sources):
         one = listed.pop()
         found |= {one["file"]} if "file" in one else set()
         listed += one.get("children", [])
-    pages = [path for path in sources.rglob("*") if path.suffix in (".md", ".ipynb") and "_build" not in path.parts]
+    pages = [path for path in sources.rglob("*") if path.suffix in (".md", ".ipynb")]
+    pages = [path for path in pages if not {"_build", "_static"}.intersection(path.parts)]
     assert {path.relative_to(sources).as_posix() for path in pages} == found
     command = [sys.executable, "-m", "jupyter", "book", "build", "--md", "--ci"]
     done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

@@ -7,7 +7,8 @@ import small_book
 
 from stylerepro.book import cells, pages, text
 from stylerepro.errors import ResultsError, RunError
-from stylerepro.runs.experiments import Experiment, Profile
+from stylerepro.files import reference_root
+from stylerepro.runs.experiments import Experiment, Profile, discover
 
 
 def experiment(tmp_path, **changes):
@@ -105,6 +106,13 @@ def test_tables_of_experiments(tmp_path):
     readme = pages.readme_table([one, two])
     assert "| [tv_sweep](notebooks/tv_sweep.ipynb): Total variation | 003 | 003.1 | 2 min |" in readme
     assert "| 003 | none | not measured |" in readme
+
+
+def test_every_chapter_leads_with_a_figure_that_its_run_has_and_says_what_it_shows():
+    for entry in discover():
+        name, _, caption = entry.lead.partition(" ")
+        assert caption.endswith("."), entry.name
+        assert (reference_root() / entry.name / "figures" / f"{name}.webp").is_file(), entry.name
 
 
 def test_a_text_takes_a_figure_of_a_run_where_there_is_one(tmp_path):
