@@ -74,8 +74,10 @@ def _gate(gate: str, table: pd.DataFrame | None, base: Mapping[str, Any], units:
     for column in GATES[gate]:
         values = table[column].astype(float)
         passing &= values < PLATEAU if gate == "settled" else values > 0
+    known = table[GATES[gate]].notna().all(axis=1)  # a row that has no picture says nothing of its pair
     if ENDED in table:
         passing &= table[ENDED] != DIVERGED
-    pairs = passing.groupby([table[column] for column in units]).mean() > 0.5
+        known |= table[ENDED] == DIVERGED
+    pairs = passing.astype(float).where(known).groupby([table[column] for column in units]).mean() > 0.5
     passed, told = bool(pairs.mean() >= LEAST_SHARE - 1e-12), f"{said} in {int(pairs.sum())} of {len(pairs)}"
     return passed, told if passed else f"{told}, two thirds are asked"

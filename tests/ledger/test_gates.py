@@ -64,6 +64,14 @@ def test_gates_look_at_the_base_setting_alone_and_ask_two_thirds_of_the_pairs():
     assert judge(table.assign(gate_predictor=table["style"].map(passing))).outcome.verdict == NOT_TESTED
 
 
+def test_a_row_without_a_picture_says_nothing_of_its_pair_and_a_pair_without_any_does_not_pass():
+    whole, lacking = sweep(), sweep(gate_predictor=float("nan"))
+    assert judge(whole, lacking).outcome.verdict == REPRODUCED
+    without = whole["style"].isin(["s0", "s1"])
+    reason = judge(whole[~without], lacking[without]).outcome.reason
+    assert "style taken up in 9 of 15, two thirds are asked" in reason
+
+
 def test_what_an_optimum_looks_like_is_judged_where_the_loss_has_settled():
     gates = {"ask": ["settled"], "exempt": "no style", "units": ["content"]}
     assert judge(sweep(gate_settled=0.002), gates=gates).outcome.verdict == REPRODUCED
