@@ -75,10 +75,12 @@ def trust(rows: Sequence[Row]) -> str:
     signs = (next(sign for sign in _UNTESTED if re.search(sign, row["reason"])) for row in rows if row not in judged)
     others = "; ".join(f"{number} {_UNTESTED[sign]}" for sign, number in Counter(signs).most_common())
     networks = Counter(network for row in judged for network in row["networks"] or ["no loss network"]).most_common()
-    after = ", ".join(claim_link(row["id"]) for row in judged if late(row.get("certificate")))
+    after = ", ".join(
+        claim_link(row["id"]) for row in judged if late(row.get("certificate")) or row.get("rule_changed")
+    )
     told = [
         f"**{len(judged)} of {len(rows)} claims are judged.**" + f" Of the others, {others}." * bool(others),
-        f"**Loss networks** behind these: {', '.join(f'{name} ({number})' for name, number in networks)}.",
+        f"**Loss networks** behind these: {', '.join(f'{name} ({number})' for name, number in networks) or 'none'}.",
         "**Rules came first**" + (f", but for {after}: such a claim is *{TREND_ONLY}* at best." if after else "."),
     ]
     return "\n".join(f"- {line}" for line in told)

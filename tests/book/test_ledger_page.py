@@ -56,12 +56,13 @@ def test_how_far_to_trust_says_why_claims_wait_on_what_networks_and_which_rules_
     ]
     trusted, networks, first = ledger_page.trust(rows).splitlines()
     assert "**2 of 8 claims are judged.**" in trusted
-    others = "3 wait for a run that asks the judges of style; 1 rest on pictures that lack style or content; "
-    assert others in trusted
+    assert "3 wait for a run that asks the judges of style; 1 rest on pictures that lack style or content; " in trusted
     assert trusted.endswith("1 rest on too few pictures or networks; 1 lack the run that decides.")
     assert networks.endswith("vgg16-caffe (1), no loss network (1).")
     assert "[003.2](documents/003.md#claim-003-2)" in first
     assert "003.1" not in first
+    assert "003.1" in ledger_page.trust([rows[0] | {"rule_changed": "rule changed since this run"}]).splitlines()[2]
+    assert ledger_page.trust([row()]).splitlines()[1].endswith("these: none.")
 
 
 def test_the_overview_shows_each_claim_in_the_colour_of_its_verdict_and_says_it():
