@@ -18,6 +18,8 @@ STYLEREPRO := $(BIN)/stylerepro
 # The environment's own kernel and command come first, whatever else is installed for this user.
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONNOUSERSITE := 1
+# Every process imports PyTorch, and compiling its modules anew takes ten seconds each time: let Python keep them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
 .PHONY: run test bench book lint environment announce help clean clean-all
