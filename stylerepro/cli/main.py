@@ -37,6 +37,7 @@ app = typer.Typer(
 Names = Annotated[list[str] | None, typer.Argument(help="Experiments; all of them if none is named.")]
 Profile = Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")]
 Jobs = Annotated[int, typer.Option(help="Runs at once, or jobs of Slurm; here they share the cores.")]
+Processes = Annotated[int, typer.Option(help="Processes that share the work of each run.", min=1)]
 Timeout = Annotated[int | None, typer.Option(help="Seconds that one cell may take.", min=1)]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Begin no other run once one has failed.")]
 Engine = Annotated[str, typer.Option(help="Where runs are done: local, dask or slurm.")]
@@ -83,6 +84,7 @@ def run(
     profile: Profile = DEFAULT_PROFILE,
     parameters: Values = None,
     jobs: Jobs = 1,
+    processes: Processes = 1,
     force: Annotated[bool, typer.Option("--force", help="Run fresh ones too, from the start.")] = False,
     timeout: Timeout = None,
     fail_fast: FailFast = False,
@@ -97,7 +99,7 @@ def run(
 
     planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
     lines, where = partial(display.plan_lines, planned), {"address": address, "gpus": gpus, "sbatch": sbatch}
-    if not runner.succeeded(_execute(planned, lines, timeout, fail_fast, engine, jobs=jobs, **where)):
+    if not runner.succeeded(_execute(planned, lines, timeout, fail_fast, engine, processes, jobs=jobs, **where)):
         raise typer.Exit(1)
 
 
@@ -107,6 +109,7 @@ def _execute(
     timeout: int | None,
     fail_fast: bool,
     engine: str,
+    processes: int = 1,
     **where: Any,
 ) -> "list[Outcome]":
     """Say what is planned, in `lines` for so many at once, and do it."""

@@ -20,7 +20,7 @@ from stylerepro.files import atomic_path, is_disk_full, lock, make_folder, proje
 from stylerepro.runs import record as records
 from stylerepro.runs.experiments import Experiment, load, resolve_parameters
 from stylerepro.runs.fingerprint import Fingerprint, compute
-from stylerepro.runs.processes import own_prefix
+from stylerepro.runs.processes import LocalExecutor, own_prefix
 from stylerepro.runs.scrub import plain, scrub_notebook
 
 COMPLETED, FAILED, FRESH, BUSY = "completed", "failed", "fresh", "busy"
@@ -36,7 +36,7 @@ class Task:
     """A run as a worker needs to know it; plain values, so that any executor can carry it.
 
     label: the profile, or "custom". root: the project's folder. threads, timeout: as of `run_notebook`. digest: the
-    fingerprint's when the run was planned, for workers with code of their own.
+    fingerprint's when the run was planned, for workers with code of their own. processes: that share the run's parts.
     """
 
     experiment: str
@@ -47,6 +47,7 @@ class Task:
     threads: int | None = None
     timeout: int | None = None
     digest: str = ""
+    processes: int = 1
 
     @functools.cached_property
     def name(self) -> str:
@@ -145,9 +146,8 @@ def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fin
     make_folder(result)
     start, given = time.perf_counter(), parameters | {"out": str(result)}
     try:
-        run_notebook(
-            experiment.notebook, executing, given, root=project_root(), threads=task.threads, timeout=task.timeout
-        )
+        with _company(task):
+            _run(task, experiment, executing, given)
         records.write_record(result, _completed(task, result, fingerprint, time.perf_counter() - start))
         # Last of all: with it the folder counts as done, and nothing in it may still be on its way.
         _keep_notebook(load_notebook(executing), result, parameters)
@@ -161,6 +161,33 @@ def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fin
     return task.ended(COMPLETED, time.perf_counter() - start)
 
 
+def _run(task: Task, experiment: Experiment, output: Path, given: Mapping[str, Any]) -> None:
+    run_notebook(experiment.notebook, output, given, root=project_root(), threads=task.threads, timeout=task.timeout)
+
+
+@contextmanager
+def _company(task: Task) -> Iterator[None]:
+    """Have other processes share the parts of the run within. They end with it, and one that fails is not missed."""
+    executor = LocalExecutor(task.processes)
+    for place in range(1, task.processes):
+        executor.submit(keep_company, task, place)
+    try:
+        yield
+    finally:
+        executor.stop()
+
+
+def keep_company(task: Task, place: int) -> None:
+    """Run the notebook of a run that another process does, for the parts that the two then share.
+
+    What else comes of it lies in a folder of its own in the run's staging folder, and goes with that.
+    """
+    os.environ.setdefault("STYLEREPRO_ROOT", task.root)
+    experiment, parameters, fingerprint = resolved(task)
+    own = make_folder(records.staging_folder(task.experiment, task.name, fingerprint.digest) / f"company-{place}")
+    _run(task, experiment, own / "executing.ipynb", parameters | {"out": str(own)})
+
+
 def _completed(task: Task, result: Path, fingerprint: Fingerprint, seconds: float) -> dict[str, Any]:
     """Return the notebook's own record with what only the command knows."""
     record = records.record_of(result)
@@ -171,7 +198,7 @@ def _completed(task: Task, result: Path, fingerprint: Fingerprint, seconds: floa
     # The fingerprint from before the notebook was read: an edit during the run must leave it stale.
     print_ = {"digest": fingerprint.digest, "components": dict(fingerprint.components)}
     total = round(seconds + record.get("seconds_reused", 0.0), 3)
-    return record | {"profile": task.label, "seconds": total, "fingerprint": print_}
+    return record | {"profile": task.label, "seconds": total, "processes": task.processes, "fingerprint": print_}
 
 
 def _keep_notebook(notebook: Any, folder: Path, parameters: Mapping[str, Any]) -> None:

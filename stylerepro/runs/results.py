@@ -13,7 +13,8 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ __all__ = ["Run", "begin", "collect", "tables_of"]
 _FIGURE_BYTES = 200_000
 _QUALITIES = (88, 75, 60, 45)
 _KIND = "__kind__"
+_LONG = 20.0  # seconds; a part that takes more is worth the company of another process
+_LOOK = 1.0  # seconds
 
 
 class Run:
@@ -53,15 +56,14 @@ class Run:
         self, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint, out: Path | None
     ) -> None:
         self.experiment, self.parameters = experiment, parameters
-        self._digest = fingerprint.digest
         staging = runs_root() / ".staging"
         self._manual = out is None or staging.resolve() not in out.resolve().parents
         if out is not None and not self._manual:
             self._workshop = out.parent  # the command's staging folder of this run
         else:
             # Two by hand at once, of the same values, must not write into each other's folder.
-            claimed = records.claim_staging(experiment.name, records.run_name(records.MANUAL, parameters), self._digest)
-            self._workshop, self._lock = claimed
+            name = records.run_name(records.MANUAL, parameters)
+            self._workshop, self._lock = records.claim_staging(experiment.name, name, fingerprint.digest)
         if out and not (out / records.RECORD).exists():  # no earlier run, so what a run writes over is somebody's
             for name in ("figures", "gallery", "gallery.csv", "metrics.csv", "history.csv"):
                 keep(out / name)
@@ -69,6 +71,10 @@ class Run:
         self._own = out is None
         profile = profile_of(experiment, parameters)
         self._record = records.new_record(experiment, parameters, profile, fingerprint, manual=self._manual)
+        self._parts = make_folder(self._workshop / "parts" / fingerprint.digest[:12])
+        # One that goes on began with the first part that is kept: a rule must be older than that.
+        if kept := [path.stat().st_mtime for path in self._parts.glob("*.pt")]:
+            self._record["start"] = datetime.fromtimestamp(min(kept), UTC).isoformat(timespec="seconds")
         self._start, self._saved_seconds = time.perf_counter(), 0.0
         self.dtype = ""
         if isinstance(asked := parameters.get("dtype"), str):
@@ -93,7 +99,17 @@ class Run:
         from all others of the run. What was computed by other code or with other parameters is never taken. Tensors
         come back on the CPU. Raises `ResultsError` for a value of another kind.
         """
-        value, saved = compute_once(self._workshop / "parts" / self._digest[:12], key, compute)
+        value = self._part(key, compute, wait=math.inf)
+        assert value is not None
+        return value
+
+    def _part(self, key: str, compute: Callable[[], Mapping[str, Any]], wait: float) -> dict[str, Any] | None:
+        """Return a part; None where another process of this run is at it for longer than the seconds to wait."""
+        path = self._parts / f"{_file_name(key)}.pt"
+        with lock(path.with_suffix(".lock"), wait=wait) as mine:
+            if not mine:
+                return None
+            value, saved = compute_once(path, key, compute)
         self._saved_seconds += saved
         return value
 
@@ -102,16 +118,27 @@ class Run:
     ) -> dict[Any, dict[str, Any]]:
         """Compute a part for each of `jobs`, with progress: job to `compute(*job)`, or `compute(job)` for no tuple.
 
-        name: of what is counted, in the plural; it tells the parts of one loop from those of another.
+        name: of what is counted, in the plural; it tells the parts of one loop from those of another. Several processes
+        of one run share them, each taking those that no other is at.
         """
         wanted = list(dict.fromkeys(jobs))
         values: dict[Any, dict[str, Any]] = {}
-        for job in tqdm(wanted, desc=name, leave=False, disable=not self._manual):
-            if not self._manual:
-                records.write_progress(self._workshop, len(values), len(wanted), name)
-            arguments = job if isinstance(job, tuple) else (job,)
-            values[job] = self.part(f"{name} {job}", partial(compute, *arguments))
-        return values
+        # Short ones are all done by one process, the others waiting: they may be timings.
+        with ExitStack() as alone, tqdm(total=len(wanted), desc=name, leave=False, disable=not self._manual) as bar:
+            alone.enter_context(lock(self._parts / f"{_file_name(name)}.lock", wait=math.inf))
+            while left := [job for job in wanted if job not in values]:
+                for job in left:
+                    if not self._manual:
+                        records.write_progress(self._workshop, len(values), len(wanted), name)
+                    arguments, start = job if isinstance(job, tuple) else (job,), time.perf_counter()
+                    if (value := self._part(f"{name} {job}", partial(compute, *arguments), wait=0.0)) is not None:
+                        values[job] = value
+                        bar.update()
+                    if time.perf_counter() - start > _LONG:
+                        alone.close()
+                if all(job not in values for job in left):
+                    time.sleep(_LOOK)
+        return {job: values[job] for job in wanted}
 
     def save(
         self,
@@ -260,13 +287,16 @@ def collect(
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(RUN_COLUMNS))
 
 
-def compute_once(folder: Path, key: str, compute: Callable[[], Mapping[str, Any]]) -> tuple[dict[str, Any], float]:
-    """Return what `compute` gives, from disk if it is there, and the seconds that this saved (0.0 if none).
+def _file_name(key: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
+
+
+def compute_once(path: Path, key: str, compute: Callable[[], Mapping[str, Any]]) -> tuple[dict[str, Any], float]:
+    """Return what `compute` gives, from the file if it is there, and the seconds that this saved (0.0 if none).
 
     The value always comes back from disk form, so that a resumed run and one in a single go are the same bit for bit.
     A damaged file is computed anew, with a warning. Raises `ResultsError` for what a part may not hold.
     """
-    path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', key)[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:10]}.pt"
     if path.is_file():
         try:
             kept = torch.load(path, weights_only=True)

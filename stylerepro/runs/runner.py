@@ -125,7 +125,8 @@ def _job(
     failure = _failure(task)
     if failure is not None:
         reasons = [f"it failed last time: {failure}", *(reasons if last else [])]
-    resumed = (records.staging_folder(task.experiment, task.name, task.digest) / "parts").is_dir()
+    staging = records.staging_folder(task.experiment, task.name, task.digest)
+    resumed = next((staging / "parts").glob("*/*.pt"), None) is not None
     if resumed:
         reasons.append("goes on from the parts that are kept")
     return Job(task, tuple(reasons), expected, finished, seconds, resumed and not force, failure is not None)
@@ -184,15 +185,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads_each(jobs: int) -> int | None:
-    """Return the threads for each of `jobs` runs at once, so that together they do not exceed the machine.
+def threads_each(jobs: int, processes: int = 1) -> int | None:
+    """Return the threads for each of so many processes of `jobs` runs, so that together they do not exceed the machine.
 
     None for one alone: its libraries choose, as under plain papermill, so that both give the same bits. Raises
-    `RunError` for more jobs than cores.
+    `RunError` for more than there are cores.
     """
-    if jobs < 1 or jobs > cores():
-        raise RunError(f"--jobs {jobs} does not fit this machine; it has {cores()} cores, so give 1 to {cores()}.")
-    return None if jobs == 1 else cores() // jobs
+    at_once = jobs * processes
+    if jobs < 1 or at_once > cores():
+        asked = f"--jobs {jobs}" + f" --processes {processes}" * (processes > 1)
+        raise RunError(f"{asked} does not fit this machine; it has {cores()} cores, so give 1 to {cores()} in all.")
+    return None if at_once == 1 else cores() // at_once
 
 
 def execute(
@@ -200,6 +203,7 @@ def execute(
     *,
     executor: Executor | None = None,
     workers: int = 1,
+    processes: int = 1,
     timeout: int | None = None,
     report: Report | None = None,
     fail_fast: bool = False,
@@ -210,17 +214,18 @@ def execute(
     none is left alone with it at the end.
 
     executor: any `concurrent.futures.Executor` whose workers see the project's folder, or one of `engines`; None runs
-    `workers` local processes at once and splits the cores among them. timeout: seconds for one cell. On Ctrl-C what is
-    finished stays, and the next call goes on. Raises `RunError` for more workers than cores.
+    `workers` runs at once and splits the cores among them. processes: that share the parts of each run, on whatever
+    machine it is done. timeout: seconds for one cell. On Ctrl-C what is finished stays, and the next call goes on.
+    Raises `RunError` for more workers and processes of theirs than cores.
     """
-    threads_each(workers)
-    stale = [job for job in jobs if job.stale]
+    stale = [replace(job, task=replace(job.task, processes=processes)) for job in jobs if job.stale]
     if executor is not None:
         return _execute(stale, executor, len(stale), timeout, None, report, fail_fast)
+    threads_each(workers, processes)
     at_once = max(1, min(workers, len(stale)))
     local = LocalExecutor(at_once)
     try:
-        return _execute(stale, local, at_once, timeout, threads_each(at_once), report, fail_fast)
+        return _execute(stale, local, at_once, timeout, threads_each(at_once, processes), report, fail_fast)
     finally:
         local.stop()
 

@@ -171,7 +171,7 @@ def test_a_part_for_which_there_is_no_room_says_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(results, "atomic_path", to_full)
     with pytest.raises(DiskFullError, match="The disk is full"):
-        results.compute_once(tmp_path, "p", lambda: {"x": np.zeros(100_000)})
+        results.compute_once(tmp_path / "p.pt", "p", lambda: {"x": np.zeros(100_000)})
 
 
 def test_why_a_run_failed_is_said_where_not_even_its_log_can_be_kept(project, monkeypatch):

@@ -300,7 +300,7 @@ def test_a_part_holds_only_what_can_be_kept(project):
         run.part("p", lambda: {"x": part_value})
     with pytest.raises(ResultsError, match="a dict of named tables"):
         run.part("q", lambda: 3)  # type: ignore[arg-type,return-value]
-    assert list(project.glob("results/runs/.staging/*/parts/*/*")) == []
+    assert list(project.glob("results/runs/.staging/*/parts/*/*.pt")) == []
 
 
 def test_parts_of_a_loop_are_kept_by_job_and_a_second_run_takes_them(project):
@@ -318,6 +318,15 @@ def test_parts_of_a_loop_are_kept_by_job_and_a_second_run_takes_them(project):
     again = results.begin("toy", toy.namespace())
     assert again.parts([(3, 4)], compute, "pairs") == {(3, 4): {"sum": 7}}
     assert calls == [(1, 2), (3, 4), (5, 0), (1, 2)]
+
+
+def test_a_run_that_goes_on_began_with_the_first_part_that_is_kept(project):
+    results.begin("toy", toy.namespace()).part("p", lambda: {"x": 1})
+    (part,) = project.glob("results/runs/.staging/*/parts/*/*.pt")
+    os.utime(part, (1e9, 1e9))
+    results.begin("toy", toy.namespace()).save(metrics=METRICS, history=HISTORY)
+    kept = json.loads((finished(project)[0] / "run.json").read_text())
+    assert kept["start"] == "2001-09-09T01:46:40+00:00"
 
 
 def test_a_run_by_the_command_says_how_far_it_has_come(project):

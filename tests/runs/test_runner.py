@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import kill_runs
+import pandas as pd
 import psutil
 import pytest
 import toy
@@ -26,6 +27,26 @@ table = pd.DataFrame({"gamma": [1.0], "value": [float(os.environ["OMP_NUM_THREAD
 table["name"] = os.environ["STYLEREPRO_THREADS"]
 run.save(metrics=table)
 print("kept in", os.path.abspath(run.parameters["reading"]))"""
+# Two short parts, and three long ones, of which the second waits until another process is at the third.
+SHARED = """\
+calls = os.path.join(os.environ["STYLEREPRO_ROOT"], "calls.txt")
+results._LONG = 0.3
+def note(call):
+    with open(calls, "a") as stream:
+        stream.write(f"{call},{os.getpid()}\\n")
+def short(i):
+    note(f"short {i}")
+    return {"value": float(i)}
+def long(i):
+    note(f"long {i}")
+    time.sleep(0.5)
+    limit = time.monotonic() + 60
+    while i and len({line.split(",")[1] for line in open(calls) if "long" in line}) < 2 and time.monotonic() < limit:
+        time.sleep(0.1)
+    return {"value": float(i)}
+run.parts([0, 1], short, "short ones")
+table = pd.DataFrame(run.parts([0, 1, 2], long, "long ones").values())
+run.save(metrics=table.assign(gamma=1.0, name="-"))"""
 BROKEN = "before = 1\nraise ValueError('broken on purpose')"
 
 
@@ -262,6 +283,23 @@ def test_several_at_once_begin_with_the_longest_and_one_keeps_the_order(project)
     taken.clear()
     runner._execute(jobs, Inline(), 1, None, None, None)
     assert taken == ["brief", "long", "vague"]
+
+
+def test_processes_share_the_long_parts_of_a_run_and_leave_the_short_ones_to_one(project, monkeypatch):
+    monkeypatch.setattr(runner, "cores", lambda: 2)
+    toy.add(project, "shared", SHARED)
+    jobs = runner.plan(["shared"])
+    with pytest.raises(RunError, match="--jobs 2 --processes 2 does not fit this machine; it has 2 cores"):
+        runner.execute(jobs, workers=2, processes=2)
+    assert runner.succeeded(runner.execute(jobs, processes=2))
+    done = [line.split(",") for line in (project / "calls.txt").read_text().splitlines()]
+    assert sorted(call for call, _ in done) == ["long 0", "long 1", "long 2", "short 0", "short 1"]
+    assert len({process for call, process in done if call.startswith("long")}) == 2
+    assert len({process for call, process in done if call.startswith("short")}) == 1
+    (folder,) = project.glob("results/runs/shared/laptop-*")
+    assert json.loads((folder / "run.json").read_text())["processes"] == 2
+    assert pd.read_csv(folder / "metrics.csv")["value"].tolist() == [0, 1, 2]
+    assert not [path for path in project.glob("results/runs/.staging/shared-*") if path.suffix != ".lock"]
 
 
 def test_with_fail_fast_no_other_run_begins_once_one_has_failed(project, call):
