@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stylerepro.errors import ParameterError, RunError, StyleReproError, unknown
-from stylerepro.files import hash_of, project_root, reference_root
+from stylerepro.files import hash_of, project_root, reference_root, runs_root
 from stylerepro.runs import record as records
 from stylerepro.runs.execution import COMPLETED, FAILED, FRESH, Outcome, Task, done_record, perform
 from stylerepro.runs.experiments import (
@@ -26,6 +26,7 @@ from stylerepro.runs.fingerprint import Fingerprint, compute, compute_each, expl
 from stylerepro.runs.processes import LocalExecutor
 
 _POLL = 0.25  # seconds
+_COUNTED = re.compile(r"(^|_)(iterations|steps|evaluations|run|repeats)$")  # parameters that the work grows with
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|min|minutes?|h|hours?|days?)\b")
 
@@ -101,10 +102,33 @@ def plan_points(
     """
     profiles = [experiment.profiles[name] for name in (*experiment.profiles, profile)]
     labels = {hash_of(identifying(each.parameters)): each.name for each in profiles}
-    return [
+    base = profiles[-1]
+    last = _last_record(runs_root() / experiment.name / base.name, base.name)
+    known = float(last["seconds"]) if last and last.get("seconds") else seconds_in(base.expected or "")
+    jobs = [
         _job(experiment, labels.get(hash_of(identifying(parameters)), CUSTOM), parameters, fingerprint, force)
         for parameters, fingerprint in zip(points, compute_each(experiment, points), strict=True)
     ]
+    for place, job in enumerate(jobs):
+        if job.seconds is None and job.task.label == CUSTOM and known:
+            seconds = known * times_the_work(base.parameters, job.task.parameters)
+            jobs[place] = replace(job, expected=f"about {duration(seconds)}, judged by {base.name}", seconds=seconds)
+    return jobs
+
+
+def times_the_work(usual: Mapping[str, Any], values: Mapping[str, Any]) -> float:
+    """Return how many times the work of parameters `usual` others are, roughly.
+
+    Sizes count by their squares, numbers of steps and the lengths of lists as they are, and nothing else.
+    """
+    times = 1.0
+    for name, value in values.items():
+        before = usual.get(name)
+        if isinstance(value, list) and isinstance(before, list):
+            times *= max(len(value), 1) / max(len(before), 1)
+        elif type(value) is type(before) and type(value) in (int, float) and min(value, before) > 0:
+            times *= (value / before) ** (2 if "size" in name else 1 if _COUNTED.search(name) else 0)
+    return times
 
 
 def _job(

@@ -265,6 +265,14 @@ def test_every_sidecar_s_words_hold_a_number_and_make_says_their_sum(monkeypatch
     assert int(said[1]) == 5 * round(sum(laptop) / 2 / 300)
 
 
+def test_the_time_of_own_values_is_judged_by_the_work_that_they_ask_for(project):
+    (job,) = runner.plan(["toy"], overrides={"size": "16", "gammas": "1", "seed": "9", "strict": "true"})
+    assert (job.seconds, job.expected) == (240, "about 4 min, judged by laptop")
+    assert runner.times_the_work({"iterations": 100, "of": []}, {"iterations": 30, "of": ["a"], "new": 2}) == 0.3
+    (job,) = runner.plan(["toy"], "smoke", {"size": "8"})
+    assert job.seconds == 4, "four times the pixels of the second that smoke takes"
+
+
 def test_several_at_once_begin_with_the_longest_and_one_keeps_the_order(project):
     for name, said in (("brief", "2 min"), ("long", "1 h"), ("vague", "a while")):
         toy.add(project, name, sidecar=toy.SIDECAR.replace("laptop: 2 min", f'laptop: "{said}"'))
