@@ -27,7 +27,7 @@ from stylerepro.errors import ResultsError, ResultsWarning, RunError, unknown
 from stylerepro.files import atomic_path, make_folder, project_root, write_text
 from stylerepro.ledger import claims, summary
 from stylerepro.networks.specs import NETWORKS
-from stylerepro.runs.experiments import PROFILES, REFERENCE, Experiment, discover
+from stylerepro.runs.experiments import CUSTOM, PROFILES, REFERENCE, Experiment, discover
 
 _NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_external_toc", "sphinxcontrib.bibtex")
 _CHAPTER = re.compile(r"documents/\d+\.md")
@@ -38,15 +38,16 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
     """Build the book and return the path of its first page.
 
     out: folder for the HTML, by default `book/_build/html`. profile: whose runs to show; None or "reference" for the
-    committed ones in `results/reference`, another profile for own runs of it and, where there is none, the committed.
+    committed ones in `results/reference`, another profile for own runs of it and, where there is none, the committed;
+    "custom" for the newest own run of each experiment with values of its own, which count for no verdict.
     What cannot be shown of a notebook as JupyterLab shows it is a `ResultsWarning` that names the cell and the cure.
     Raises `RunError` when Sphinx is missing or finds anything else to warn of, `ResultsError` for a damaged run.
     """
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name.split(".")[0]) is None]:
         raise RunError(f"The book needs {', '.join(missing)}: pip install -e '.[book]' in the project's folder.")
     profile = profile or REFERENCE
-    if profile not in PROFILES:
-        raise RunError(unknown(profile, list(PROFILES), "profile", "The book"))
+    if profile not in (*PROFILES, CUSTOM):
+        raise RunError(unknown(profile, [*PROFILES, CUSTOM], "profile", "The book"))
     folder = project_root() / "book"
     target = make_folder(out if out is not None else folder / "_build" / "html").resolve()
     source = write_sources(folder / "_generated", profile)
@@ -80,7 +81,7 @@ def write_sources(target: Path, profile: str) -> Path:
     wanted is removed. Raises `RunError` for a text that asks for what cannot be generated.
     """
     entries, runs, ledger = pages.in_order(discover()), pages.shown(profile), claims.load_ledger()
-    judged = summary.judged(ledger) if profile == REFERENCE else summary.compare(ledger, profile)
+    judged = summary.judged(ledger) if profile in (REFERENCE, CUSTOM) else summary.compare(ledger, profile)
     rows = summary.rows(judged)
     explored, missing = explorer.panels(entries, {name: (run.folder, run.record) for name, run in runs.items()})
     interface, written = _interface(Path(stylerepro.__file__).parent), _by_hand()
@@ -95,7 +96,7 @@ def write_sources(target: Path, profile: str) -> Path:
     copies: dict[str, Path] = {}
     pieces = _pieces(ledger, rows, runs, entries, profile)
     pieces["figure"] = lambda words: pages.figure(runs, words, copies)
-    pieces["explorer"] = lambda _: explorer.page(explored, missing, profile)
+    pieces["explorer"] = lambda _: explorer.page(explored, missing, REFERENCE if profile == CUSTOM else profile)
     files = {path: filled(path, content, pieces) for path, content in written.items()} | interface
     copies |= explorer.files(explored)
     for entry in entries:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stylerepro.book.pages import command
 from stylerepro.book.text import figures, pipe_table
 from stylerepro.errors import ResultsError
 from stylerepro.runs import gallery
@@ -101,7 +102,7 @@ def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel |
         "chapter": f"notebooks/{entry.name}.html",
         "pictures": f"{FOLDER}/{entry.name}/",
         "table": f"{explore.table}.csv",
-        "command": f"stylerepro run {entry.name} --profile {record['profile']}",
+        "command": command(record),
         "record": _record(record),
         "axes": axes,
         "numbers": [_column(name, columns[name]) for name in explore.shown],

@@ -57,6 +57,7 @@ _GROUND = {
     "reference": "From the committed runs of profile `reference`, on all pictures, and their `crosscheck`.",
     "crosscheck": "From runs of profile `crosscheck`: the reference's, at other sizes or on a stand-in network.",
     "paper": "From runs of profile `paper`, on the documents' own pictures and networks, where there are any.",
+    "custom": "From the committed runs, as in the book of these: runs with values of one's own decide nothing.",
 }
 
 

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,16 @@ from stylerepro.book.text import fold, kept, parsed, pipe_table, table_lines
 from stylerepro.files import project_root, reference_root, results_root
 from stylerepro.ledger import summary
 from stylerepro.networks.specs import NetworkSpec
-from stylerepro.runs.experiments import CROSSCHECK, OWN, REFERENCE, Experiment
+from stylerepro.runs.experiments import (
+    CROSSCHECK,
+    CUSTOM,
+    DEFAULT_PROFILE,
+    OWN,
+    REFERENCE,
+    Experiment,
+    identifying,
+    load,
+)
 from stylerepro.runs.record import RECORD, current_runs
 from stylerepro.runs.tables import read
 
@@ -50,7 +60,8 @@ def shown(profile: str) -> dict[str, Shown]:
     beside = [run for other in _BESIDE for run in current_runs(reference_root(), other)]
     runs = {}
     for chosen in dict.fromkeys((REFERENCE, profile)):
-        for folder, record in current_runs(reference_root() if chosen == REFERENCE else None, chosen):
+        found = current_runs(reference_root() if chosen == REFERENCE else None, chosen)
+        for folder, record in sorted(found, key=lambda run: str(run[1]["start"])):  # of several own ones the newest
             others = [run for run in beside if run[1]["experiment"] == record["experiment"] and chosen == REFERENCE]
             if (folder / "notebook.ipynb").is_file():
                 runs[record["experiment"]] = Shown(folder, record, profile, tuple(others))
@@ -64,7 +75,7 @@ def tables(profile: str) -> dict[str, pd.DataFrame]:
     An experiment's table is that on which verdicts rest: of this profile's runs, else of the committed reference.
     """
     found = summary.tables_from_results(REFERENCE, reference_root())
-    if profile != REFERENCE:
+    if profile not in (REFERENCE, CUSTOM):
         found |= summary.tables_from_results(profile, None)
     for path in sorted((results_root() / "performance").glob("*.json")):
         for name, rows in json.loads(path.read_text(encoding="utf-8")).items():
@@ -214,9 +225,11 @@ def record(run: Shown) -> str:
     """Return the top of an experiment's page: how the run was made, how to make it again, and the files behind it."""
     made, lines = run.record, []
     if made["profile"] != run.wanted:
+        lacking = f"No own run {'with own values' if run.wanted == CUSTOM else f'of profile `{run.wanted}`'} yet"
+        how = "-p NAME=VALUE" if run.wanted == CUSTOM else f"--profile {run.wanted}"
         lines.append(
-            f"**No own run of profile `{run.wanted}` yet**: this is the committed one of `{made['profile']}`. "
-            f"To make it: `stylerepro run {made['experiment']} --profile {run.wanted}`"
+            f"**{lacking}**: this is the committed one of `{made['profile']}`. "
+            f"To make it: `stylerepro run {made['experiment']} {how}`"
         )
     networks, dtype = ", ".join(made.get("networks") or {}) or "none", (made.get("dtype") or {}).get("used")
     lines += [
@@ -243,8 +256,14 @@ def caption(run: Shown) -> str:
 
 
 def command(run: Record) -> str:
-    """Return the command that makes a run, as it is typed."""
-    return f"stylerepro run {run['experiment']} --profile {run['profile']}"
+    """Return the command that makes a run, as it is typed; of a picture given by its path, with its name alone."""
+    made = f"stylerepro run {run['experiment']}"
+    if run["profile"] != CUSTOM:
+        return f"{made} --profile {run['profile']}"
+    usual = identifying(load(run["experiment"]).profiles[DEFAULT_PROFILE].parameters)
+    changed = {name: value for name, value in run["parameters"].items() if value != usual.get(name, value)}
+    texts = {name: text if isinstance(text, str) else json.dumps(text) for name, text in changed.items()}
+    return " ".join([made, *(f"-p {name}={shlex.quote(text)}" for name, text in texts.items())])
 
 
 def not_run(experiment: Experiment, profile: str) -> str:

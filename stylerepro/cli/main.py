@@ -261,6 +261,21 @@ def collect(
 
 
 @app.command()
+def sheet(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, such as a sweep's points.")],
+    out: Annotated[Path, typer.Option("-o", help="Picture to write: .png, .jpg or .webp.")],
+    force: Force = False,
+) -> None:
+    """Put the pictures of runs on one sheet: a row a run, a column a setting, nothing cropped."""
+    from stylerepro.pictures import images
+    from stylerepro.runs import gallery
+
+    keep(out, force)
+    images.write(gallery.sheet(runs), out)
+    print(f"{out}: the pictures of {len(runs)} {'run' if len(runs) == 1 else 'runs'}")
+
+
+@app.command()
 def publish(names: Names = None, profile: Profile = "reference") -> None:
     """Copy finished reference runs to results/reference/, to be committed (of `crosscheck` and `paper`, the tables)."""
     from stylerepro.runs import publish as publishing
@@ -276,7 +291,9 @@ def publish(names: Names = None, profile: Profile = "reference") -> None:
 @app.command()
 def book(
     out: Annotated[Path | None, typer.Option("-o", help="Folder for the HTML; book/_build/html by default.")] = None,
-    profile: AnyProfile = None,
+    profile: Annotated[
+        str | None, typer.Option(help=f"{', '.join(PROFILES)}; custom: own values (-p).")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Build the book: from the committed reference runs, or from own runs of a profile."""

@@ -6,7 +6,7 @@ What a reader looks through in the book's explorer. `gallery/` holds the picture
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +19,10 @@ from torch import Tensor
 from stylerepro.errors import ResultsError
 from stylerepro.files import make_folder
 from stylerepro.measures import image_metrics
-from stylerepro.pictures import images
+from stylerepro.pictures import images, plots
 from stylerepro.runs import tables
+from stylerepro.runs.experiments import load
+from stylerepro.runs.record import read_record
 from stylerepro.runs.scrub import portable
 
 NAME = "gallery"
@@ -97,6 +99,26 @@ def read(folder: Path) -> pd.DataFrame | None:
         if not re.fullmatch(r"[\w.-]+", name) or not (folder / NAME / name).is_file():
             raise ResultsError(f"{where} names {name}, which is not in {NAME}/. Run the experiment again.")
     return table
+
+
+def sheet(folders: Sequence[Path]) -> Tensor:
+    """Return the pictures of runs on one sheet (1, 3, H, W), a row a run with the parameters in which they differ.
+
+    Above the columns stands what the sidecar's sliders say, where that is the same in all rows. Raises `ResultsError`
+    for a folder without a record or a gallery.
+    """
+    records, rows, titles = [read_record(folder) for folder in folders], [], []
+    for folder, record in zip(folders, records, strict=True):
+        shown, explore = read(folder), load(record["experiment"]).explore
+        if shown is None or explore is None:
+            raise ResultsError(f"{folder} has no pictures of its settings: only experiments with `explore` keep them.")
+        rows.append([images.read(str(folder / NAME / name)) for name in shown["picture"]])
+        table = pd.read_csv(folder / f"{explore.table}.csv", dtype=str).iloc[shown["row"]]
+        titles.append([", ".join(f"{name} {row[name]}" for name in explore.sliders) for _, row in table.iterrows()])
+    values = [record["parameters"] or {} for record in records]
+    varied = [name for name in values[0] if any(each.get(name) != values[0][name] for each in values)]
+    labels = ["\n".join(f"{name} {tables.cell(each.get(name))}" for name in varied) for each in values]
+    return plots.sheet(rows, titles[0] if all(each == titles[0] for each in titles) else (), labels)
 
 
 def _row(table: pd.DataFrame, where: Mapping[str, Any]) -> int:

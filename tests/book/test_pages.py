@@ -1,6 +1,7 @@
 """Pages of experiments: which run is shown, its record, its notebook, and tables that texts ask for."""
 
 import json
+from pathlib import Path
 
 import pytest
 import small_book
@@ -242,6 +243,30 @@ def test_own_runs_are_shown_where_there_are_any_and_else_the_reference(project):
     assert pages.shown("reference")["ran"].folder == reference
     assert pages.tables("laptop")["ran"]["error"].tolist() == [0.7]
     assert pages.tables("reference")["ran"]["error"].tolist() == [0.5, 0.5]
+
+
+def test_runs_with_own_values_have_pages_that_say_how_they_were_made(project):
+    reference = write_run(project / "results/reference", "ran", "reference")
+    assert pages.shown("custom")["ran"].folder == reference
+    said = pages.record(pages.shown("custom")["ran"])
+    assert "**No own run with own values yet**" in said
+    assert "`stylerepro run ran -p NAME=VALUE`" in said
+    folders = [write_run(project / "results/runs/ran", f"custom-{day}", "custom", error=day) for day in (1, 2)]
+    for folder, day in zip(folders, (22, 21), strict=True):
+        kept = json.loads((folder / "run.json").read_text())
+        kept |= {"start": f"2026-11-{day}T09:10:11+00:00", "parameters": {"n": day, "words": ["a b"]}}
+        (folder / "run.json").write_text(json.dumps(kept))
+    found = pages.shown("custom")["ran"]
+    assert found.folder == folders[0], "the newest"
+    assert pages.shown("reference")["ran"].folder == reference
+    assert pages.tables("custom")["ran"]["error"].tolist() == [0.5], "texts quote the reference"
+
+
+def test_a_run_with_own_values_is_made_by_the_values_that_differ(monkeypatch):
+    usual = {"gammas": [0.0, 10.0], "size": 64, "network": "compact"}
+    monkeypatch.setattr(pages, "load", lambda _: experiment(Path(), profiles={"laptop": Profile("laptop", usual)}))
+    own = record(profile="custom", parameters=usual | {"gammas": [0.0], "network": "it's"})
+    assert pages.command(own) == "stylerepro run tv_sweep -p gammas='[0.0]' -p network='it'\"'\"'s'"
 
 
 def test_the_files_of_shown_runs_and_of_those_behind_a_verdict_come_along(project):

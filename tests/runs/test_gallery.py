@@ -106,3 +106,30 @@ def test_a_run_keeps_its_gallery_beside_its_tables(tmp_path, monkeypatch):
     results.begin("toy", toy.namespace()).save(table, gallery=Gallery([Shown({"gamma": 10.0}, picture(1))]))
     (folder,) = (path.parent for path in tmp_path.glob("results/runs/toy/*/gallery.csv"))
     assert gallery.read(folder)["row"].tolist() == [1]
+
+
+def test_a_sheet_shows_every_picture_of_runs_and_says_in_what_they_differ(tmp_path, monkeypatch, call):
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    toy.add(tmp_path, "toy", sidecar=toy.SIDECAR + "explore: {sliders: [gamma], shown: [value]}\n")
+    colours = {4: torch.tensor([1.0, 0, 0]), 6: torch.tensor([0, 0, 1.0])}
+    for size, colour in colours.items():
+        table = pd.DataFrame({"gamma": [0.0, 10.0], "value": [1.0, 2.0], "name": ["a", "a"]})
+        filled = colour.view(1, 3, 1, 1).expand(1, 3, 32, 48)
+        shown = [Shown({"gamma": 0.0}, filled), Shown({"gamma": 10.0}, 1 - filled)]
+        results.begin("toy", toy.namespace(size=size)).save(table, gallery=Gallery(shown))
+    runs = sorted(path.parent for path in tmp_path.glob("results/runs/toy/*/gallery.csv"))
+    titled = []
+    drawn = gallery.plots.sheet
+    monkeypatch.setattr(gallery.plots, "sheet", lambda *words: titled.append(words[1:]) or drawn(*words))
+    code, out, _ = call("sheet", *map(str, runs), "-o", "sheet.png")
+    assert (code, out) == (0, "sheet.png: the pictures of 2 runs\n")
+    ((columns, rows),) = titled
+    assert (columns, sorted(rows)) == (["gamma 0.0", "gamma 10.0"], ["size 4", "size 6"])
+    with Image.open(tmp_path / "sheet.png") as file:
+        pixels = np.asarray(file.convert("RGB")).reshape(-1, 3).astype(int)
+    for wanted in ([255, 0, 0], [0, 255, 255], [0, 0, 255], [255, 255, 0]):
+        assert (np.abs(pixels - wanted).max(1) < 40).sum() > 1000, "whole, at its own size or larger"
+    assert call("sheet", str(runs[0]), "-o", "sheet.png")[0] == 2
+    (runs[1] / "gallery.csv").unlink()
+    assert "has no pictures of its settings" in call("sheet", *map(str, runs), "-o", "other.png")[2]
