@@ -1,6 +1,8 @@
 """Transfer: a bare loop's arithmetic, batches that are their parts, histories that add up, errors that lose nothing."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -337,3 +339,18 @@ def test_a_term_takes_features_and_a_weight_a_setting():
 def test_terms_that_cannot_be_are_named(terms, named):
     with pytest.raises(TransferError, match=named):
         run(terms=[Term(*given) for given in terms])
+
+
+def test_the_book_s_example_blends_two_styles():
+    page = (Path(__file__).resolve().parents[2] / "book/extend.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"\*\*Several styles blended\*\*.*?```python\n(.*?)```", page, re.DOTALL)
+    shorter = block.replace("style_weight=20.0,", "style_weight=20.0, iterations=2,")
+    content, style = torch.rand(2, 1, 3, 40, 48, generator=torch.Generator().manual_seed(1))
+    names = {"torch": torch, "content": content, "style": style, "second": style}
+    exec(shorter, names)
+    history = names["blended"].history
+    assert len(history) == 3
+    np.testing.assert_allclose(history["second"], history["style"], rtol=1e-5)  # the same style, so half of each
+    names |= {"second": style**3}
+    exec(shorter, names)
+    assert abs(names["blended"].history["second"] / history["second"] - 1).min() > 0.01
