@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from stylerepro.book.evidence import evidence
 from stylerepro.book.pages import in_order, place, readme_table
 from stylerepro.book.text import (
     anchor,
@@ -268,7 +269,9 @@ def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, D
     # The claims as machines read them: schema.org's ClaimReview, which no page shows.
     data = json.dumps(reviews, ensure_ascii=False).replace("</", "<\\/")
     script = f'```{{raw}} html\n<script type="application/ld+json">{data}</script>\n```'
-    return f"{_cards(rows, name, True)}\n\n{script}"
+    drawn = [evidence(row) for row in rows]
+    rests = ["**What the verdicts rest on**, part by part and reading by reading:", *drawn] if any(drawn) else []
+    return "\n\n".join([_cards(rows, name, True), *filter(None, rests), script])
 
 
 def verdicts(rows: Sequence[Row]) -> str:

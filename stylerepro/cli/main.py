@@ -291,9 +291,7 @@ def publish(names: Names = None, profile: Profile = "reference") -> None:
 @app.command()
 def book(
     out: Annotated[Path | None, typer.Option("-o", help="Folder for the HTML; book/_build/html by default.")] = None,
-    profile: Annotated[
-        str | None, typer.Option(help=f"{', '.join(PROFILES)}; custom: own values (-p).")
-    ] = None,
+    profile: Annotated[str | None, typer.Option(help=f"{', '.join(PROFILES)}; custom: own values (-p).")] = None,
     force: Force = False,
 ) -> None:
     """Build the book: from the committed reference runs, or from own runs of a profile."""

@@ -373,6 +373,20 @@ KINDS: Mapping[str, Callable[[Rule, pd.DataFrame], Outcome]] = {
 }
 
 
+def bounds(rule: Rule) -> tuple[float | None, float | None]:
+    """Return between what a leaf asks its value to lie, None for an open end: of a trend ρ, of a difference a − b."""
+    kind = rule["kind"]
+    if kind in ("number", "equivalence"):
+        low, high = rule["within"]
+        return low, high
+    if kind == "threshold":
+        return rule.get("at_least"), rule.get("at_most")
+    if kind in ("wins", "order"):
+        return rule.get("at_least", 0.5) if kind == "wins" else 1.0, None
+    least = rule.get("minimum", 0.0) if kind == "difference" else 0.0
+    return (least, None) if _sign(rule) > 0 else (None, 0.0 - least)
+
+
 def _clear(interval: Interval, sign: int) -> bool:
     return sign * interval.estimate > 0 and interval.excludes(0.0)
 

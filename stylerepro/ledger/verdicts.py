@@ -33,6 +33,7 @@ from stylerepro.ledger.rules import (
     Outcome,
     Rule,
     Settled,
+    bounds,
     decide,
     matches,
     number_text,
@@ -188,7 +189,8 @@ def judge(rule: Rule, tables: Tables) -> Outcome:
     if "kind" in rule:
         outcome = decide(rule, tables(rule))
         told = {name: getattr(outcome, name) for name in _TOLD}
-        return replace(outcome, parts=({"name": rule["name"], "kind": rule["kind"], **told},))
+        named = {"name": rule["name"], "kind": rule["kind"], "bounds": bounds(rule)}
+        return replace(outcome, parts=(named | told,))
     outcomes = [judge(part, tables) for part in parts(rule)]
     decided = _combined(rule, [outcome.verdict for outcome in outcomes])
     seen, why = [], []
