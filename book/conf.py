@@ -19,7 +19,7 @@ html_show_sphinx = False
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_external_toc", "sphinxcontrib.bibtex"]
-extensions += ["docstrings", "mathml", "tables", "explorer"]
+extensions += ["sphinx_copybutton", "docstrings", "mathml", "tables", "explorer"]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
 external_toc_path = "_toc.yml"
 bibtex_bibfiles = ["documents.bib", "references.bib"]  # the first is generated from the ledger
@@ -32,6 +32,7 @@ nb_ipywidgets_js = {}
 nb_merge_streams = True
 nb_code_prompt_show = "The code"
 nb_code_prompt_hide = "The code"
+copybutton_selector = "div.cell_input pre, section > div.highlight pre"  # commands and code, not what they print
 # JupyterLab takes \\begin{align} without dollars, and any heading below any other.
 suppress_warnings = ["myst.header", "myst.strikethrough"]
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]

@@ -29,7 +29,7 @@ from stylerepro.ledger import claims, summary
 from stylerepro.networks.specs import NETWORKS
 from stylerepro.runs.experiments import CUSTOM, PROFILES, REFERENCE, Experiment, discover
 
-_NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_external_toc", "sphinxcontrib.bibtex")
+_NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_copybutton", "sphinx_external_toc", "sphinxcontrib.bibtex")
 _CHAPTER = re.compile(r"documents/\d+\.md")
 _BY_HAND = (".md", ".py", ".bib", ".css", ".js", ".svg", ".yml")
 
