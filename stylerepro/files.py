@@ -35,7 +35,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         try:
             yield temporary
             # mkstemp makes private files; what a user keeps gets the permissions their umask asks for.
-            temporary.chmod(0o666 & ~_umask())
+            os.umask(mask := os.umask(0))
+            temporary.chmod(0o666 & ~mask)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -57,18 +58,10 @@ def full_disk_named(path: Path) -> Iterator[None]:
 
 def is_disk_full(error: BaseException) -> bool:
     """Say whether a full disk is behind an error: writers of file formats raise errors of their own on top of it."""
-    chain: BaseException | None = error
-    while chain is not None:
-        if isinstance(chain, DiskFullError) or (isinstance(chain, OSError) and chain.errno in _FULL):
-            return True
-        chain = chain.__cause__ or chain.__context__
-    return False
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    if isinstance(error, DiskFullError) or (isinstance(error, OSError) and error.errno in _FULL):
+        return True
+    behind = error.__cause__ or error.__context__
+    return behind is not None and is_disk_full(behind)
 
 
 def make_folder(folder: str | Path) -> Path:
@@ -132,11 +125,9 @@ def hash_of(content: Any) -> str:
 def project_root() -> Path:
     """Return the folder that holds `notebooks/` and `stylerepro/`.
 
-    `STYLEREPRO_ROOT` if set, else the nearest such folder at or above the working directory, else the one that
-    this package was installed from.
+    `STYLEREPRO_ROOT` if set, else the nearest such folder at or above the working one, else this package's own.
     """
-    named = os.environ.get("STYLEREPRO_ROOT")
-    if named:
+    if named := os.environ.get("STYLEREPRO_ROOT"):
         return expanded(named).resolve()
     here = Path.cwd().resolve()
     for folder in [here, *here.parents]:
@@ -176,14 +167,10 @@ def lock(path: Path, *, wait: float = 0.0) -> Iterator[bool]:
 
     make_folder(path.parent)
     held = FileLock(path)
+    with suppress(Timeout), full_disk_named(path):
+        held.acquire(timeout=wait, poll_interval=0.5)
     try:
-        with full_disk_named(path):
-            held.acquire(timeout=wait, poll_interval=0.5)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
+        yield held.is_locked
     finally:
         held.release()
 
@@ -197,8 +184,7 @@ def hold(path: Path) -> "BaseFileLock | None":
 
     make_folder(path.parent)
     held = FileLock(path, is_singleton=True)
-    try:
+    with suppress(Timeout):
         held.acquire(blocking=False)
-    except Timeout:
-        return None
-    return held
+        return held
+    return None

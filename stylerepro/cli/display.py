@@ -291,10 +291,8 @@ def show_verdicts(
 def _numbers(row: Mapping[str, Any]) -> str:
     """Return the number measured beside the document's, in words; "" where there is neither."""
     cell = {name: text for name, text in zip(_LEDGER, _ledger_cells(row), strict=True) if text}
-    named = {"yours": "yours", "reference": "reference", "document": "the document says"}
-    said = [f"{words} {cell[name]}" for name, words in named.items() if name in cell]
-    said.insert(-1 if "document" in cell else len(said), cell.get("interval", ""))
-    return ", ".join(filter(None, said))
+    named = {"yours": "yours ", "reference": "reference ", "interval": "", "document": "the document says "}
+    return ", ".join(f"{words}{cell[name]}" for name, words in named.items() if name in cell)
 
 
 def _ledger_cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -45,10 +45,9 @@ def begin(name: str, source: str | None, title: str = "", document: str = OWN) -
 
     The copy has no outputs, one claim to begin with, and everything else as `source` has it; None is the least there
     can be: parameters, one table, one figure. title: "" makes one of the source's, or of the name. document: three
-    digits; where the ledger has none of that number, its file is begun too, with the claim in
-    it. With "own" the sidecar declares the claim itself. Raises `RunError` for a name that is taken or none, for an
-    unknown source, for another document, and for a notebook that does not begin its run by its own name. Nothing is
-    left of what could not be finished.
+    digits; where the ledger has none of that number, its file is begun too, with the claim in it. With "own" the
+    sidecar declares the claim itself. Raises `RunError` for a name that is taken or none, for an unknown source, for
+    another document, and for a notebook that does not begin its run by its own name. Nothing unfinished is left.
     """
     if not _NAME.fullmatch(name):
         raise RunError(
@@ -101,8 +100,7 @@ def _notebook(original: Experiment, name: str, title: str, claim: Path) -> str:
         )
     copied = f"This began as a copy of [{original.title}]({original.name}.ipynb). "
     origin = copied if original.name != _MINIMAL else ""
-    told = _TITLE_CELL.format(title=title, origin=origin, claim=claim.name)
-    content.cells[0].source = told.strip()
+    content.cells[0].source = _TITLE_CELL.format(title=title, origin=origin, claim=claim.name).strip()
     return f"{nbformat.writes(content).rstrip()}\n"
 
 

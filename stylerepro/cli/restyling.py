@@ -67,9 +67,8 @@ def restyle(
     the short side, None keeps a picture's own; enlarging ends where the long side has four times as many. Two inputs of
     one name, or of names that some disks take for one, become NAME and NAME-2. Whatever is wrong with an input
     (unreadable, too small, too large for the memory, or its new name is taken by a file that only `force` writes over)
-    is answered as its error, and the others go on. What lies in `folder` is not taken for an input where `folder` lies
-    in one. Raises `ImageError`, before anything is read, when there is no input at all, and for `folder` among the
-    inputs without `force`.
+    is answered as its error, and the others go on. What lies in a `folder` within an input is none itself. Raises
+    `ImageError`, before anything is read, when there is no input, and for `folder` among the inputs without `force`.
     """
     pairs = list(_targets(_flat(inputs, expanded(folder).resolve(), force), Path(folder)))
     if not pairs:
@@ -131,8 +130,8 @@ def _flat(inputs: Iterable[str], out: Path, force: bool) -> Iterator[str]:
         elif path.resolve() == out and not force:
             raise ImageError(f"{name} holds the pictures: give another folder, or --force to write over them.")
         else:
-            made = [out] if out != path.resolve() else []
-            yield from (str(file) for file in assets.photo_files(path) if not {*made} & {*file.resolve().parents})
+            taken = path.resolve() == out
+            yield from (str(file) for file in assets.photo_files(path) if taken or out not in file.resolve().parents)
 
 
 def _targets(sources: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from stylerepro.errors import ParameterError, StyleReproError, unknown
 
+_adapter = lru_cache(TypeAdapter)
+
 
 class Declaration(BaseModel):
     """A mapping of names and values in a YAML file; a name that nobody reads is refused, with the nearest that is.
@@ -76,37 +78,29 @@ GATE_COLUMNS: Mapping[str, Mapping[str, Column]] = {
 }
 
 
-_adapter = lru_cache(TypeAdapter)
-
-
 def validated(model: Any, content: Any, where: str, error: type[StyleReproError]) -> Any:
     """Return `content` as a `model`, a declaration or a union of some that a key tells apart.
 
-    Raises `error` with what is wrong in a sentence that begins with `where`.
+    Raises `error` with the first of the slips in a sentence: where it is, what stands there, what should.
     """
     try:
         return _adapter(model).validate_python(content)
     except ValidationError as slips:
-        raise error(explained(slips, where)) from None
-
-
-def explained(slips: ValidationError, where: str) -> str:
-    """Return the first of the slips in a sentence: where it is, what stands there, what should."""
-    first, *others = slips.errors(include_url=False)
+        first, *others = slips.errors(include_url=False)
     path, key = ".".join(map(str, first["loc"])), first["loc"][-1] if first["loc"] else ""
     if first["type"] == "missing":
         also = [str(slip["loc"][-1]) for slip in others if slip["type"] == "missing"]
         parent = path.removesuffix(str(key)).rstrip(".")
-        return f"{where}{parent and f', {parent}'} lacks {', '.join([str(key), *also])}."
+        raise error(f"{where}{parent and f', {parent}'} lacks {', '.join([str(key), *also])}.")
     if first["type"] == "value_error":
-        return f"{where}{path and f', {path}'} {str(first['ctx']['error']).rstrip('.')}."
+        raise error(f"{where}{path and f', {path}'} {str(first['ctx']['error']).rstrip('.')}.")
     if first["type"] == "union_tag_invalid":
         known = re.findall(r"'([^']+)'", first["ctx"]["expected_tags"])
-        return unknown(first["ctx"]["tag"], known, first["ctx"]["discriminator"].strip("'"), where)
+        raise error(unknown(first["ctx"]["tag"], known, first["ctx"]["discriminator"].strip("'"), where))
     needed = re.sub(r"^[A-Z]\w+ should ", "it should ", first["msg"])
     if first["type"] == "string_type":
         needed = 'text is needed, in quotes where it looks like a number, as in "003"'
-    return f"{where}: {path} is {first['input']!r}; {needed}."
+    raise error(f"{where}: {path} is {first['input']!r}; {needed}.")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -14,9 +14,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-import uuid
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,16 +24,17 @@ from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylerepro.errors import ResultsError, RunError, StyleReproError, unknown
-from stylerepro.files import lock, make_folder, project_root, runs_root, write_text
+from stylerepro.files import lock, make_folder, project_root, runs_root
 from stylerepro.runs import execution
 from stylerepro.runs import record as records
 from stylerepro.runs.execution import BUSY, COMPLETED, FAILED, FRESH, Outcome, Task, done_record, perform
 from stylerepro.runs.fingerprint import explain
-from stylerepro.runs.processes import call_apart
+from stylerepro.runs.processes import call_apart, own_prefix
 from stylerepro.runs.runner import threads_each
 
 if TYPE_CHECKING:
@@ -98,12 +99,16 @@ def opened(
         return
     at_once = max(1, min(jobs, runs))
     connected = _connected(address) if engine == DASK else _on_slurm(at_once, gpus, sbatch)
-    with connected as client, _token() as token:
+    with (
+        connected as client,
+        # A file whose name nobody else has: a worker that sees it sees the asker's folder of results.
+        tempfile.NamedTemporaryFile(prefix="here-", dir=make_folder(runs_root() / ".staging")) as token,
+    ):
         # A lost scheduler is told as the end of its runs, not by tracebacks of Dask's logs as well.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         if engine == DASK:
             at_once = _at_once(client, gpus)
-        executor, over = DaskExecutor(client, token, gpus), threading.Event()
+        executor, over = DaskExecutor(client, Path(token.name).name, gpus), threading.Event()
         if engine == SLURM:
             threading.Thread(target=_watch, args=(client, executor, over), daemon=True).start()
         try:
@@ -220,7 +225,13 @@ class DaskExecutor(Executor):
         outer: Future[Any] = Future()
         key = f"stylerepro-{task.experiment}-{task.name}-{time.time_ns()}"
         errand = pickle.dumps((task, self._token))
-        inner = self._client.submit(_messenger(), errand, key=key, pure=False, resources=self._resources)
+
+        def messenger(told: bytes) -> Any:
+            # A function of its own, which needs none of this package before it is called: a worker cannot take apart
+            # what it lacks the modules for; it would end, and the run would wait for ever.
+            return import_module("stylerepro.runs.engines").on_worker(told)
+
+        inner = self._client.submit(messenger, errand, key=key, pure=False, resources=self._resources)
         self._open[key] = inner, outer
         inner.add_done_callback(lambda done: self._arrived(key, task))
         return outer
@@ -261,21 +272,6 @@ class DaskExecutor(Executor):
         self._client.cancel([inner for inner, _ in tuple(self._open.values())], force=True)
 
 
-def _messenger() -> Callable[[bytes], bytes]:
-    """Return what a worker is sent: a function of its own, which needs none of this package before it is called.
-
-    A worker cannot take apart what it lacks the modules for: it would end, and the run would wait for ever.
-    """
-
-    def call(errand: bytes) -> bytes:
-        from importlib import import_module
-
-        told: bytes = import_module("stylerepro.runs.engines").on_worker(errand)
-        return told
-
-    return call
-
-
 def on_worker(errand: bytes) -> bytes:
     """Do a pickled pair of `Task` and token on a Dask worker, and return the `Parcel`, pickled too."""
     from distributed import get_worker
@@ -293,23 +289,10 @@ def on_worker(errand: bytes) -> bytes:
     return pickle.dumps(carry_out(task, token, given_up, worker.address))
 
 
-@contextmanager
-def _token() -> Iterator[str]:
-    """Yield the name of a file in `results/runs/.staging/` that nobody else has, as long as it is needed."""
-    name = f"here-{uuid.uuid4().hex}"
-    path = runs_root() / ".staging" / name
-    write_text(path, name)
-    try:
-        yield name
-    finally:
-        path.unlink(missing_ok=True)
-
-
 def carry_out(task: Task, token: str, stopped: Callable[[], bool] = lambda: False, worker: str = "") -> Parcel:
     """Do a task on the worker, in a process of its own. stopped: asked now and then.
 
-    token: a file that lies in the asker's folder of results, to know it by. Raises `RunError` when that process dies,
-    or is stopped.
+    token: a file in the asker's folder of results, to know it by. Raises `RunError` if that process dies or is stopped.
     """
     where = f" on {worker or 'the worker'}"
     return replace(call_apart(partial(_parcel, task, token), stopped, where), worker=worker)
@@ -339,11 +322,8 @@ def _sees(root: Path, name: str) -> bool:
 
 def pack(folder: Path) -> bytes:
     """Return a folder as the bytes of a zip file."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            archive.write(path, path.relative_to(folder))
-    return stream.getvalue()
+    with tempfile.TemporaryDirectory(prefix=own_prefix()) as room:
+        return Path(shutil.make_archive(f"{room}/packed", "zip", folder)).read_bytes()
 
 
 def receive(parcel: Parcel, task: Task) -> Outcome:
@@ -358,13 +338,17 @@ def receive(parcel: Parcel, task: Task) -> Outcome:
         raise RunError(f"{at} has other code or files and was not used: {why}. Bring both to the same state.")
     outcome, done = parcel.outcome, parcel.outcome.status in (COMPLETED, FRESH)
     if not parcel.files:
-        if done:
-            _wait_for(task, at)
-        elif outcome.error and not outcome.log:
+        limit = time.monotonic() + _PATIENCE
+        while done and done_record(task.folder, task.digest) is None:
+            if time.monotonic() > limit:
+                raise ResultsError(f"{at} finished it in the shared folder, but {task.name} does not appear here.")
+            time.sleep(_POLL)
+        if not done and outcome.error and not outcome.log:
             return replace(outcome, error=f"{outcome.error} (on {at})")
         return outcome
-    folder = make_folder(runs_root() / ".staging" / f"arrived-{uuid.uuid4().hex}")
-    try:
+    staging = make_folder(runs_root() / ".staging")
+    with tempfile.TemporaryDirectory(prefix="arrived-", dir=staging, ignore_cleanup_errors=True) as room:
+        folder = make_folder(Path(room) / "run")
         with zipfile.ZipFile(io.BytesIO(parcel.files)) as archive:
             archive.extractall(folder)
         if not done:
@@ -377,13 +361,3 @@ def receive(parcel: Parcel, task: Task) -> Outcome:
                 return replace(outcome, status=BUSY, error="another process is running it here")
             execution.put_in_place(task, folder)
         return replace(outcome, status=COMPLETED)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_for(task: Task, at: str) -> None:
-    limit = time.monotonic() + _PATIENCE
-    while done_record(task.folder, task.digest) is None:
-        if time.monotonic() > limit:
-            raise ResultsError(f"{at} finished it in the shared folder, but {task.name} does not appear here.")
-        time.sleep(_POLL)

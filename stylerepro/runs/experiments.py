@@ -226,10 +226,7 @@ def identifying(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def code_cells(notebook: Path) -> list[tuple[str, list[str]]]:
-    """Return the source and tags of each code cell of a notebook, in order.
-
-    Raises `ParameterError` when the file is not a notebook.
-    """
+    """Return source and tags of each code cell of a notebook, in order; `ParameterError` for a file that is none."""
     try:
         content = json.loads(notebook.read_text(encoding="utf-8"))
         cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
@@ -289,8 +286,7 @@ def _parameter(statement: ast.stmt, where: str) -> Parameter:
 def convert(parameter: Parameter, value: Any, where: str) -> Any:
     """Return `value` as the parameter's type; text is read as a person types it (`0,10,100`, `true`, `[a, b]`).
 
-    An int is taken for a float, and a whole float, 1e3, for an int; nothing else is bent. Raises `ParameterError`,
-    beginning with `where`.
+    An int is taken for a float, and a whole float, 1e3, for an int; no more. `ParameterError` begins with `where`.
     """
     try:
         return _typed(ast.parse(parameter.type, mode="eval").body, value)

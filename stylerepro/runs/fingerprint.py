@@ -65,7 +65,9 @@ def compute_each(
             name: {column: spec.text for column, spec in columns.items()}
             for name, columns in (("metrics", experiment.columns), ("history", experiment.history_columns))
         },
-        "versions": versions(),
+        # Python and the distributions that matter, each as major.minor.
+        "versions": {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+        | {name: ".".join(version_of(name).split("+")[0].split(".")[:2]) for name in DISTRIBUTIONS},
     }
 
     @functools.cache
@@ -164,12 +166,6 @@ def _hash_asset(name: str) -> str | None:
         return sha256(assets.fetch(name, progress=False)) if assets.available(name) else "not on this machine"
     path = local_path(name)
     return digest_of(path) if path else None
-
-
-def versions() -> dict[str, str]:
-    """Return Python and the distributions that matter, each as major.minor."""
-    python = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
-    return python | {name: ".".join(version_of(name).split("+")[0].split(".")[:2]) for name in DISTRIBUTIONS}
 
 
 @functools.cache

@@ -81,8 +81,7 @@ class Gallery:
 def read(folder: Path) -> pd.DataFrame | None:
     """Return what `Gallery.write` left in a run's folder: row, picture, spectrum, before ("" for none), profile.
 
-    None for a run without a gallery. Raises `ResultsError` for a damaged table, and for one that names
-    a file that is not there.
+    None for a run without one. Raises `ResultsError` for a damaged table, and for one that names a file not there.
     """
     path = folder / f"{NAME}.csv"
     if not path.is_file():

@@ -57,8 +57,7 @@ class Code:
     def uses(self) -> set[tuple[Chain, bool]]:
         """The dotted names that are read and not bound here, each with whether it is read by key alone."""
         reader = _Reader(self.inside)
-        for node in self.nodes:
-            reader.visit(node)
+        reader.read_scope({}, self.nodes)
         return reader.uses
 
 
@@ -251,8 +250,7 @@ def definitions(notebook: Module, package: Path, texts: Iterable[str]) -> dict[s
     """Return name to digest of each definition below the folder `package` that a notebook reaches.
 
     texts: those among the run's parameters. Of a mapping that is read by key, the entries count whose key stands in
-    them, in the notebook, or in code that is reached; all, where that names none. Definitions that share a name have
-    their digests side by side.
+    them, in the notebook, or in code that is reached; all, where that names none. Digests of one name stand together.
     """
     walk = _Walk(package, texts)
     walk.run("", notebook)

@@ -135,9 +135,8 @@ def install(source: Path, target: Path) -> None:
         target.rename(beside)
         name = f"{target.parent.name}/{target.name}"
         warnings.warn(f"{name} is damaged: {reason}. It is kept as {beside.name}.", ResultsWarning, stacklevel=2)
-    old = target.parent / f".old-{target.name}-{os.getpid()}"
     if target.exists():
-        kept.append(target.rename(old))
+        kept.append(target.rename(target.parent / f".old-{target.name}-{os.getpid()}"))
     source.rename(target)
     for replaced in kept:
         # By another name before it is taken apart: what is called old is whole, whenever this is killed.
@@ -179,10 +178,7 @@ def new_record(
         "versions": {"python": platform.python_version(), **{name: version_of(name) for name in named}},
         "commit": commit(),
         "rules": rule_hashes(experiment.name),
-        "columns": {
-            "metrics": {name: column.text for name, column in experiment.columns.items()},
-            "history": {name: column.text for name, column in experiment.history_columns.items()},
-        },
+        "columns": fingerprint.components["columns"],
         "fingerprint": {"digest": fingerprint.digest, "components": dict(fingerprint.components)},
     }
 
@@ -230,8 +226,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise ResultsError(f"There is no {where}.") from None
     except ValidationError as error:
         wrong = [".".join(map(str, each["loc"])) + ": " + each["msg"] for each in error.errors()]
-        why = f"{where} is not a run's record: {'; '.join(wrong[:4]).lstrip(': ')}"
-        raise ResultsError(f"{why}.{_AGAIN}") from None
+        raise ResultsError(f"{where} is not a run's record: {'; '.join(wrong[:4]).lstrip(': ')}.{_AGAIN}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(f"{where} cannot be read ({error}).{_AGAIN}") from error
     return record
@@ -279,21 +274,19 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def _with_record(root: Path) -> Iterator[Path]:
-    """Yield folders that hold a record; hidden ones and those inside a run are not looked at: there are thousands."""
-    for where, folders, files in os.walk(root):
-        if RECORD in (*files, *folders):
-            folders.clear()
-            yield Path(where)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-
-
 def finished_runs(root: Path, named: str = "") -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield folder and record of each completed run below `root`, by path; of a damaged one there is a warning.
 
     named: what the names of the folders begin with; the records of others are not read.
     """
-    for folder in sorted(path for path in _with_record(root) if path.name.startswith(named)):
+    runs = []
+    for where, folders, files in os.walk(root):
+        # Hidden folders and those inside a run are not looked at: there are thousands.
+        if RECORD in (*files, *folders):
+            folders.clear()
+            runs.append(Path(where))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    for folder in sorted(path for path in runs if path.name.startswith(named)):
         try:
             record = read_record(folder)
         except ResultsError as error:
@@ -313,10 +306,7 @@ def current_runs(root: Path | None = None, profile: str | None = None) -> list[t
     for place in (reference_root(), runs_root()) if root is None else (root,):
         found = [run for run in finished_runs(place) if profile in (None, run[1]["profile"])]
         found.sort(key=lambda run: (not run[1].get("manual", False), run[1]["start"]))
-        best |= {_key(record): (folder, record) for folder, record in found}
+        for folder, record in found:
+            own = hash_of(identifying(record["parameters"])) if record["profile"] == CUSTOM else ""
+            best[record["experiment"], record["profile"], own] = folder, record
     return [best[key] for key in sorted(best)]
-
-
-def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
-    own = hash_of(identifying(record["parameters"])) if record["profile"] == CUSTOM else ""
-    return record["experiment"], record["profile"], own

@@ -17,8 +17,6 @@ from stylerepro.runs.execution import done_record
 from stylerepro.runs.experiments import Experiment, Parameter, convert, flow, load, resolve_parameters
 from stylerepro.runs.scrub import portable
 
-_SEEDS = ("seed", "seeds")
-
 
 @dataclass(frozen=True)
 class Sweep:
@@ -66,7 +64,7 @@ def grid(experiment: Experiment, texts: Mapping[str, str], seeds: int | None = N
         same = portable(values)
         chosen[name] = [value for place, value in enumerate(values) if same[place] not in same[:place]]
     if seeds is not None:
-        name = next((seed for seed in _SEEDS if seed in known), "")
+        name = next((seed for seed in ("seed", "seeds") if seed in known), "")
         if not name:
             raise ParameterError(f"{where} has no parameter 'seed', so --seeds has nothing to vary.")
         if name in chosen or seeds < 1:
@@ -102,8 +100,7 @@ def _value(parameter: Parameter, value: Any, where: str) -> Any:
 def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None = None, retry: bool = False) -> Sweep:
     """Return the sweep over a grid on top of a profile; nothing is run.
 
-    retry: points that failed last time are run again. Raises `RunError` for an unknown experiment or
-    profile, else as `grid`.
+    retry: see `Sweep`. Raises `RunError` for an unknown experiment or profile, else as `grid`.
     """
     experiment = load(name)
     if profile not in experiment.profiles:
@@ -116,38 +113,29 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
     took = [job.seconds for job in jobs if not job.stale and job.seconds]
     each = sum(took) / len(took) if took else usual.seconds
     expected = runner.duration(each) if each else ""
-    named = [
-        replace(job, point=shown(point), expected=expected, seconds=each)
-        for job, point in zip(jobs, points, strict=True)
-    ]
+    words = [", ".join(f"{name}={tables.cell(value)}" for name, value in point.items()) for point in points]
+    named = [replace(job, point=text, expected=expected, seconds=each) for job, text in zip(jobs, words, strict=True)]
     return Sweep(experiment, profile, values, points, named, retry)
-
-
-def shown(point: Mapping[str, Any]) -> str:
-    """Return a point in words: "size=64, gammas=10.0"."""
-    return ", ".join(f"{name}={tables.cell(value)}" for name, value in point.items())
 
 
 def collect(sweep: Sweep) -> pd.DataFrame:
     """Return the metrics of all finished points: run, the grid's parameters, then the declared columns.
 
-    A parameter that has a column's name is called "NAME (parameter)". A damaged point is named in a `ResultsWarning`
-    and left out.
+    A parameter with a column's name is called "NAME (parameter)". A `ResultsWarning` names each damaged point left out.
     """
     frames = []
     for point, job in zip(sweep.points, sweep.jobs, strict=True):
-        folder = job.task.folder
-        record = done_record(folder, job.task.digest)
-        if record is None:  # what older code gave must not stand beside what this one does
-            if folder.exists() and (wrong := records.damage(folder)):
-                warnings.warn(f"{job.point}: {wrong}", ResultsWarning, stacklevel=2)
-            continue
-        try:
-            frame = tables.read(folder / "metrics.csv", record["columns"]["metrics"])
-        except ResultsError as error:
-            warnings.warn(f"{job.point}: {error}", ResultsWarning, stacklevel=2)
-            continue
-        frames.append(tables.with_in_front(frame, {"run": job.task.name}, point))
+        folder, wrong = job.task.folder, None
+        if record := done_record(folder, job.task.digest):
+            try:
+                frame = tables.read(folder / "metrics.csv", record["columns"]["metrics"])
+                frames.append(tables.with_in_front(frame, {"run": job.task.name}, point))
+            except ResultsError as error:
+                wrong = str(error)
+        elif folder.exists():  # what older code gave must not stand beside what this one does
+            wrong = records.damage(folder)
+        if wrong:
+            warnings.warn(f"{job.point}: {wrong}", ResultsWarning, stacklevel=2)
     columns = ["run", *sweep.grid, *sweep.experiment.columns]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
