@@ -183,9 +183,8 @@ def faults(said: str, source: Path) -> tuple[list[str], list[str]]:
     of_cells, others = [], []
     for line in said.splitlines():
         found = _PLACE.match(line)
-        if not found and re.search(r"WARNING|ERROR|rror: ", line):
-            others.append(line)
         if not found:
+            others += [line] * bool(re.search(r"WARNING|ERROR|rror: ", line))
             continue
         name, number, what = found.groups()
         cure = next((cure for sign, cure in _CURES.items() if sign in what), "Write it in plain Markdown.")

@@ -7,6 +7,7 @@ it: from a folder on disk it works as from a server.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,41 +62,28 @@ def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel |
         return None
     columns = entry.history_columns if explore.table == "history" else entry.columns
     where = f"{entry.name}: {explore.table}.csv of {folder.name}"
-    table = _texts(folder / f"{explore.table}.csv", where)
-    named = (*explore.sliders, *explore.choices, *explore.shown)
-    _complete(table, named, where)
+    placed_by = [*explore.sliders, *explore.choices]
+    table = _texts(folder / f"{explore.table}.csv", where, [*placed_by, *explore.shown])
     if pictures["row"].max() >= len(table):
         raise ResultsError(f"{where} has {len(table)} rows, fewer than its gallery names. Run the experiment again.")
     rows = table.iloc[pictures["row"]].reset_index(drop=True)
-    chosen = {name: [_value(text, columns[name]) for text in rows[name]] for name in _axes(explore)}
+    chosen = {name: [_value(text, columns[name]) for text in rows[name]] for name in placed_by}
     axes = [_axis(name, columns[name], values, name in explore.sliders) for name, values in chosen.items()]
-    places = [
-        [axis["values"].index(value) for axis, value in zip(axes, values, strict=True)]
-        for values in zip(*chosen.values(), strict=True)
-    ]
-    if len(set(map(tuple, places))) < len(places):
+    if pd.DataFrame(chosen).duplicated().any():
         raise ResultsError(f"{where}: {', '.join(chosen)} do not tell its pictures apart; explore needs more.")
-    curves, matched = _curves(entry, folder, rows) if explore.table == "metrics" else (None, [None] * len(rows))
-    settings = [
-        {
-            "row": row,
-            "at": place,
-            "files": list(names),
-            "profile": _profile(profile, where),
-            "values": values,
-            "texts": [rounded(value, columns[name]) for name, value in zip(explore.shown, values, strict=True)],
-            "curve": curve,
-        }
-        for row, names, profile, place, values, curve in zip(
-            pictures["row"].tolist(),
-            pictures[["picture", "spectrum", "before"]].values.tolist(),
-            pictures["profile"].tolist(),
-            places,
-            rows[list(explore.shown)].values.tolist(),
-            matched,
-            strict=True,
-        )
-    ]
+    curves, matched = _curves(entry, explore, folder, rows)
+    settings = []
+    for number, picture in enumerate(pictures.to_dict("records")):
+        texts = rows.loc[number]
+        settings.append({
+            "row": picture["row"],
+            "at": [axis["values"].index(chosen[axis["name"]][number]) for axis in axes],
+            "files": [picture[kind] for kind in ("picture", "spectrum", "before")],
+            "profile": _profile(picture["profile"], where),
+            "values": [texts[name] for name in explore.shown],
+            "texts": [rounded(texts[name], columns[name]) for name in explore.shown],
+            "curve": matched[number],
+        })  # fmt: skip
     data = {
         "name": entry.name,
         "title": entry.title,
@@ -106,28 +94,22 @@ def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel |
         "record": _record(record),
         "axes": axes,
         "numbers": [_column(name, columns[name]) for name in explore.shown],
-        "fixed": _fixed(entry, rows, columns),
+        "fixed": _fixed([*placed_by, *entry.parameters], rows.drop(columns=[*explore.shown]), columns),
         "settings": settings,
         "curves": curves,
     }
     return Panel(data, folder)
 
 
-def _axes(explore: Explore) -> list[str]:
-    return [*explore.sliders, *explore.choices]
-
-
-def _texts(path: Path, where: str) -> pd.DataFrame:
+def _texts(path: Path, where: str, needed: Sequence[str]) -> pd.DataFrame:
     """Read a table as it is written: a page that shows its numbers must not round them on the way."""
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise ResultsError(f"{where} cannot be read ({error}). Run the experiment again.") from error
-
-
-def _complete(table: pd.DataFrame, names: Sequence[str], where: str) -> None:
-    if lacking := [name for name in names if name not in table]:
+    if lacking := [name for name in needed if name not in table]:
         raise ResultsError(f"{where} has no column {', '.join(lacking)}. Run the experiment again.")
+    return table
 
 
 def _axis(name: str, column: Column, values: Sequence[str], slider: bool) -> dict[str, Any]:
@@ -157,45 +139,42 @@ def rounded(text: str, column: Column) -> str:
 
 
 def _profile(text: str, where: str) -> list[float]:
-    try:
+    with suppress(ValueError):
         values = [float(number) for number in text.split()]
-    except ValueError:
-        values = []
-    if len(values) != len(gallery.FREQUENCIES):
-        raise ResultsError(f"{where} has a gallery with a spectrum that is damaged. Run the experiment again.")
-    return values
+        if len(values) == len(gallery.FREQUENCIES):
+            return values
+    raise ResultsError(f"{where} has a gallery with a spectrum that is damaged. Run the experiment again.")
 
 
-def _fixed(entry: Experiment, rows: pd.DataFrame, columns: Mapping[str, Column]) -> list[dict[str, str]]:
+def _fixed(set_by_hand: Sequence[str], rows: pd.DataFrame, columns: Mapping[str, Column]) -> list[dict[str, str]]:
     """Return what all settings have in common: columns of one value that are no result, as far as can be known."""
-    assert entry.explore is not None
-    set_by_hand = (*_axes(entry.explore), *entry.parameters)
     return [
         _column(name, column) | {"text": _value(rows[name][0], column)}
         for name, column in columns.items()
-        if name in rows and name not in entry.explore.shown and rows[name].nunique() == 1 and rows[name][0] != ""
+        if name in rows and rows[name].nunique() == 1 and rows[name][0] != ""
         # A float is a result, unless it is chosen by or a parameter, maybe in the plural, gives it.
         if column.type != "float" or any(chosen.startswith(name) for chosen in set_by_hand)
     ]
 
 
-def _curves(entry: Experiment, folder: Path, rows: pd.DataFrame) -> tuple[dict[str, Any] | None, list[int | None]]:
+def _curves(
+    entry: Experiment, explore: Explore, folder: Path, rows: pd.DataFrame
+) -> tuple[dict[str, Any] | None, list[int | None]]:
     """Return the losses over the steps, and which curve is each setting's.
 
     A curve belongs to a setting when all columns that both tables have are equal; of several the longest. A history
     that does not know every slider cannot say whose curves it holds, so none is shown.
     """
-    none: list[int | None] = [None] * len(rows)
     path, known = folder / "history.csv", entry.history_columns
     losses = [name for name in known if name.endswith("_loss")]
-    sliders = entry.explore.sliders if entry.explore else ()
-    if not path.is_file() or _STEP not in known or not losses or not set(sliders) <= set(known):
-        return None, none
-    table = _texts(path, f"{entry.name}: history.csv of {folder.name}")
+    told = explore.table == "metrics" and losses and {_STEP, *explore.sliders} <= set(known)
+    if not told or not path.is_file():
+        return None, [None] * len(rows)
     # What a column that may be empty would have said, an older run leaves out.
-    known = {name: column for name, column in known.items() if name in table or not column.nullable}
-    _complete(table, list(known), f"{entry.name}: history.csv of {folder.name}")
-    keyed = [name for name in known if name != _STEP and (known[name].type != "float" or name in sliders)]
+    needed = [name for name, column in known.items() if not column.nullable]
+    table = _texts(path, f"{entry.name}: {path.name} of {folder.name}", needed)
+    known = {name: column for name, column in known.items() if name in table}
+    keyed = [name for name in known if name != _STEP and (known[name].type != "float" or name in explore.sliders)]
     shared = [name for name in keyed if name in rows]
     lines: dict[tuple[str, ...], dict[str, Any]] = {}
     for _, group in table.groupby(keyed, sort=False):
@@ -205,10 +184,8 @@ def _curves(entry: Experiment, folder: Path, rows: pd.DataFrame) -> tuple[dict[s
             lines[mine] = line
     keys = [tuple(_key(text) for text in row) for row in rows[shared].values.tolist()]
     wanted = [key for key in dict.fromkeys(keys) if key in lines]
-    if not wanted:
-        return None, none
     content = {"columns": [_column(name, known[name]) for name in losses], "lines": [lines[key] for key in wanted]}
-    return content, [wanted.index(key) if key in lines else None for key in keys]
+    return content if wanted else None, [wanted.index(key) if key in lines else None for key in keys]
 
 
 def _key(text: str) -> str:
@@ -260,11 +237,9 @@ def page(shown: Sequence[Panel], missing: Sequence[Experiment], profile: str) ->
     """Return the page in MyST: the first setting, in whose place the script puts all, and what is missing yet."""
     blocks = ["## Settings", _first(shown[0].data)] if shown else []
     if missing:
-        blocks.append("## Not here yet" if shown else "## Nothing here yet")
-        blocks.append("These experiments can be looked through once there is a run with pictures of their settings:")
-        blocks.append(
-            "\n".join(f"- {entry.title}: `stylerepro run {entry.name} --profile {profile}`" for entry in missing)
-        )
+        why = "These experiments can be looked through once there is a run with pictures of their settings:"
+        listed = "\n".join(f"- {entry.title}: `stylerepro run {entry.name} --profile {profile}`" for entry in missing)
+        blocks += ["## Not here yet" if shown else "## Nothing here yet", why, listed]
     return "\n\n".join(blocks)
 
 

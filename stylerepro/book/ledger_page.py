@@ -13,18 +13,7 @@ import yaml
 
 from stylerepro.book.evidence import evidence
 from stylerepro.book.pages import in_order, place, readme_table
-from stylerepro.book.text import (
-    anchor,
-    badge,
-    claim_link,
-    figures,
-    fold,
-    in_words,
-    list_table,
-    one_line,
-    pipe_table,
-    small,
-)
+from stylerepro.book.text import anchor, badge, claim_link, figures, fold, in_words, one_line, pipe_table, small
 from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger import export, summary
@@ -77,9 +66,8 @@ def trust(rows: Sequence[Row]) -> str:
     signs = (next(sign for sign in _UNTESTED if re.search(sign, row["reason"])) for row in rows if row not in judged)
     others = "; ".join(f"{number} {_UNTESTED[sign]}" for sign, number in Counter(signs).most_common())
     networks = Counter(network for row in judged for network in row["networks"] or ["no loss network"]).most_common()
-    after = ", ".join(
-        claim_link(row["id"]) for row in judged if late(row.get("certificate")) or row.get("rule_changed")
-    )
+    younger = [row["id"] for row in judged if late(row.get("certificate")) or row.get("rule_changed")]
+    after = ", ".join(map(claim_link, younger))
     told = [
         f"**{len(judged)} of {len(rows)} claims are judged.**" + f" Of the others, {others}." * bool(others),
         f"**Loss networks** behind these: {', '.join(f'{name} ({number})' for name, number in networks) or 'none'}.",
@@ -194,10 +182,7 @@ def write_readme(ledger: Ledger) -> None:
 
 
 def readme(ledger: Ledger, text: str, judged: pd.DataFrame) -> str:
-    """Return README.md's text with its counts, its standing and its table of experiments as they are now.
-
-    judged: of `summary.judged`.
-    """
+    """Return README.md's text with counts, standing and experiments as they are now. judged: of `summary.judged`."""
     counted = f"{count(ledger, 'Documents')} documents on image style transfer make {count(ledger, 'claims')} claims."
     text = re.sub(r"(?m)^[\w-]+ documents on image style transfer make [\w-]+ claims\.", counted, text)
     table = readme_table(in_order(discover()))
@@ -249,7 +234,7 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
             f"[{titles[name]}](notebooks/{name}.ipynb)" if name in titles else name,
         ]
         lines.append(cells)
-    return list_table("ledger ledger-table", list(columns.values()), lines)
+    return _list_table("ledger ledger-table", list(columns.values()), lines)
 
 
 def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, Document] = MappingProxyType({})) -> str:
@@ -313,13 +298,23 @@ def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
             measured += [small(f"From {_runs(row)}.")] * bool(row["runs"])
             why.append(fold("The rule", html.escape(one_line(row["why"]))))
         lines.append((name(row), *("\n\n".join(cell) for cell in (says, measured, why))))
-    return list_table("ledger", (19, 28, 26, 27), lines)
+    return _list_table("ledger", (19, 28, 26, 27), lines)
+
+
+def _list_table(classes: str, widths: Sequence[int], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose cells may hold paragraphs; the first row is its head."""
+    lines = [":::{list-table}", f":class: {classes}", ":header-rows: 1", f":widths: {' '.join(map(str, widths))}", ""]
+    for row in rows:
+        for position, cell in enumerate(row):
+            first, *others = cell.split("\n")
+            lines.append(f"{'  - ' if position else '* - '}{first}".rstrip())
+            lines += [f"    {line}" if line else "" for line in others]
+    return "\n".join([*lines, ":::"])
 
 
 def _trust(row: Row) -> str:
     """Return what a verdict rests on, in a line: design, reading, robustness, and how old its rule is."""
-    certificate = row.get("certificate")
-    hours = certificate["hours"] if certificate else None
+    hours = (row.get("certificate") or {}).get("hours")
     told = [f"On {row['design']}" if row["runs"] and row["n"] else ""]
     told += ["the ends are a range" if not row["covers"] and row["low"] != row["high"] else ""]
     told += [f"read as {row['setting']}" if len(row["settings"]) > 1 else ""]

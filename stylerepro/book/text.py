@@ -49,17 +49,6 @@ def one_line(text: str) -> str:
     return " ".join(str(text).split())
 
 
-def list_table(classes: str, widths: Sequence[int], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose cells may hold paragraphs; the first row is its head."""
-    lines = [":::{list-table}", f":class: {classes}", ":header-rows: 1", f":widths: {' '.join(map(str, widths))}", ""]
-    for row in rows:
-        for position, cell in enumerate(row):
-            first, *others = cell.split("\n")
-            lines.append(f"{'* - ' if position == 0 else '  - '}{first}".rstrip())
-            lines += [f"    {line}" if line else "" for line in others]
-    return "\n".join([*lines, ":::"])
-
-
 def pipe_table(rows: Sequence[Sequence[str]]) -> str:
     """Return a table of one-line cells; the first row is its head."""
     lines = ["| " + " | ".join(one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]

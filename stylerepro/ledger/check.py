@@ -147,13 +147,19 @@ def checked(rule: Rule, where: str, experiment: str, number: Any, declared: Decl
     for leaf in leaves(rule):
         for reading in [leaf, *(other for *_, other in readings(leaf))]:
             validated(_ANY, reading, f"{where}, {reading.get('name', 'a leaf')!r}", ClaimError)
-            _check_names(reading["experiment"], columns(reading), where, declared)
+            _check_columns(reading["experiment"], columns(reading), where, declared)
         each = [entry["each"] for entry in leaf.get("otherwise", ()) if "each" in entry]
-        _check_names(leaf["experiment"], each, where, declared)
+        _check_columns(leaf["experiment"], each, where, declared)
     for shown in rule.get("beside", ()):
         validated(Beside, shown, f"{where}, beside", ClaimError)
-        _check_names(shown["experiment"], columns({"kind": "beside", **shown}), where, declared)
+        _check_columns(shown["experiment"], columns({"kind": "beside", **shown}), where, declared)
     return rule
+
+
+def check_name(name: Any, known: Collection[str], what: str, where: str) -> None:
+    """Raise `ClaimError` for a name that is not among the known ones."""
+    if name not in list(known):
+        raise ClaimError(unknown(str(name), list(known), what, where))
 
 
 class _Setting(Declaration):
@@ -186,10 +192,9 @@ def check_design(claim: Any, where: str, declared: Declared) -> None:
     if listed and not gates:
         raise ClaimError(f"{where}: settings are chosen by gates, and it has none.")
     for name in claim.least:
-        if name not in (*DESIGN, "rows"):
-            raise ClaimError(unknown(name, [*DESIGN, "rows"], "unit", f"{where}, least: a design"))
+        check_name(name, (*DESIGN, "rows"), "unit", f"{where}, least: a design")
     if named := [*(gates.base if gates else ()), *(column for one in listed for column in one.where)]:
-        _check_names(claim.experiment, named, where, declared)
+        _check_columns(claim.experiment, named, where, declared)
 
 
 def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str, Any]:
@@ -208,10 +213,8 @@ def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str,
             if not isinstance(entry, Mapping) or not {"reading", "each"} & set(entry):
                 raise ClaimError(f"{where}: another reading needs a name (reading: …) or each: column, not {entry!r}.")
             if entry.get("tag", "U") not in TAGS:
-                raise ClaimError(
-                    f"{where}: a reading's tag is E (equivalent by an invariance), U (unsure) or N (another "
-                    f"experiment), not {entry['tag']!r}."
-                )
+                known = "E (equivalent by an invariance), U (unsure) or N (another experiment)"
+                raise ClaimError(f"{where}: a reading's tag is {known}, not {entry['tag']!r}.")
         return {"experiment": experiment, **own, **rule}
     names = [name for name in COMBINATIONS if name in rule]
     allowed = {*names, "beside", *(["also"] if names == ["main"] else [])}
@@ -229,11 +232,8 @@ def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str,
     return rule
 
 
-def _check_names(experiment: str, named: Sequence[str], where: str, declared: Declared) -> None:
+def _check_columns(experiment: str, named: Sequence[str], where: str, declared: Declared) -> None:
     """Raise `ClaimError` for an experiment that there is not, and for a column that its table does not have."""
-    if experiment not in declared:
-        raise ClaimError(unknown(str(experiment), list(declared), "experiment", f"{where}: the project"))
-    known = list(declared[experiment])
+    check_name(experiment, declared, "experiment", f"{where}: the project")
     for column in named:
-        if column not in known:
-            raise ClaimError(unknown(str(column), known, "column", f"{where}: experiment {experiment}"))
+        check_name(column, declared[experiment], "column", f"{where}: experiment {experiment}")

@@ -26,12 +26,12 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import Field, StringConstraints, model_validator
 
-from stylerepro.errors import ClaimError, unknown
+from stylerepro.errors import ClaimError
 from stylerepro.files import project_root
-from stylerepro.ledger.check import Declared, check_design, checked
+from stylerepro.ledger.check import Declared, check_design, check_name, checked
 from stylerepro.ledger.rules import VERDICTS, Rule, short_text, stated_text
 from stylerepro.runs.declarations import Declaration, read_yaml, validated
-from stylerepro.runs.experiments import METHODS, OWN, Experiment, discover
+from stylerepro.runs.experiments import METHODS, OWN, discover
 from stylerepro.runs.fingerprint import rule_hash
 from stylerepro.runs.record import RECORD
 
@@ -215,8 +215,7 @@ def load_ledger(folder: Path | None = None, declared: Declared | None = None) ->
     if not folder.is_dir():
         raise ClaimError(f"{folder.name} is no ledger: a folder with a file NNN.yaml for each document is needed.")
     experiments = discover() if declared is None else []
-    if declared is None:
-        declared = {experiment.name: list(experiment.columns) for experiment in experiments}
+    declared = declared or {experiment.name: experiment.columns for experiment in experiments}
     documents, findings, claims = {}, {}, []
     for path in sorted(folder.glob("[0-9]*.yaml")):
         written = validated(_File, read_yaml(path, path.name, ClaimError), path.name, ClaimError)
@@ -228,16 +227,18 @@ def load_ledger(folder: Path | None = None, declared: Declared | None = None) ->
         claims += own
         findings[id] = written.findings
         for finding in written.findings:
-            if finding.claim not in [claim.id for claim in own]:
-                raise ClaimError(unknown(finding.claim, [claim.id for claim in own], "claim", path.name))
+            check_name(finding.claim, [claim.id for claim in own], "claim", path.name)
     for experiment in experiments:
         for place, content in enumerate(experiment.own_claims, start=1):
             content = {"experiment": experiment.name, **content}
             claims.append(_claim(content, f"{experiment.name}.{place}", OWN, declared))
-    ledger = Ledger(documents, tuple(claims), findings)
     for experiment in experiments:
-        _check_sidecar(experiment, ledger)
-    return ledger
+        where = f"notebooks/{experiment.name}.yaml"
+        check_name(experiment.document, [*documents, OWN, METHODS], "document", f"{where}: the ledger")
+        theirs = [claim.id for claim in claims if claim.document == experiment.document]
+        for id in experiment.claims:
+            check_name(id, theirs, "claim", f"{where}: document {experiment.document}")
+    return Ledger(documents, tuple(claims), findings)
 
 
 def _claim(content: Any, id: str, document: str, declared: Declared) -> Claim:
@@ -251,17 +252,6 @@ def _claim(content: Any, id: str, document: str, declared: Declared) -> Claim:
     rule = checked(claim.rule, where, claim.experiment, claim.number, declared)
     check_design(claim, where, declared)
     return claim.model_copy(update={"rule": rule})
-
-
-def _check_sidecar(experiment: Experiment, ledger: Ledger) -> None:
-    """Raise `ClaimError` where a sidecar names a document without a file, or a claim that is not its document's."""
-    where, known = f"notebooks/{experiment.name}.yaml", [*ledger.documents, OWN, METHODS]
-    if experiment.document not in known:
-        raise ClaimError(unknown(experiment.document, known, "document", f"{where}: the ledger"))
-    claims = [claim.id for claim in ledger if claim.document == experiment.document]
-    for id in experiment.claims:
-        if id not in claims:
-            raise ClaimError(unknown(id, claims, "claim", f"{where}: document {experiment.document}"))
 
 
 class _Words(Formatter):
@@ -290,10 +280,7 @@ def has_history() -> bool:
 def certificate(
     claim: Claim, runs: Iterable[Mapping[str, Any]], known: Mapping[str, Certificate]
 ) -> Certificate | None:
-    """Return the certificate of a claim whose verdict rests on these runs: the known one where it fits, else git's.
-
-    None without runs, and outside git.
-    """
+    """Return a claim's certificate on these runs: the known one where it fits, else git's; None without runs or git."""
     points = {run["folder"]: run["start"] for run in runs}
     rule = rule_hash(claim.decisive(), claim.experiment, claim.number)
     stated = known.get(claim.id)
@@ -309,17 +296,15 @@ def certificate(
 
 def late(stated: Certificate | None) -> str:
     """Return in words by how much a rule is younger than its run; "" for one that is older, or without certificate."""
-    if stated is None or (stated["hours"] is not None and stated["hours"] >= 0):
-        return ""
-    if stated["hours"] is None:
+    hours = 0 if stated is None else stated["hours"]
+    if hours is None:
         return "after the fact: the rule as it stands is not committed, and its run is there"
-    return f"after the fact: the rule took its present form {-stated['hours']:.0f} hours after its first run began"
+    return f"after the fact: the rule took its present form {-hours:.0f} hours after its first run began" * (hours < 0)
 
 
 def _rule_born(claim: Claim, rule: str) -> tuple[str | None, str | None]:
     """Return the commit, and its time, since which the claim's file has held what decides as it is now."""
-    own = claim.document == OWN
-    path = f"notebooks/{claim.experiment}.yaml" if own else f"stylerepro/ledger/{claim.document}.yaml"
+    path = f"notebooks/{claim.experiment}.yaml" if claim.document == OWN else f"stylerepro/ledger/{claim.document}.yaml"
     born: tuple[str | None, str | None] = (None, None)
     for line in _git("log", "--follow", "--name-only", "--format=%x00%H %cI", "--", path).split("\0")[1:]:
         commit, time, *names = line.split()
@@ -354,8 +339,7 @@ def _first_start(folder: str, start: str) -> str:
 
 
 def _moment(time: str) -> datetime:
-    moment = datetime.fromisoformat(time)
-    return moment if moment.tzinfo else moment.astimezone()
+    return datetime.fromisoformat(time).astimezone()  # one without a zone is in this machine's
 
 
 def _git(*words: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger.claims import LEDGER, Document, Ledger
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
-from stylerepro.ledger.summary import finite, plain, rows
+from stylerepro.ledger.summary import finite, plain, rows, with_floats
 
 SCHEMA = "ledger.schema.json"
 _RATING = {NOT_REPRODUCED: 1, TREND_ONLY: 2, REPRODUCED: 3}
@@ -28,9 +28,8 @@ def files(ledger: Ledger, table: pd.DataFrame) -> dict[str, str]:
     for claim, row in zip(ledger, rows(table), strict=True):
         decides = {"rule": claim.rule, "least": claim.least, "gates": claim.gates, "read_as": list(claim.settings)}
         claims.append({**row, "notes": claim.notes, **decides})
-    documents = [document.model_dump(include={"id", "title", "authors", "year", "link"}) for document in
-                 ledger.documents.values()]  # fmt: skip
-    content = _rounded(finite({"$schema": SCHEMA, "documents": documents, "claims": claims}))
+    listed = [one.model_dump(include={"id", "title", "authors", "year", "link"}) for one in ledger.documents.values()]
+    content = _rounded(finite({"$schema": SCHEMA, "documents": listed, "claims": claims}))
     return {
         LEDGER: json.dumps(content, indent=1, ensure_ascii=False) + "\n",
         f"{folder}/ledger.csv": plain(table.map(_rounded)).to_csv(index=False, lineterminator="\n"),
@@ -62,8 +61,7 @@ def schema() -> dict[str, Any]:
         "n": {"type": ["integer", "null"]},
         "verdict": {"enum": list(VERDICTS)},
         "sort": {"enum": ["arithmetic", "cost", "picture"]},
-        "fragile": {"type": "boolean"},
-        "covers": {"type": "boolean"},
+        **{name: {"type": "boolean"} for name in ("fragile", "covers")},
         "certificate": certificate,
     }
     document = {"id": text, "title": text, "authors": {"type": "array", "items": text}}
@@ -105,11 +103,7 @@ def claim_review(row: Mapping[str, Any], document: Document | None, address: str
 
 def _rounded(cell: Any) -> Any:
     """Return a cell with numbers of six digits: the last ones of a float go by the processor."""
-    if isinstance(cell, Mapping):
-        return {key: _rounded(value) for key, value in cell.items()}
-    if isinstance(cell, list | tuple):
-        return [_rounded(value) for value in cell]
-    return float(f"{cell:.6g}") if isinstance(cell, float) else cell
+    return with_floats(cell, lambda number: float(f"{number:.6g}"))
 
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,8 @@ import pandas as pd
 from stylerepro.ledger.rules import DIVERGED, ENDED, UNITS, matches, words
 from stylerepro.runs.declarations import GATE_COLUMNS
 
-# What must hold in a row: column to whether its value passes; those of a gate must hold together.
-GATES: Mapping[str, list[str]] = {
-    gate: [name for name in columns if name.startswith("gate_")] for gate, columns in GATE_COLUMNS.items()
-}
+# What must hold in a row: the columns of a gate, which must hold together.
+GATES = {gate: [name for name in columns if name.startswith("gate_")] for gate, columns in GATE_COLUMNS.items()}
 LEAST_SHARE = 2 / 3  # of the pairs
 PLATEAU = 0.01  # of the fall so far, in the last fifth
 LITERAL = "as written"
@@ -70,11 +68,9 @@ def _gate(gate: str, table: pd.DataFrame | None, base: Mapping[str, Any], units:
     if lacking := [column for column in (*GATES[gate], *units) if column not in table or table[column].isna().all()]:
         why = "no judge was asked, or none installed" if gate == "style" else "the run did not measure it"
         return False, f"{said}: unknown, no value of {', '.join(lacking)} ({why})"
-    passing = pd.Series(True, index=table.index)
-    for column in GATES[gate]:
-        values = table[column].astype(float)
-        passing &= values < PLATEAU if gate == "settled" else values > 0
-    known = table[GATES[gate]].notna().all(axis=1)  # a row that has no picture says nothing of its pair
+    values = table[GATES[gate]].astype(float)
+    passing = (values < PLATEAU if gate == "settled" else values > 0).all(axis=1)
+    known = values.notna().all(axis=1)  # a row that has no picture says nothing of its pair
     if ENDED in table:
         passing &= table[ENDED] != DIVERGED
         known |= table[ENDED] == DIVERGED

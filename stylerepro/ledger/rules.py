@@ -75,8 +75,7 @@ def select(rule: Rule, table: pd.DataFrame | None) -> pd.DataFrame:
         raise Settled(NOT_TESTED, f"no run of {rule.get('experiment')} yet")
     for column in columns(rule):
         if column not in table:
-            reason = f"the table of {rule.get('experiment')} has no column {column!r}: run it again"
-            raise Settled(NOT_TESTED, reason)
+            raise Settled(NOT_TESTED, f"the table of {rule.get('experiment')} has no column {column!r}: run it again")
     for column, wanted in rule.get("where", {}).items():
         table = table[matches(table[column], wanted)]
         if table.empty:
@@ -229,11 +228,9 @@ def _threshold(rule: Rule, rows: pd.DataFrame) -> Outcome:
     sign = 1 if "at_most" in rule else -1
     bound = rule["at_most"] if sign > 0 else rule["at_least"]
     worst = interval.high if sign > 0 else interval.low
-    loosely = rule.get("loosely", bound)
-    partly = sign * interval.estimate <= max(sign * bound, sign * loosely)
+    partly = sign * interval.estimate <= max(sign * bound, sign * rule.get("loosely", bound))
     why_not = f"{'above' if sign > 0 else 'below'} {number_text(bound)}, or its interval reaches there"
-    outcome = _graded(interval, sign * worst <= sign * bound, partly, why_not, border=bound)
-    return outcome if rule.get("units", UNITS) else replace(outcome, n=len(rows))
+    return _graded(interval, sign * worst <= sign * bound, partly, why_not, border=bound)
 
 
 def _trend(rule: Rule, rows: pd.DataFrame) -> Outcome:
@@ -344,8 +341,7 @@ def _order(rule: Rule, rows: pd.DataFrame) -> Outcome:
     # Each step up or down by more than the gap, relative to the one before.
     steps = _sign(rule) * (means.to_numpy()[:, 1:] / means.to_numpy()[:, :-1] - 1) > rule.get("gap", 0.0)
     ends = _sign(rule) * (means[wanted[-1]] / means[wanted[0]] - 1) > rule.get("gap", 0.0)
-    medians: Mapping[Any, float] = means.median().to_dict()
-    middle = ", ".join(f"{condition} {number_text(medians[condition])}" for condition in wanted)
+    middle = ", ".join(f"{condition} {number_text(median)}" for condition, median in means.median().items())
     share = float(steps.mean()) if steps.size else 0.0
     interval = Interval(share, share, share, len(means))
     partly = share > 0.5 and bool(ends.all())

@@ -7,14 +7,16 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stylerepro.errors import ClaimError, unknown
+from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, reference_root, runs_root
+from stylerepro.ledger.check import check_name
 from stylerepro.ledger.claims import Claim, Finding, Ledger, certificate, certificates, has_history, late
 from stylerepro.ledger.rules import NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, short_text
 from stylerepro.ledger.verdicts import leaves, verdict
@@ -45,10 +47,7 @@ def evaluate(ledger: Ledger, tables: Mapping[str, pd.DataFrame], profile: str = 
 
 
 def tables_from_results(profile: str = REFERENCE, root: Path | None = None) -> dict[str, pd.DataFrame]:
-    """Return experiment to its table over the runs of one profile, as `results.tables_of` has them.
-
-    Those of `reference` have the crosscheck's beside them.
-    """
+    """Return experiment to its table over a profile's runs; those of `reference` have the crosscheck's beside them."""
     from stylerepro.runs.results import tables_of
 
     tables = dict(tables_of(root, profile))
@@ -71,8 +70,7 @@ def judged(
     from_history: make certificates anew, whatever is written, where there is a history.
     Raises `ClaimError` for an unknown profile.
     """
-    if profile not in PROFILES:
-        raise ClaimError(unknown(profile, list(PROFILES), "profile", "The ledger"))
+    check_name(profile, PROFILES, "profile", "The ledger")
     root = reference_root() if root is None else root
     table = evaluate(ledger, tables_from_results(profile, root), profile).assign(profile=profile)
     if profile == REFERENCE and (tables := tables_from_results(FALLBACK, root)):
@@ -186,10 +184,7 @@ def findings(ledger: Ledger, judged_rows: Iterable[Mapping[str, Any]]) -> list[F
 
 
 def counts(ledger: Ledger, table: pd.DataFrame) -> str:
-    """Return how many claims of each document, and of each sort, have which verdict, as a Markdown table.
-
-    The suite's own ablations do not count among those of the documents.
-    """
+    """Return how many claims of each document and sort, own ablations aside, have which verdict, as a table."""
 
     def row(name: str, claims: pd.DataFrame) -> str:
         return f"| {' | '.join([name, *(str(int((claims['verdict'] == verdict).sum())) for verdict in VERDICTS)])} |"
@@ -230,14 +225,12 @@ def _row(claim: Claim, tables: Mapping[str, pd.DataFrame], absent: Mapping[str, 
     missing = {leaf["experiment"] for leaf in judged_by} - set(tables)
     # A network that the rule itself names has no verdict apart from the claim's.
     named = {leaf["where"]["network"]: outcome.verdict for leaf in judged_by if "network" in leaf.get("where", {})}
-    reason = outcome.reason
     if outcome.verdict == NOT_TESTED and missing:
-        reason = "; ".join(absent[experiment] for experiment in sorted(missing))
+        outcome = replace(outcome, reason="; ".join(absent[experiment] for experiment in sorted(missing)))
     stated = ("id", "document", "quote", "place", "statement", "number", "unit")
     return {
         **{name: getattr(claim, name) for name in stated},
-        **{name: getattr(outcome, name) for name in ("measured", "value", "low", "high", "verdict")},
-        "reason": reason,
+        **{name: getattr(outcome, name) for name in ("measured", "value", "low", "high", "verdict", "reason")},
         "beside": judgement.beside,
         "networks": {network: apart.verdict for network, apart in judgement.networks.items()} or named,
         "experiment": claim.experiment,
@@ -317,8 +310,13 @@ def _changed(claim: Claim, runs: Iterable[Mapping[str, Any]], rules: Mapping[tup
 
 def finite(cell: Any) -> Any:
     """Return a cell as JSON can hold it: numbers that are none, or without end, become text."""
+    return with_floats(cell, lambda number: number if math.isfinite(number) else str(number))
+
+
+def with_floats(cell: Any, change: Callable[[float], Any]) -> Any:
+    """Return a cell with each float in it changed; a tuple becomes a list."""
     if isinstance(cell, Mapping):
-        return {key: finite(value) for key, value in cell.items()}
+        return {key: with_floats(value, change) for key, value in cell.items()}
     if isinstance(cell, list | tuple):
-        return [finite(value) for value in cell]
-    return str(cell) if isinstance(cell, float) and not math.isfinite(cell) else cell
+        return [with_floats(value, change) for value in cell]
+    return change(cell) if isinstance(cell, float) else cell

@@ -18,6 +18,7 @@ is what fits, the verdict is `trend only`, and the reason names it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -131,28 +132,25 @@ def verdict(claim: Judged, tables: Mapping[str, pd.DataFrame]) -> Verdict:
 def _on_network(claim: Judged, tables: Tables) -> _Apart:
     leaf = next(leaves(claim.rule))
     listed = settings(claim.settings, claim.gates, tables({**leaf, "experiment": claim.experiment}))
-    passing = next((setting for setting in listed if setting.passed), None)
-    setting = passing or listed[0]
+    setting, *further = [one for one in listed if one.passed] or listed[:1]
     rule = _with(claim.rule, claim.experiment, setting.where)
     literal = judge(rule, tables)
     named = {name: tag for leaf in leaves(claim.rule) for name, tag, _ in readings(leaf, tables(leaf))}
     others = [Reading(name, tag, judge(_read(rule, name, tables), tables)) for name, tag in named.items()]
     others += [
-        Reading(other.name, other.tag, judge(_with(claim.rule, claim.experiment, other.where), tables))
-        for other in listed
-        if other is not setting and other.passed
+        Reading(one.name, one.tag, judge(_with(claim.rule, claim.experiment, one.where), tables)) for one in further
     ]
     outcome = _rescued(literal, others, claim.least)
     if lacking := _lacking(claim.least, literal):
         bare = f"; there it is: {outcome.verdict}, {outcome.reason}" if outcome.verdict != NOT_TESTED else ""
         outcome = replace(outcome, verdict=NOT_TESTED, reason=f"too few: {lacking}{bare}")
-    bare = literal.verdict
-    if passing is None:
+    if not setting.passed:
         said = "; ".join(f"{other.name}: {other.said}" for other in listed)
-        outcome, bare = replace(outcome, verdict=NOT_TESTED, reason=f"no style transfer to judge ({said})"), NOT_TESTED
-    elif passing is not listed[0]:
-        said = f"in the reading {passing.name}, since {listed[0].name}: {listed[0].said}"
+        outcome = replace(outcome, verdict=NOT_TESTED, reason=f"no style transfer to judge ({said})")
+    elif setting is not listed[0]:
+        said = f"in the reading {setting.name}, since {listed[0].name}: {listed[0].said}"
         outcome = replace(outcome, reason=f"{outcome.reason} ({said})")
+    bare = literal.verdict if setting.passed else NOT_TESTED
     return _Apart(outcome, bare, setting.name, tuple(listed), tuple(others))
 
 
@@ -193,16 +191,16 @@ def judge(rule: Rule, tables: Tables) -> Outcome:
         return replace(outcome, parts=(named | told,))
     outcomes = [judge(part, tables) for part in parts(rule)]
     decided = _combined(rule, [outcome.verdict for outcome in outcomes])
-    seen, why = [], []
+    seen, failing = [], []
     for part, outcome in zip(parts(rule), outcomes, strict=True):
         # A part with parts of its own has named them already.
         name = f"{part['name']}: " if "kind" in part else ""
-        seen.append(name + outcome.measured if outcome.measured else "")
-        why.append(f"{name}{outcome.verdict}, {outcome.reason}" if name else outcome.reason)
-    failing = [words for words, outcome in zip(why, outcomes, strict=True) if outcome.verdict != REPRODUCED]
-    reason = "; ".join(failing) or "every part holds"
-    measured, every = "; ".join(filter(None, seen)), tuple(part for outcome in outcomes for part in outcome.parts)
-    return replace(outcomes[0], verdict=decided, measured=measured, reason=reason, parts=every)
+        if outcome.measured:
+            seen.append(name + outcome.measured)
+        if outcome.verdict != REPRODUCED:
+            failing.append(f"{name}{outcome.verdict}, {outcome.reason}" if name else outcome.reason)
+    reason, every = "; ".join(failing) or "every part holds", [part for one in outcomes for part in one.parts]
+    return replace(outcomes[0], verdict=decided, measured="; ".join(seen), reason=reason, parts=tuple(every))
 
 
 def parts(rule: Rule) -> list[Rule]:
@@ -239,27 +237,26 @@ def readings(rule: Rule, table: pd.DataFrame | None = None) -> Iterator[tuple[st
 
 def _with(rule: Rule, experiment: str, where: Mapping[str, Any]) -> Rule:
     """Return a rule whose leaves of this experiment look at the rows of a setting, wherever they look themselves."""
-    if "kind" in rule:
-        mine = where and rule["experiment"] == experiment
-        return {**rule, "where": {**rule.get("where", {}), **where}} if mine else rule
-    return _changed(rule, partial(_with, experiment=experiment, where=where))
+
+    def moved(leaf: Rule) -> Rule:
+        return {**leaf, "where": {**leaf.get("where", {}), **where}} if leaf["experiment"] == experiment else leaf
+
+    return _changed(rule, moved)
 
 
 def _read(rule: Rule, name: str, tables: Tables) -> Rule:
     """Return the rule in another reading: of each leaf that has it the reading, of the others what is written."""
-    if "kind" in rule:
-        return next((other for given, _, other in readings(rule, tables(rule)) if given == name), rule)
-    return _changed(rule, partial(_read, name=name, tables=tables))
+    return _changed(
+        rule, lambda leaf: next((one for given, _, one in readings(leaf, tables(leaf)) if given == name), leaf)
+    )
 
 
 def _changed(rule: Rule, change: Callable[[Rule], Rule]) -> Rule:
-    """Return a rule of parts with each part changed."""
-    made: dict[str, Any] = dict(rule)
-    for name in (*COMBINATIONS, "also"):
-        if name in rule:
-            listed = rule[name]
-            made[name] = change(listed) if isinstance(listed, Mapping) else [change(part) for part in listed]
-    return made
+    """Return a rule with each of its leaves changed."""
+    if "kind" in rule:
+        return change(rule)
+    combined = [name for name in (*COMBINATIONS, "also") if name in rule]
+    return {**rule, **{name: [_changed(part, change) for part in parts({name: rule[name]})] for name in combined}}
 
 
 def _combined(rule: Rule, verdicts: Sequence[str]) -> str:
@@ -326,19 +323,15 @@ def _runs(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str,
     for leaf in leaves(rule):
         looked += [leaf, *(reading for *_, reading in readings(leaf, _table(tables, None, leaf)))]
     for leaf in looked:
-        # A condition on what was measured is met or not by looking.
-        asked = {key: value for key, value in leaf.items() if key != "given"}
-        try:
-            rows = select(asked, _table(tables, None, leaf))
-        except Settled:
-            continue
-        if set(RUN_COLUMNS) <= set(rows):
-            yield from rows[list(RUN_COLUMNS)].drop_duplicates().itertuples(index=False, name=None)
+        with suppress(Settled):
+            # A condition on what was measured is met or not by looking.
+            rows = select({**leaf, "given": {}}, _table(tables, None, leaf))
+            if set(RUN_COLUMNS) <= set(rows):
+                yield from rows[list(RUN_COLUMNS)].drop_duplicates().itertuples(index=False, name=None)
 
 
 def _shown(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> str:
-    try:
+    with suppress(Settled):
         values = select({"kind": "beside", **rule}, tables.get(rule["experiment"]))["_value"]
-    except Settled:
-        return ""
-    return f"{rule['name']}: {number_text(float(values.mean()))}"
+        return f"{rule['name']}: {number_text(float(values.mean()))}"
+    return ""
