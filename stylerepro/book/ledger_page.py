@@ -11,9 +11,19 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from stylerepro.book.evidence import evidence
 from stylerepro.book.pages import in_order, place, readme_table
-from stylerepro.book.text import anchor, badge, claim_link, figures, fold, in_words, one_line, pipe_table, small
+from stylerepro.book.text import (
+    anchor,
+    badge,
+    claim_link,
+    evidence,
+    figures,
+    fold,
+    in_words,
+    one_line,
+    pipe_table,
+    small,
+)
 from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger import export, summary

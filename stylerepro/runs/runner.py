@@ -102,16 +102,18 @@ def plan_points(
     """
     profiles = [experiment.profiles[name] for name in (*experiment.profiles, profile)]
     labels = {hash_of(identifying(each.parameters)): each.name for each in profiles}
-    base = profiles[-1]
-    last = _last_record(runs_root() / experiment.name / base.name, base.name)
-    known = float(last["seconds"]) if last and last.get("seconds") else seconds_in(base.expected or "")
     jobs = [
         _job(experiment, labels.get(hash_of(identifying(parameters)), CUSTOM), parameters, fingerprint, force)
         for parameters, fingerprint in zip(points, compute_each(experiment, points), strict=True)
     ]
+    base, folder = profiles[-1], runs_root() / experiment.name
+    work = [times_the_work(base.parameters, job.task.parameters) for job in jobs]
+    took = [job.seconds / times for job, times in zip(jobs, work, strict=True) if job.finished and job.seconds]
+    last = _last_record(folder / base.name, base.name) or {}
+    known = sum(took) / len(took) if took else last.get("seconds") or seconds_in(base.expected or "")
     for place, job in enumerate(jobs):
         if job.seconds is None and job.task.label == CUSTOM and known:
-            seconds = known * times_the_work(base.parameters, job.task.parameters)
+            seconds = known * work[place]
             jobs[place] = replace(job, expected=f"about {duration(seconds)}, judged by {base.name}", seconds=seconds)
     return jobs
 

@@ -107,14 +107,9 @@ def plan(name: str, profile: str, texts: Mapping[str, str], *, seeds: int | None
         raise RunError(unknown(profile, list(experiment.profiles), "profile", f"Experiment {experiment.name}"))
     values = grid(experiment, texts, seeds)
     points = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
-    whole = [resolve_parameters(experiment, profile, point) for point in [*points, {}]]
-    *jobs, usual = runner.plan_points(experiment, profile, whole)
-    # What finished points took says more about the others than the whole profile does.
-    took = [job.seconds for job in jobs if not job.stale and job.seconds]
-    each = sum(took) / len(took) if took else usual.seconds
-    expected = runner.duration(each) if each else ""
+    jobs = runner.plan_points(experiment, profile, [resolve_parameters(experiment, profile, each) for each in points])
     words = [", ".join(f"{name}={tables.cell(value)}" for name, value in point.items()) for point in points]
-    named = [replace(job, point=text, expected=expected, seconds=each) for job, text in zip(jobs, words, strict=True)]
+    named = [replace(job, point=text) for job, text in zip(jobs, words, strict=True)]
     return Sweep(experiment, profile, values, points, named, retry)
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stylerepro.book.evidence import evidence
+from stylerepro.book.text import evidence
 from stylerepro.ledger import rules
 
 
