@@ -26,6 +26,7 @@ from stylerepro.runs.experiments import (
     load,
 )
 from stylerepro.runs.record import RECORD, current_runs
+from stylerepro.runs.runner import duration
 from stylerepro.runs.tables import read
 
 TABLES = ("metrics.csv", "history.csv")
@@ -234,15 +235,14 @@ def record(run: Shown) -> str:
     networks, dtype = ", ".join(made.get("networks") or {}) or "none", (made.get("dtype") or {}).get("used")
     lines += [
         f"Profile **{made['profile']}** · loss network **{networks}**{f' in {dtype}' * bool(dtype)} · {hardware(made)}",
-        f"{made['start'][:10]} · {_duration(made['seconds'])} · {_commit(made)} · "
-        f"fingerprint `{made['fingerprint']['digest'][:12]}`",
+        f"{made['start'][:10]} · {_took(made)} · {_commit(made)} · fingerprint `{made['fingerprint']['digest'][:12]}`",
         f"Every table and figure below comes from `{command(made)}`: {links(run.folder, made, '../')}",
     ]
     for folder, other in run.others:
         counted = "; it confirms or contradicts" if other["profile"] == CROSSCHECK else ""
         lines.append(
             f"Profile **{other['profile']}** too, on **{', '.join(other.get('networks') or {}) or 'no network'}**, "
-            f"{hardware(other)} ({other['start'][:10]}, {_duration(other['seconds'])}, {_commit(other)})"
+            f"{hardware(other)} ({other['start'][:10]}, {_took(other)}, {_commit(other)})"
             f"{counted}: {links(folder, other, '../')}"
         )
     lines.append(_details(made))
@@ -294,14 +294,11 @@ def _made(folder: Path, record: Record, table: str) -> str:
     return f"{made} · {links(folder, record, '', (RECORD, table))}"
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "time not kept"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+def _took(run: Record) -> str:
+    return duration(run["seconds"]) if run["seconds"] else "time not kept"
 
 
 def _commit(run: Record) -> str:
     made = run.get("commit")
-    if not made:
-        return "outside version control"
-    return f"commit `{made['sha'][:10]}`{' with changes not committed' if made['dirty'] else ''}"
+    changed = " with changes not committed" if made and made["dirty"] else ""
+    return f"commit `{made['sha'][:10]}`{changed}" if made else "outside version control"

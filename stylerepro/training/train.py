@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,11 +249,9 @@ def _shares(recipe: Recipe, processes: int, process: int) -> list[range]:
 def _optimiser(
     network: nn.Module, recipe: Recipe
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    method: torch.optim.Optimizer
-    if recipe.optimiser == "adam":
-        method = torch.optim.Adam(network.parameters(), recipe.learning_rate, recipe.betas, fused=True)
-    else:
-        method = torch.optim.SGD(network.parameters(), recipe.learning_rate, fused=True)
+    adam = partial(torch.optim.Adam, betas=recipe.betas)
+    kind: Callable[..., torch.optim.Optimizer] = adam if recipe.optimiser == "adam" else torch.optim.SGD
+    method = kind(network.parameters(), lr=recipe.learning_rate, fused=True)
 
     def factor(step: int) -> float:
         return 1.0 if recipe.rate == "constant" else (1 + math.cos(math.pi * step / recipe.steps)) / 2

@@ -42,7 +42,7 @@ def test_record_says_profile_network_hardware_date_commit_fingerprint_and_comman
         "**vgg16-caffe**",
         "2 cores of EPYC",
         "2026-11-21",
-        "90 s",
+        "1 min 30 s",
         "`0123456789`",
         "`ffffffffffff`",
     ):
