@@ -38,12 +38,13 @@ def save(
     trained: what the network was trained on and how, anything that JSON can hold. half: store float16, half the bytes;
     `load` gives float32 again. Raises `NetworkError` for weights that are not finite, or would not be in float16.
     """
-    return weights.save(_tensors(network, half), path, _metadata(network, trained))
+    tensors, metadata = _content(network, trained, half)
+    return weights.save(tensors, path, metadata)
 
 
 def file_size(network: StyleNetwork, trained: Mapping[str, Any] | None = None, *, half: bool = False) -> int:
     """Return bytes of the file that `save` would write."""
-    return len(to_bytes(_tensors(network, half), _metadata(network, trained)))
+    return len(to_bytes(*_content(network, trained, half)))
 
 
 def load(path: str | Path) -> StyleNetwork:
@@ -94,14 +95,21 @@ def describe(path: str | Path) -> Description:
         ) from error
 
 
-def _tensors(network: StyleNetwork, half: bool) -> dict[str, Tensor]:
+def _content(
+    network: StyleNetwork, trained: Mapping[str, Any] | None, half: bool
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a network's file, and what it says of them."""
     # Contiguous, so that a network in channels-last memory gives the same bytes.
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     _check_finite(state, "The network was not saved: it has")
     if half:
         state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
         _check_finite(state, "The network was not saved: in float16 it would have")
-    return state
+    return state, {
+        "format": FORMAT,
+        "architecture": json.dumps(asdict(network.architecture)),
+        "trained": json.dumps(dict(trained or {}), ensure_ascii=False, allow_nan=False),
+    }
 
 
 def _check_finite(state: Mapping[str, Tensor], whose: str) -> None:
@@ -111,14 +119,6 @@ def _check_finite(state: Mapping[str, Tensor], whose: str) -> None:
             f"{whose} NaN or infinite weights, in {', '.join(bad[:3])}. A training that diverged leaves such; "
             "train again with a smaller learning rate, or take an earlier checkpoint."
         )
-
-
-def _metadata(network: StyleNetwork, trained: Mapping[str, Any] | None) -> dict[str, str]:
-    return {
-        "format": FORMAT,
-        "architecture": json.dumps(asdict(network.architecture)),
-        "trained": json.dumps(dict(trained or {}), ensure_ascii=False, allow_nan=False),
-    }
 
 
 def export_onnx(network: StyleNetwork, path: str | Path) -> Path:
@@ -132,7 +132,7 @@ def export_onnx(network: StyleNetwork, path: str | Path) -> Path:
     free = {0: torch.export.Dim("pictures", max=4096), 2: side["height"], 3: side["width"]}
     # On the CPU and in the usual memory order, wherever the network lives.
     still = StyleNetwork(network.architecture).eval()
-    still.load_state_dict({name: tensor.detach().float().cpu() for name, tensor in network.state_dict().items()})
+    still.load_state_dict(network.state_dict())
     # Two pictures of an odd size: a 1 or a multiple of 4 would be taken for a constant.
     example = torch.zeros(2, 3, 33, 46)
     try:

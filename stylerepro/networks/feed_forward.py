@@ -160,15 +160,14 @@ class StyleNetwork(nn.Module):
                 f"A picture of {width}×{height} px is too small for this network: the least size is "
                 f"{LEAST_SIZE}×{LEAST_SIZE} px. Use a larger picture."
             )
-        padded = functional.pad(
-            pictures, (0, _up_to_stride(width) - width, 0, _up_to_stride(height) - height), "reflect"
-        )
+        padded = functional.pad(pictures, (0, _missing(width), 0, _missing(height)), "reflect")
         return (torch.tanh(self.body(padded))[..., :height, :width] + 1) / 2
 
 
-def _up_to_stride(size: int) -> int:
+def _missing(size: int) -> int:
+    """Pixels up to the next multiple of the stride."""
     # With a negative modulus instead, the export to ONNX takes half as long again to reason about sizes.
-    return (size + _STRIDE - 1) // _STRIDE * _STRIDE
+    return (size + _STRIDE - 1) // _STRIDE * _STRIDE - size
 
 
 class InstanceNorm(nn.GroupNorm):
@@ -256,10 +255,8 @@ def _layer(
         return nn.Conv2d(before, after, kernel, step, kernel // 2, groups=groups, bias=bias, padding_mode=mode)  # type: ignore[arg-type]
 
     bias = not norm or (activation and spec.order == "activation-norm")
-    separable = spec.convolution == "separable"
-    if (end and not spec.separable_ends) or (transposed and spec.transposed == "full"):
-        separable = False
-    if separable:
+    full = (end and not spec.separable_ends) or (transposed and spec.transposed == "full")
+    if spec.convolution == "separable" and not full:
         middle = before * (1 if end and spec.multiplier_at == "inner" else spec.multiplier)
         # What a pointwise convolution makes of a depthwise one's bias, its own bias makes as well.
         steps = [convolution(before, middle, bias=False, groups=before)]
@@ -313,9 +310,4 @@ def one_pass(what: str | Architecture, height: int, width: int) -> Callable[[], 
     """Return a call of a freshly made network on a `height` × `width` picture, to be timed and weighed."""
     network = StyleNetwork(what).eval()
     picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-
-    def call() -> Tensor:
-        with torch.no_grad():
-            return network(picture)
-
-    return call
+    return torch.no_grad()(lambda: network(picture))

@@ -61,10 +61,8 @@ class Fast:
     def __init__(self, network: StyleNetwork, dtype: torch.dtype, winograd: bool, compiled: bool) -> None:
         self.network, self.dtype = network, dtype
         self.path = f"channels-last, {str(dtype).removeprefix('torch.')}" + ", Winograd" * winograd
-        self._compiled: Callable[[Tensor], Tensor] | None = None
-        if compiled:
-            self._compiled = torch.compile(network)
-            self.path += ", compiled"
+        self.path += ", compiled" * compiled
+        self._compiled: Callable[[Tensor], Tensor] | None = torch.compile(network) if compiled else None
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor) -> Tensor:

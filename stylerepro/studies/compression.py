@@ -14,7 +14,8 @@ error, than HOSVD's.
 import io
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -130,31 +131,22 @@ class _TruncatedSvd:
         numbers_stored, bytes_stored (bytes_per_number each, 4 for float32), bytes_raw (8-bit RGB).
         seconds_factorisation: wall time of the factorisation on one thread, the NMF included.
         """
-        return pd.DataFrame([self._row(int(n), bytes_per_number) for n in ns])
-
-    def _row(self, n: int, bytes_per_number: int) -> dict[str, object]:
-        original, image = fold(self._unfolded), self.reconstruct(n)
-        mse = float(np.mean((image - original) ** 2))
-        sigma, sigma2 = shares(self.singular_values, n)
-        centred, centred2 = shares(self.singular_values_centred, n)
-        return {
-            "method": self.method,
-            "reading": self.reading,
-            "r": self.r,
-            "n": n,
-            "sigma_share": sigma,
-            "sigma2_share": sigma2,
-            "sigma_share_centred": centred,
-            "sigma2_share_centred": centred2,
-            "mse": mse,
-            # 10⁻³² is the squared rounding error of float64: a complete reconstruction has a finite PSNR.
-            "psnr": -10 * np.log10(max(mse, 1e-32)),
-            "ssim": _ssim(original, image),
-            "numbers_stored": self.numbers_stored(n),
-            "bytes_stored": bytes_per_number * self.numbers_stored(n),
-            "bytes_raw": original.size,
-            "seconds_factorisation": self.seconds,
-        }
+        original, rows = fold(self._unfolded), []
+        for n in map(int, ns):
+            image = self.reconstruct(n)
+            mse = float(np.mean((image - original) ** 2))
+            sigma, sigma2 = shares(self.singular_values, n)
+            centred, centred2 = shares(self.singular_values_centred, n)
+            rows.append({
+                "method": self.method, "reading": self.reading, "r": self.r, "n": n,
+                "sigma_share": sigma, "sigma2_share": sigma2,
+                "sigma_share_centred": centred, "sigma2_share_centred": centred2,
+                # 10⁻³² is the squared rounding error of float64: a complete reconstruction has a finite PSNR.
+                "mse": mse, "psnr": -10 * np.log10(max(mse, 1e-32)), "ssim": _ssim(original, image),
+                "numbers_stored": self.numbers_stored(n), "bytes_stored": bytes_per_number * self.numbers_stored(n),
+                "bytes_raw": original.size, "seconds_factorisation": self.seconds,
+            })  # fmt: skip
+        return pd.DataFrame(rows)
 
     @property
     def _label(self) -> str:
@@ -270,16 +262,14 @@ def compress(
     """
     if image.ndim != 4 or image.shape[1] != 3:
         raise CompressionError(f"Pictures to compress must be (N, 3, H, W), got shape {tuple(image.shape)}.")
-    if method not in ("hosvd", "honmf_svd"):
+    methods: dict[str, Callable[[Array], _TruncatedSvd]] = {
+        "hosvd": Hosvd,
+        "honmf_svd": partial(HonmfSvd, r=r, reading=reading, seed=seed, init=init, max_iter=max_iter, tol=tol),
+    }
+    if method not in methods:
         raise CompressionError(f"Unknown method {method!r}; expected 'hosvd' or 'honmf_svd'.")
-    pictures = []
-    for picture in image.detach().cpu().double().permute(0, 2, 3, 1).numpy():
-        factors: _TruncatedSvd = (
-            Hosvd(picture)
-            if method == "hosvd"
-            else HonmfSvd(picture, r, reading, seed, init=init, max_iter=max_iter, tol=tol)
-        )
-        pictures.append(torch.from_numpy(factors.reconstruct(n)).permute(2, 0, 1))
+    arrays = image.detach().cpu().double().permute(0, 2, 3, 1).numpy()
+    pictures = [torch.from_numpy(methods[method](array).reconstruct(n)).permute(2, 0, 1) for array in arrays]
     return torch.stack(pictures).clamp(0, 1).to(image)
 
 

@@ -6,7 +6,6 @@ that is too long may raise the loss.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,7 @@ from stylerepro.transfer.history import Progress, gradient_shares
 from stylerepro.transfer.objective import TERMS, Objective
 from stylerepro.transfer.transfer import transfer
 
-
-@dataclass(frozen=True)
-class _Crossing:
-    """The evaluations just before and just after a level was reached; images (1, 3, H, W)."""
-
-    step: int
-    before: tuple[float, Tensor]
-    after: tuple[float, Tensor]
+_Evaluation = tuple[float, Tensor]  # style loss, and the image (1, 3, H, W) that has it
 
 
 class Crossings:
@@ -43,8 +35,9 @@ class Crossings:
         self.levels = tuple(sorted(levels, reverse=True))
         self.reference = reference
         self.start = math.nan
-        self._last: dict[int, tuple[float, Tensor]] = {}
-        self._crossings: dict[tuple[int, float], _Crossing] = {}
+        self._last: dict[int, _Evaluation] = {}
+        # Setting and level → the step of the crossing, and the evaluations just before and just after it.
+        self._crossings: dict[tuple[int, float], tuple[int, _Evaluation, _Evaluation]] = {}
 
     def __call__(self, progress: Progress) -> None:
         style = progress.losses["style"].tolist()
@@ -55,7 +48,7 @@ class Crossings:
             now = (loss, progress.image[index : index + 1].cpu().clone())
             for level in self.levels:
                 if (setting, level) not in self._crossings and loss <= level * self.start and progress.step > 0:
-                    self._crossings[setting, level] = _Crossing(progress.step, self._last[setting], now)
+                    self._crossings[setting, level] = progress.step, self._last[setting], now
             self._last[setting] = now
 
     def table(self, measures: Mapping[str, Callable[[Tensor], float]]) -> pd.DataFrame:
@@ -65,11 +58,10 @@ class Crossings:
         of the style loss; so are the iterations. A level that a setting never reached has no row.
         """
         rows = []
-        for (setting, level), crossing in sorted(self._crossings.items()):
-            (high, before), (low, after) = crossing.before, crossing.after
+        for (setting, level), (step, (high, before), (low, after)) in sorted(self._crossings.items()):
             target = level * self.start
             share = 1.0 if low >= high else (math.log(high) - math.log(target)) / (math.log(high) - math.log(low))
-            row = {"setting": setting, "level": level, "style_loss": target, "iterations": crossing.step - 1 + share}
+            row = {"setting": setting, "level": level, "style_loss": target, "iterations": step - 1 + share}
             for name, measure in measures.items():
                 first, second = (measure(picture.clamp(0, 1)) for picture in (before, after))
                 row[name] = first + share * (second - first)
@@ -79,8 +71,8 @@ class Crossings:
     def images(self, level: float) -> dict[int, Tensor]:
         """Return setting → image (1, 3, H, W) in [0, 1] at the first evaluation at or below `level`."""
         return {
-            setting: crossing.after[1].clamp(0, 1)
-            for (setting, crossed), crossing in sorted(self._crossings.items())
+            setting: image.clamp(0, 1)
+            for (setting, crossed), (_, _, (_, image)) in sorted(self._crossings.items())
             if crossed == level
         }
 

@@ -22,7 +22,6 @@ from stylerepro.measures.judges import relative_style_loss
 from stylerepro.networks import weights as weights_of_file
 from stylerepro.networks.loss_network import LossNetwork, layer_names
 from stylerepro.networks.specs import NETWORKS, NetworkSpec
-from stylerepro.networks.weights import with_any_weights
 from stylerepro.pictures import assets
 from stylerepro.studies.distillation_pictures import SIDE, Pictures, Split, crops, disturb, random_each, twins
 from stylerepro.studies.whitening import Recipe, Whitened, fit_layer
@@ -50,10 +49,8 @@ class Learner:
     def __post_init__(self) -> None:
         with torch.no_grad():
             seen = self.teacher(self.pictures.draw(max(self.recipe.batch, 8)))
-        self.variances = {}
-        for layer, before in seen.items():
-            for name, values in ((layer, before), (layer.replace("conv", "relu"), before.relu())):
-                self.variances[name] = float(values.var((0, 2, 3)).mean())
+        seen |= {layer.replace("conv", "relu"): before.relu() for layer, before in seen.items()}
+        self.variances = {name: float(values.var((0, 2, 3)).mean()) for name, values in seen.items()}
 
     @property
     def weights(self) -> dict[str, float]:
@@ -76,9 +73,8 @@ class Learner:
             share, variance = weight / sum(chosen.values()), self.variances[layer.replace("conv", "relu")]
             own, its = given[layer].relu(), wanted[layer].relu()
             sums["behind"] = sums["behind"] + share * (own - its).square().mean() / variance
-            sums["before"] = (
-                sums["before"] + share * (given[layer] - wanted[layer]).square().mean() / self.variances[layer]
-            )
+            apart = (given[layer] - wanted[layer]).square()
+            sums["before"] = sums["before"] + share * apart.mean() / self.variances[layer]
             gram, target = losses.gram(own, "positions"), losses.gram(its, "positions")
             least = _FLOOR * own.shape[1] * variance**2
             apart = (gram - target).square().sum((1, 2)) / (target.square().sum((1, 2)) + least)
@@ -118,7 +114,9 @@ def _learn(
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:  # fmt: skip
     convolutions = [layer for layer in spec.layers if layer.startswith("conv")]
     device = pictures.photographs.device
-    student = LossNetwork(spec, convolutions, state=start or _random_weights(spec), device=device)
+    # What is learned layer by layer replaces all of the random weights.
+    state = start or weights_of(LossNetwork(replace(spec, keys="random"), convolutions, state={}))
+    student = LossNetwork(spec, convolutions, state=state, device=device)
     learner = Learner(student, teacher, pictures, recipe)
     started = time.perf_counter()
     for layer in tqdm([] if start else convolutions, disable=not progress, desc="layer by layer", leave=False):
@@ -130,27 +128,25 @@ def _learn(
         seconds = time.perf_counter() - started
         rows.append({"round": number, "step": number * recipe.steps, "seconds": seconds} | means)
 
-    def losses_at(step: int, own: Tensor | None, latest: Tensor | None) -> dict[str, Tensor]:
-        quarter = recipe.batch // 4
-        fresh = recipe.batch - quarter
-        shown = pictures.draw(fresh if own is None else fresh - fresh // 2)
-        if own is not None:
-            shown = torch.cat([crops(own if step % 2 else latest, fresh // 2, pictures.size), shown])  # type: ignore[arg-type]
-        shown = shown[torch.randperm(len(shown), device=device)]
-        return learner.errors(torch.cat([shown, twins(shown[:quarter])]), quarter, _some_layers(learner))
-
     with torch.no_grad():
         told(0, [{name: float(value) for name, value in learner.errors(pictures.draw(recipe.batch)).items()}])
     student.requires_grad_(True)
-    own = latest = None
+    own: list[Tensor] = []  # on-policy pictures, by round
+    quarter = recipe.batch // 4
+    fresh = recipe.batch - quarter
     for number in range(1, recipe.rounds + 1):
         seen = pictures.draw(2 * recipe.batch)
-        if latest is not None:
-            seen = torch.cat([seen, crops(latest, recipe.batch, pictures.size)])
+        if own:
+            seen = torch.cat([seen, crops(own[-1], recipe.batch, pictures.size)])
+        in_turn = [own[-1], torch.cat(own)] if own else []  # those of the last round, and of all
         method = Whitened(student, seen, recipe)
         recent: list[dict[str, float]] = []
         for step in tqdm(range(recipe.steps), disable=not progress, desc=f"round {number}", leave=False):
-            errors = losses_at(step, own, latest)
+            shown = pictures.draw(fresh - fresh // 2 if own else fresh)
+            if own:
+                shown = torch.cat([crops(in_turn[step % 2], fresh // 2, pictures.size), shown])
+            shown = shown[torch.randperm(len(shown), device=device)]
+            errors = learner.errors(torch.cat([shown, twins(shown[:quarter])]), quarter, _some_layers(learner))
             total = errors["behind"] + recipe.convolution_weight * errors["before"]
             total = total + recipe.gram_weight * errors["gram"] + recipe.difference_weight * errors["difference"]
             student.zero_grad()
@@ -166,8 +162,7 @@ def _learn(
                     )
         told(number, recent[-4:])
         if number < recipe.rounds:
-            latest = on_policy(spec, weights_of(student), pictures, recipe)
-            own = latest if own is None else torch.cat([own, latest])
+            own.append(on_policy(spec, weights_of(student), pictures, recipe))
     return weights_of(student), pd.DataFrame(rows)
 
 
@@ -231,12 +226,6 @@ def weights_of(network: LossNetwork) -> dict[str, Tensor]:
     }  # fmt: skip
 
 
-def _random_weights(spec: NetworkSpec) -> dict[str, Tensor]:
-    """Weights of the right shapes; what is learned layer by layer replaces them all."""
-    layers = [layer for layer in spec.layers if layer.startswith("conv")]
-    return weights_of(LossNetwork(replace(spec, keys="random"), layers, state={}))
-
-
 def _some_layers(learner: Learner) -> list[str]:
     """The layers that losses rest on, and some of the others."""
     others = [layer for layer, weight in learner.weights.items() if weight < 1]
@@ -279,11 +268,10 @@ def style_removed(
     layers = [layer for layer in judge.layers if layer != content_layer]
     own = transfer(content, style, network=student, **settings)
     reference = transfer(content, style, network=teacher, **settings)
-    before, by_student, by_teacher = (
-        relative_style_loss(judge, image, style, layers) for image in (content, own.image, reference.image)
-    )
+    shown = (content, own.image, reference.image)
+    before, by_student, by_teacher = (relative_style_loss(judge, image, style, layers) for image in shown)
     with torch.no_grad():
-        seen = [judge(image)[content_layer] for image in (content, own.image, reference.image)]
+        seen = [judge(image)[content_layer] for image in shown]
     of_content = [float(losses.content_loss(features, seen[0], "mean")) for features in seen[1:]]
     return {
         "style_content": before, "style_student": by_student, "style_teacher": by_teacher,
@@ -297,7 +285,7 @@ def loss_evaluation(network: str, size: int, layers: Sequence[str]) -> Callable[
 
     Weights that are not on this machine are replaced by random ones: the arithmetic, and so its cost, is the same.
     """
-    ready = LossNetwork(with_any_weights(network), list(layers))
+    ready = LossNetwork(weights_of_file.with_any_weights(network), list(layers))
     picture = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
 
     def evaluate() -> object:

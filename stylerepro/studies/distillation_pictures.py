@@ -130,7 +130,7 @@ def as_squares(pictures: Sequence[Tensor]) -> Tensor:
     """Bring pictures of bytes (1, 3, H, W) to one tensor of bytes (N, 3, SIDE, SIDE), their middles."""
     if not pictures:
         return torch.empty(0, 3, SIDE, SIDE, dtype=torch.uint8)
-    return torch.cat([as_bytes(square[None]) for square in squares(pictures, SIDE)])
+    return as_bytes(squares(pictures, SIDE))
 
 
 def disturb(pictures: Tensor, share: float) -> Tensor:

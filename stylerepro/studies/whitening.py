@@ -24,7 +24,7 @@ class Recipe:
     Both rates fall to zero as cosines.
     Of the errors, that behind the ReLU counts 1: convolution_weight for that before it, kernel_weight (layer by layer)
     for that of inner products of patches, gram_weight for Gram matrices, difference_weight for the difference between
-    twins. main_weight: of layers that no document names; the others count 1. others: how many of them a step looks at.
+    twins. other_weight: of layers that no document names; the others count 1. others: how many of them a step looks at.
     ridge: added to variances before whitening, as a share of their mean. seed: of everything that is drawn.
     """
 
@@ -153,25 +153,17 @@ class Whitened:
     """Adam on all layers at once, each in coordinates in which its inputs are white and its outputs of unit size."""
 
     def __init__(self, network: LossNetwork, pictures: Tensor, recipe: Recipe) -> None:
-        self._layers: list[Any] = [*network.convolutions.values(), *network.heads.values()]
-        frames: dict[str, Frame] = {}
-        sizes: dict[str, float] = {}
         by_name: dict[str, Any] = {**network.convolutions, **network.heads}
+        found: list[tuple[Any, ...]] = []
         with torch.no_grad():
             for name, x in _inputs(network, pictures):
-                positions = len(x) * x.shape[-2] * x.shape[-1]
+                layer, positions = by_name[name], len(x) * x.shape[-2] * x.shape[-1]
                 places = torch.randint(positions, (recipe.layer_patches // 4,), device=x.device)
-                frames[name] = Frame.of(_patches(x, places, by_name[name].kernel_size[0]), recipe.ridge)
-                sizes[name] = float(by_name[name](x).std())
-            self._means = [frames[name].mean for name in by_name]
-            self._sizes = [sizes[name] for name in by_name]
-            self._scaled = [sizes[name] * frames[name].whitening for name in by_name]
-            rows = [layer.weight.flatten(1) for layer in self._layers]
-            within = [row @ frames[name].colouring / sizes[name] for row, name in zip(rows, by_name, strict=True)]
-            offsets = [
-                (layer.bias + row @ mean) / size
-                for layer, row, mean, size in zip(self._layers, rows, self._means, self._sizes, strict=True)
-            ]
+                frame = Frame.of(_patches(x, places, layer.kernel_size[0]), recipe.ridge)
+                size, rows = float(layer(x).std()), layer.weight.flatten(1)
+                white, offset = rows @ frame.colouring / size, (layer.bias + rows @ frame.mean) / size
+                found.append((layer, frame.mean, size, size * frame.whitening, white, offset))
+        self._layers, self._means, self._sizes, self._scaled, within, offsets = zip(*found, strict=True)
         self._values = [*within, *offsets]
         self._scales = 2 * [float(values.square().mean().sqrt()) for values in within]
         self._first, self._second = ([torch.zeros_like(value) for value in self._values] for _ in range(2))

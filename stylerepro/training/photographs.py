@@ -7,7 +7,6 @@ does not depend on how many processes share it.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +53,6 @@ def random_part(picture: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     side = int(rng.integers(min(size, most), min(most, 2 * size) + 1))
     y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
     return picture[..., y : y + side, x : x + side]
-
-
-def to_square(picture: Tensor, size: int) -> Tensor:
-    """Bring a picture of bytes to (1, 3, size, size), float32 in [0, 1]."""
-    square = picture.float() / 255
-    if square.shape[-2:] == (size, size):
-        return square
-    return functional.interpolate(square, (size, size), mode="bilinear", antialias=True)
 
 
 class Photographs:
@@ -135,7 +126,10 @@ class Photographs:
             if self.crop == "random":
                 picture = random_part(picture, self.size, rng)
                 picture = picture.flip(3) if rng.random() < 0.5 else picture
-            return to_square(picture, self.size)
+            square = picture.float() / 255
+            if square.shape[-2:] == (self.size, self.size):
+                return square
+            return functional.interpolate(square, (self.size, self.size), mode="bilinear", antialias=True)
         raise AssetError(
             f"None of the {len(self)} pictures of {self.source!r} can be read. The first: "
             f"{next(iter(self.skipped.values()))}"
@@ -152,14 +146,13 @@ class Photographs:
         return picture
 
 
-def ahead(make: Callable[[int], Any], numbers: Sequence[int], depth: int = 2, threads: int | None = 1) -> Iterator[Any]:
+def ahead(make: Callable[[int], Any], numbers: Sequence[int], depth: int = 2) -> Iterator[Any]:
     """Yield make(number) for each of `numbers`, in order, made by a thread up to `depth` ahead of who takes them.
 
-    threads: that PyTorch may use for it. A second team of threads would wait in a busy loop and take the cores from the
-    one that computes; None lets it use as many as it likes.
+    PyTorch has one thread for it: a second team of threads would wait in a busy loop and take the cores from the one
+    that computes.
     """
-    limit = None if threads is None else partial(torch.set_num_threads, threads)
-    with ThreadPoolExecutor(1, initializer=limit) as pool:
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting = [pool.submit(make, number) for number in numbers[:depth]]
         try:
             for number in [*numbers[depth:], *[None] * min(depth, len(numbers))]:
@@ -168,5 +161,4 @@ def ahead(make: Callable[[int], Any], numbers: Sequence[int], depth: int = 2, th
                     waiting.append(pool.submit(make, number))
                 yield made
         finally:
-            for coming in waiting:
-                coming.cancel()
+            pool.shutdown(cancel_futures=True)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm.auto import tqdm
 
 from stylerepro.errors import TransferError
@@ -137,11 +138,7 @@ def train(
     parts: dict[str, Any] = {"network": network, "optimiser": method, "scheduler": scheduler}
     rows: list[list[float]] = []
     if checkpoint is not None and Path(checkpoint).is_file():
-        state = _read(Path(checkpoint), settings)
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        _restore_random(state["random"])
-        rows = state["history"].tolist()
+        rows = _resume(Path(checkpoint), settings, parts)
     done = len(rows)
     prepared, optimiser = runner.prepare(network, method)
     criterion = Criterion(style, recipe, runner.device)
@@ -192,7 +189,7 @@ def train(
             clock = time.perf_counter()
     runner.wait_for_everyone()
     result = StyleNetwork(recipe.architecture).eval()
-    result.load_state_dict({name: tensor.detach().cpu() for name, tensor in network.state_dict().items()})
+    result.load_state_dict(network.state_dict())
     skipped = list(pictures.skipped.items())
     if runner.num_processes > 1:
         from accelerate.utils import gather_object
@@ -246,9 +243,7 @@ def _shares(recipe: Recipe, processes: int, process: int) -> list[range]:
     return [range(start, start + each) for start in starts]
 
 
-def _optimiser(
-    network: nn.Module, recipe: Recipe
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+def _optimiser(network: nn.Module, recipe: Recipe) -> tuple[torch.optim.Optimizer, LambdaLR]:
     adam = partial(torch.optim.Adam, betas=recipe.betas)
     kind: Callable[..., torch.optim.Optimizer] = adam if recipe.optimiser == "adam" else torch.optim.SGD
     method = kind(network.parameters(), lr=recipe.learning_rate, fused=True)
@@ -256,7 +251,7 @@ def _optimiser(
     def factor(step: int) -> float:
         return 1.0 if recipe.rate == "constant" else (1 + math.cos(math.pi * step / recipe.steps)) / 2
 
-    return method, torch.optim.lr_scheduler.LambdaLR(method, factor)
+    return method, LambdaLR(method, factor)
 
 
 def picture_digest(picture: Tensor) -> str:
@@ -292,9 +287,10 @@ def _write(path: str | Path, settings: Mapping[str, str], rows: list[list[float]
         torch.save(state | {name: part.state_dict() for name, part in parts.items()}, temporary)
 
 
-def _read(path: Path, settings: Mapping[str, str]) -> dict[str, Any]:
-    """Read a checkpoint, its tensors on the CPU; no code in it is run.
+def _resume(path: Path, settings: Mapping[str, str], parts: Mapping[str, Any]) -> list[list[float]]:
+    """Bring `parts` and PyTorch's random generators to where a checkpoint left them; returns its history's rows.
 
+    No code in the file is run; generators of GPUs are set as far as this machine has the same.
     Raises `TransferError` for a file that is damaged, is something else, or belongs to a training with other settings;
     the message names those that differ.
     """
@@ -317,11 +313,10 @@ def _read(path: Path, settings: Mapping[str, str]) -> dict[str, Any]:
             f"{path.name} is of a training with other settings: {', '.join(different)}. Train with those of the "
             f"checkpoint to go on. {advice}"
         )
-    return state
-
-
-def _restore_random(states: Mapping[str, Any]) -> None:
-    """Set PyTorch's random generators as they were, as far as this machine has the same GPUs."""
-    torch.set_rng_state(states["cpu"])
-    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    random = state["random"]
+    torch.set_rng_state(random["cpu"])
+    if torch.cuda.is_available() and len(random["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(random["cuda"])
+    return state["history"].tolist()
