@@ -18,9 +18,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from stylerepro.cli import display
 from stylerepro.errors import ImageError, NetworkError, ParameterError, TransferError, unknown
 from stylerepro.files import expanded, keep
 from stylerepro.runs.experiments import SCALARS, Parameter, convert
+from stylerepro.runs.runner import duration, parse_overrides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,8 +83,6 @@ def given(command: str, texts: Sequence[str]) -> dict[str, Any]:
 
     Raises `ParameterError` for a setting that does not exist, with the nearest that does, or has the wrong type.
     """
-    from stylerepro.runs.runner import parse_overrides
-
     known, values = settings(_behind(command)), {}
     for name, text in parse_overrides(texts).items():
         if name not in known:
@@ -123,8 +123,6 @@ def _behind(command: str | None) -> Callable[..., Any]:
 
 def _list_settings(context: typer.Context, wanted: bool) -> None:
     if wanted:
-        from stylerepro.cli import display
-
         rows = [(name, known.type, str(known.default)) for name, known in settings(_behind(context.info_name)).items()]
         display.show(Console(), ("setting", "type", "default"), rows, head=2)
         raise typer.Exit
@@ -137,7 +135,6 @@ Listed = Annotated[
 
 def fetch(names: Annotated[list[str] | None, typer.Argument(help="Assets; none lists them.")] = None) -> None:
     """Fetch assets into the cache, or list what can be fetched."""
-    from stylerepro.cli import display
     from stylerepro.pictures import assets
 
     if not names:
@@ -288,8 +285,6 @@ def train_(
 
 def _logged() -> "Callable[[Progress], None]":
     """Return a callback that says on standard error how a training goes on: at its first step, then once a minute."""
-    from stylerepro.runs.runner import duration
-
     first, said = (0, 0.0), float("-inf")
 
     def log(progress: "Progress") -> None:
@@ -351,7 +346,6 @@ def networks(
     ] = None,
 ) -> None:
     """List the trained networks that are at hand: committed ones, and those of this machine."""
-    from stylerepro.cli import display
     from stylerepro.training import library
 
     for name in commit or []:
