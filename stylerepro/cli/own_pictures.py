@@ -70,11 +70,10 @@ def _typed(hint: Any) -> str:
     choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     nullable = " | None" if type(None) in choices else ""
     for choice in choices:
-        element = next(iter(typing.get_args(choice)), None)
-        if typing.get_origin(choice) in (Sequence, tuple) and getattr(element, "__name__", "") in SCALARS:
-            return f"list[{element.__name__}]{nullable}"  # type: ignore[union-attr]
-        if getattr(choice, "__name__", "") in SCALARS:
-            return f"{choice.__name__}{nullable}"
+        listed = typing.get_origin(choice) in (Sequence, tuple)
+        name = getattr(next(iter(typing.get_args(choice)), None) if listed else choice, "__name__", "")
+        if name in SCALARS:
+            return f"list[{name}]{nullable}" if listed else f"{name}{nullable}"
     return ""
 
 
@@ -208,9 +207,8 @@ def transfer_(
             raise typer.Exit(1)
         return
     images.write(mixed, out)
-    told = (
-        f"{out}: {mixed.shape[-1]}×{mixed.shape[-2]} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
-    )
+    height, width = mixed.shape[-2:]
+    told = f"{out}: {width}×{height} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
     print(told + f"; {_ENDED}" * ("converged" in result.stopped))
 
 
