@@ -21,6 +21,7 @@ from rich.text import Text
 from stylerepro.cli import display
 from stylerepro.errors import ImageError, NetworkError, ParameterError, TransferError, unknown
 from stylerepro.files import expanded, keep
+from stylerepro.pictures import assets
 from stylerepro.runs.experiments import SCALARS, Parameter, convert
 from stylerepro.runs.runner import duration, parse_overrides
 
@@ -134,8 +135,6 @@ Listed = Annotated[
 
 def fetch(names: Annotated[list[str] | None, typer.Argument(help="Assets; none lists them.")] = None) -> None:
     """Fetch assets into the cache, or list what can be fetched."""
-    from stylerepro.pictures import assets
-
     if not names:
         available = {name: assets.available(name) for name in assets.REGISTRY}
         display.show_assets(Console(), assets.REGISTRY.values(), available)
