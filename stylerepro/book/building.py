@@ -90,9 +90,7 @@ def write_sources(target: Path, profile: str) -> Path:
     written = {path: content for path, content in written.items() if path in listed or not _CHAPTER.match(path)}
     for id, document in ledger.documents.items():
         written.setdefault(f"documents/{id}.md", ledger_page.chapter(document))
-    toc = contents(
-        written["_toc.yml"], entries, list(ledger.documents), [path.removesuffix(".rst") for path in interface]
-    )
+    toc = contents(written["_toc.yml"], entries, ledger.documents, [path.removesuffix(".rst") for path in interface])
     copies: dict[str, Path] = {}
     pieces = _pieces(ledger, rows, runs, entries, profile)
     pieces["figure"] = lambda words: pages.figure(runs, words, copies)
@@ -174,7 +172,7 @@ def filled(path: str, content: str, pieces: Mapping[str, Callable[[str], str]]) 
 
 
 def contents(
-    toc: str, entries: Sequence[Experiment], documents: Sequence[str], interface: Sequence[str]
+    toc: str, entries: Sequence[Experiment], documents: Collection[str], interface: Sequence[str]
 ) -> dict[str, Any]:
     """Return `_toc.yml` as sphinx-external-toc reads it, the generated pages in their places.
 
@@ -221,11 +219,7 @@ def myst(toc: Mapping[str, Any], files: Collection[str]) -> dict[str, Any]:
 
 
 def _page(
-    entry: Experiment,
-    run: pages.Shown | None,
-    rows: Sequence[ledger_page.Row],
-    profile: str,
-    copies: dict[str, Path],
+    entry: Experiment, run: pages.Shown | None, rows: Sequence[ledger_page.Row], profile: str, copies: dict[str, Path]
 ) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
     told = [ledger_page.answer(mine)] if mine else []
@@ -239,10 +233,9 @@ def _page(
         lead = pages.figure({entry.name: run}, f"{entry.name}.{entry.lead}", copies) if entry.lead else ""
         told += [lead, pages.record(run)]
         how = {"caption": pages.caption(run), "texts": entry.notebook}
-    places = {f"_static/notebooks/{entry.name}-{kind}.ipynb": path for kind, path in kept.items()}
-    copies |= places
-    links = zip(places, kept, strict=True)
-    told.append(" · ".join(f'<a download href="../{place}">The {kind} notebook</a>' for place, kind in links))
+    place = f"_static/notebooks/{entry.name}"
+    copies |= {f"{place}-{kind}.ipynb": path for kind, path in kept.items()}
+    told.append(" · ".join(f'<a download href="../{place}-{kind}.ipynb">The {kind} notebook</a>' for kind in kept))
     try:
         return cells.notebook_page(notebook, "\n\n".join(told), end, copies=copies, **how)
     except ResultsError as error:
@@ -271,10 +264,8 @@ def _interface(package: Path) -> dict[str, str]:
     """
     pages = {}
     for top in sorted(package.iterdir()):
-        modules = (
-            sorted(top.rglob("*.py"), key=lambda path: (path.name != "__init__.py", path)) if top.is_dir() else [top]
-        )
-        if not modules or top.name == "cli" or top.name.startswith("_") or modules[0].suffix != ".py":
+        modules = sorted(top.rglob("*.py"), key=lambda path: (path.name != "__init__.py", path)) or [top]
+        if top.name == "cli" or top.name.startswith("_") or modules[0].suffix != ".py":
             continue
         blocks = [f"{top.stem.capitalize()}\n{'=' * len(top.stem)}"]
         for path in modules:

@@ -190,10 +190,9 @@ def _curves(
 
 def _key(text: str) -> str:
     """Return a value for comparing tables, of which one keeps six digits."""
-    try:
+    with suppress(ValueError):
         return f"{float(text):.6g}"
-    except ValueError:
-        return text
+    return text
 
 
 def _line(group: pd.DataFrame, losses: Sequence[str]) -> dict[str, Any]:

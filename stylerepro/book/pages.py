@@ -282,9 +282,8 @@ def _details(run: Record) -> str:
     told = {"parameters": "parameters", "seeds": "seeds", "assets": "files, by SHA-256", "versions": "versions"}
     lines = ""
     for name, title in told.items():
-        text = "; ".join(
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in (run.get(name) or {}).items()
-        )
+        values = (run.get(name) or {}).items()
+        text = "; ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values)
         lines += f"<tr><th>{title}</th><td>{html.escape(text)}</td></tr>" if text else ""
     return fold("Parameters, seeds, versions", f'<table class="values">{lines}</table>') if lines else ""
 

@@ -96,10 +96,8 @@ def evidence(row: Mapping[str, Any]) -> str:
     named = (f"{html.escape(each['reading'])} <i>{_TAGS.get(each['tag'], 'as it counts')}</i>" for each in readings)
     others = [_line(name, each, asked, readings) for name, each in zip(named, readings, strict=True)]
     body = _table("part", parts) + (_table("reading", others) if others else "")
-    counted = f"{len(parts)} part{'s' * (len(parts) != 1)}" + f", {len(readings)} readings" * bool(readings)
-    return (
-        f'<details class="evidence"><summary>{row["id"]}: {counted} {badge(row["verdict"])}</summary>{body}</details>'
-    )
+    told = f"{row['id']}: {len(parts)} part{'s' * (len(parts) != 1)}" + f", {len(readings)} readings" * bool(readings)
+    return f'<details class="evidence"><summary>{told} {badge(row["verdict"])}</summary>{body}</details>'
 
 
 def _table(what: str, lines: Sequence[str]) -> str:
@@ -127,10 +125,8 @@ def _mark(numbers: Numbers, bounds: Bounds, group: Sequence[Numbers]) -> str:
 
     low, high, value = (place(numbers[name]) for name in ("low", "high", "value"))
     left, right = (end if bound is None else place(bound) for bound, end in zip(bounds, (0.0, _WIDTH), strict=True))
-    words = ["at least", "at most"]
-    asked = " and ".join(
-        f"{word} {figures(bound)}" for word, bound in zip(words, bounds, strict=True) if bound is not None
-    )
+    named = zip(("at least", "at most"), bounds, strict=True)
+    asked = " and ".join(f"{words} {figures(bound)}" for words, bound in named if bound is not None)
     said = "ρ " * (numbers["kind"] == "trend") + figures(numbers["value"])
     if numbers["low"] != numbers["high"]:
         said += f" [{figures(numbers['low'])}, {figures(numbers['high'])}]"

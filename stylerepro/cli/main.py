@@ -5,25 +5,23 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from stylerepro.cli import display
 from stylerepro.cli.own_pictures import COMMANDS, Force, Values, complain
 from stylerepro.errors import RunError, StyleReproError
 from stylerepro.files import keep, project_root, runs_root
-from stylerepro.runs.experiments import DEFAULT_PROFILE, OWN, PROFILES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from stylerepro.runs.execution import Outcome
-    from stylerepro.runs.runner import Job
+from stylerepro.runs import runner
+from stylerepro.runs.execution import Outcome
+from stylerepro.runs.experiments import DEFAULT_PROFILE, OWN, PROFILES, discover
 
 OK, NOTE, WRONG = "ok", "note", "wrong"  # with a note, everything that is on by default works
 
@@ -72,9 +70,6 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object, *
 @app.command("list")
 def list_() -> None:
     """List the experiments: documents, claims, profiles and how long they take."""
-    from stylerepro.cli import display
-    from stylerepro.runs.experiments import discover
-
     display.show_experiments(Console(), discover())
 
 
@@ -94,9 +89,6 @@ def run(
     sbatch: Sbatch = "",
 ) -> None:
     """Run what is stale. What is finished stays; an interrupted run goes on where it stopped."""
-    from stylerepro.cli import display
-    from stylerepro.runs import runner
-
     planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
     lines, where = partial(display.plan_lines, planned), {"address": address, "gpus": gpus, "sbatch": sbatch}
     if not runner.succeeded(_execute(planned, lines, timeout, fail_fast, engine, processes, jobs=jobs, **where)):
@@ -104,17 +96,16 @@ def run(
 
 
 def _execute(
-    planned: "Sequence[Job]",
-    lines: "Callable[[int], list[str]]",
+    planned: Sequence[runner.Job],
+    lines: Callable[[int], list[str]],
     timeout: int | None,
     fail_fast: bool,
     engine: str,
     processes: int = 1,
     **where: Any,
-) -> "list[Outcome]":
+) -> list[Outcome]:
     """Say what is planned, in `lines` for so many at once, and do it."""
-    from stylerepro.cli import display
-    from stylerepro.runs import engines, runner
+    from stylerepro.runs import engines
 
     console = Console()
     with engines.opened(engine, sum(job.stale for job in planned), **where) as (executor, at_once):
@@ -153,8 +144,7 @@ def sweep(
     sbatch: Sbatch = "",
 ) -> None:
     """Run an experiment at every point of a grid; what is finished is never run again. Gives one table."""
-    from stylerepro.cli import display
-    from stylerepro.runs import runner, sweeps, tables
+    from stylerepro.runs import sweeps, tables
 
     console = Console()
     keep(out, force)
@@ -187,21 +177,17 @@ def new(
     if minimal == bool(source):
         raise RunError("Say what to begin with: --from EXPERIMENT for a copy of it, or --minimal; one of the two.")
     made = new.begin(name, source, title, document)
-    told = (
-        f"claim {', '.join(made.claims)}" if made.claims else f"whose claims go into stylerepro/ledger/{document}.yaml"
-    )
+    ledger = f"stylerepro/ledger/{document}.yaml"
+    told = f"claim {', '.join(made.claims)}" if made.claims else f"whose claims go into {ledger}"
     print(f"notebooks/{name}.ipynb and notebooks/{name}.yaml are there: {made.title}, {told}.")
     if document != OWN and made.claims:
-        print(f"So is stylerepro/ledger/{document}.yaml, with that claim: rewrite both.")
+        print(f"So is {ledger}, with that claim: rewrite both.")
     print(f"Change them, try them with: stylerepro run {name} --profile smoke && stylerepro book --profile smoke")
 
 
 @app.command()
 def status(profile: AnyProfile = None) -> None:
     """Say which runs are fresh, which are stale, and why."""
-    from stylerepro.cli import display
-    from stylerepro.runs import runner
-
     display.show_states(Console(), runner.status(profile))
 
 
@@ -215,7 +201,6 @@ def claims(
     readme: Annotated[bool, typer.Option("--readme", help="Bring the README's summary up to date, and end.")] = False,
 ) -> None:
     """Give each claim its verdict, with own values beside the reference's; exit status 1 where one is not tested."""
-    from stylerepro.cli import display
     from stylerepro.ledger import summary
     from stylerepro.ledger.claims import load_ledger
     from stylerepro.runs import tables
@@ -248,7 +233,6 @@ def collect(
     force: Force = False,
 ) -> None:
     """Put the tables of all runs, or of one experiment's, into one CSV file."""
-    from stylerepro.cli import display
     from stylerepro.runs import results, tables
 
     keep(out, force)
@@ -306,8 +290,6 @@ def book(
 @app.command()
 def doctor() -> None:
     """Look at what this machine has and lacks, and say what to do; exit status 1 where something is wrong."""
-    from stylerepro.cli import display
-
     findings = []
     for name, check in {"packages": _packages, "devices": _devices, "disk": _disk}.items():
         try:

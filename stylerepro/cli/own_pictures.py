@@ -18,9 +18,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from stylerepro.cli import display
 from stylerepro.errors import ImageError, NetworkError, ParameterError, TransferError, unknown
 from stylerepro.files import expanded, keep
+from stylerepro.pictures import assets
 from stylerepro.runs.experiments import SCALARS, Parameter, convert
+from stylerepro.runs.runner import duration, parse_overrides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,11 +71,10 @@ def _typed(hint: Any) -> str:
     choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     nullable = " | None" if type(None) in choices else ""
     for choice in choices:
-        element = next(iter(typing.get_args(choice)), None)
-        if typing.get_origin(choice) in (Sequence, tuple) and getattr(element, "__name__", "") in SCALARS:
-            return f"list[{element.__name__}]{nullable}"  # type: ignore[union-attr]
-        if getattr(choice, "__name__", "") in SCALARS:
-            return f"{choice.__name__}{nullable}"
+        listed = typing.get_origin(choice) in (Sequence, tuple)
+        name = getattr(next(iter(typing.get_args(choice)), None) if listed else choice, "__name__", "")
+        if name in SCALARS:
+            return f"list[{name}]{nullable}" if listed else f"{name}{nullable}"
     return ""
 
 
@@ -81,8 +83,6 @@ def given(command: str, texts: Sequence[str]) -> dict[str, Any]:
 
     Raises `ParameterError` for a setting that does not exist, with the nearest that does, or has the wrong type.
     """
-    from stylerepro.runs.runner import parse_overrides
-
     known, values = settings(_behind(command)), {}
     for name, text in parse_overrides(texts).items():
         if name not in known:
@@ -123,8 +123,6 @@ def _behind(command: str | None) -> Callable[..., Any]:
 
 def _list_settings(context: typer.Context, wanted: bool) -> None:
     if wanted:
-        from stylerepro.cli import display
-
         rows = [(name, known.type, str(known.default)) for name, known in settings(_behind(context.info_name)).items()]
         display.show(Console(), ("setting", "type", "default"), rows, head=2)
         raise typer.Exit
@@ -137,9 +135,6 @@ Listed = Annotated[
 
 def fetch(names: Annotated[list[str] | None, typer.Argument(help="Assets; none lists them.")] = None) -> None:
     """Fetch assets into the cache, or list what can be fetched."""
-    from stylerepro.cli import display
-    from stylerepro.pictures import assets
-
     if not names:
         available = {name: assets.available(name) for name in assets.REGISTRY}
         display.show_assets(Console(), assets.REGISTRY.values(), available)
@@ -211,9 +206,8 @@ def transfer_(
             raise typer.Exit(1)
         return
     images.write(mixed, out)
-    told = (
-        f"{out}: {mixed.shape[-1]}×{mixed.shape[-2]} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
-    )
+    height, width = mixed.shape[-2:]
+    told = f"{out}: {width}×{height} pixels, {result.evaluations} evaluations in {result.seconds:.1f} s"
     print(told + f"; {_ENDED}" * ("converged" in result.stopped))
 
 
@@ -288,8 +282,6 @@ def train_(
 
 def _logged() -> "Callable[[Progress], None]":
     """Return a callback that says on standard error how a training goes on: at its first step, then once a minute."""
-    from stylerepro.runs.runner import duration
-
     first, said = (0, 0.0), float("-inf")
 
     def log(progress: "Progress") -> None:
@@ -351,7 +343,6 @@ def networks(
     ] = None,
 ) -> None:
     """List the trained networks that are at hand: committed ones, and those of this machine."""
-    from stylerepro.cli import display
     from stylerepro.training import library
 
     for name in commit or []:

@@ -204,8 +204,7 @@ def readme(ledger: Ledger, text: str, table: pd.DataFrame) -> str:
     block = re.compile(f"({_OPENING}[^>]*-->\n).*?({_CLOSING})", re.DOTALL)
     if len(block.findall(text)) != 1:
         raise ClaimError(f"README.md needs one place for the summary, between {_OPENING}… --> and {_CLOSING}.")
-    content = summary(ledger, table)
-    return block.sub(lambda place: f"{place[1]}{content}\n{place[2]}", text)
+    return block.sub(lambda place: f"{place[1]}{summary(ledger, table)}\n{place[2]}", text)
 
 
 def _absent(experiments: set[str], profile: str) -> dict[str, str]:

@@ -168,13 +168,10 @@ def _run(task: Task, experiment: Experiment, output: Path, given: Mapping[str, A
 @contextmanager
 def _company(task: Task) -> Iterator[None]:
     """Have other processes share the parts of the run within. They end with it, and one that fails is not missed."""
-    executor = LocalExecutor(task.processes)
-    for place in range(1, task.processes):
-        executor.submit(keep_company, task, place)
-    try:
+    with LocalExecutor(task.processes) as executor:
+        for place in range(1, task.processes):
+            executor.submit(keep_company, task, place)
         yield
-    finally:
-        executor.stop()
 
 
 def keep_company(task: Task, place: int) -> None:
@@ -277,20 +274,18 @@ def run_notebook(
             execution_timeout=timeout,
             # What the notebook had to say is on disk by now; asking its process to end, and waiting, takes a second.
             shutdown_kernel="immediate",
-            kernel_manager_class=_kernel_class(Path(folder), environment(root, threads), log),
+            kernel_manager_class=_kernel_class(Path(folder), root, threads, log),
         )
 
 
-def environment(root: Path, threads: int | None) -> dict[str, str]:
-    """Return what the kernel finds set besides what the command was given."""
-    inline = "module://matplotlib_inline.backend_inline"
-    fixed = {"STYLEREPRO_ROOT": str(root), "MPLBACKEND": inline, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    return fixed | ({name: str(threads) for name in _THREAD_VARIABLES} if threads else {})
-
-
-def _kernel_class(folder: Path, variables: Mapping[str, str], log: TextIO) -> type:
+def _kernel_class(folder: Path, root: Path, threads: int | None, log: TextIO) -> type:
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
+
+    # What the kernel finds set besides what the command was given.
+    inline = "module://matplotlib_inline.backend_inline"
+    variables = {"STYLEREPRO_ROOT": str(root), "MPLBACKEND": inline, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    variables |= dict.fromkeys(_THREAD_VARIABLES, str(threads)) if threads else {}
 
     class OwnKernelManager(AsyncKernelManager):
         def __init__(self, **kwargs: Any) -> None:
@@ -349,17 +344,13 @@ def failed_cell(notebook: Any) -> dict[str, Any] | None:
         for cell in notebook.cells
         if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
     ]
-    begun = [cell for cell in code if _start_of(cell)]
-    broken = [cell for cell in begun if any(output.output_type == "error" for output in cell.outputs)]
+    begun = [(start, cell) for cell in code if (start := cell.metadata.get("papermill", {}).get("start_time"))]
+    broken = [cell for _, cell in begun if any(output.output_type == "error" for output in cell.outputs)]
     if not begun:
         return None
-    cell = broken[0] if broken else max(begun, key=_start_of)
+    cell = broken[0] if broken else max(begun, key=lambda each: each[0])[1]
     lines = [line for line in cell.source.splitlines() if line.strip()]
     return {"number": code.index(cell) + 1, "first_line": lines[0] if lines else ""}
-
-
-def _start_of(cell: Any) -> str:
-    return str(cell.metadata.get("papermill", {}).get("start_time") or "")
 
 
 def _in_words(error: Exception, timeout: int | None) -> str:

@@ -37,6 +37,9 @@ class LocalExecutor(ThreadPoolExecutor):
         self._stopped = True
         self.shutdown(wait=True, cancel_futures=True)
 
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
 
 def call_apart(call: Callable[[], Any], stopped: Callable[[], bool] = lambda: False, where: str = "") -> Any:
     """Return what `call` gives, or raise what it raises, in a fresh process that ends with this one, even by kill -9.

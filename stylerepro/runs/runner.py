@@ -249,11 +249,8 @@ def execute(
         return _execute(stale, executor, len(stale), timeout, None, report, fail_fast)
     threads_each(workers, processes)
     at_once = max(1, min(workers, len(stale)))
-    local = LocalExecutor(at_once)
-    try:
+    with LocalExecutor(at_once) as local:
         return _execute(stale, local, at_once, timeout, threads_each(at_once, processes), report, fail_fast)
-    finally:
-        local.stop()
 
 
 def _execute(
@@ -326,9 +323,7 @@ def status(profile: str | None = None) -> list[State]:
     committed = {(record["experiment"], record["profile"]): record for _, record in committed_runs}
     states = []
     for experiment in discover():
-        for name in experiment.profiles if profile is None else [profile]:
-            if name not in experiment.profiles:
-                continue
+        for name in (name for name in experiment.profiles if profile in (None, name)):
             parameters = resolve_parameters(experiment, name)
             (job,) = plan_points(experiment, name, [parameters])
             if profile or job.finished or name == DEFAULT_PROFILE:

@@ -15,6 +15,12 @@ from stylerepro.runs.scrub import portable
 
 _DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "str"}
 _NULLABLE = _DTYPES | {"int": "Int64", "bool": "boolean"}
+# What pandera calls a slip of a table as a whole, to what is said of it.
+_SLIPS = {
+    "column_in_schema": "column {failure_case!r} is not declared",
+    "column_in_dataframe": "column {failure_case!r} is missing",
+    "not_nullable": "column {column!r} has a gap (row {index})",
+}
 
 
 def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.DataFrame:
@@ -125,15 +131,7 @@ def _in_words(cases: pd.DataFrame, columns: Mapping[str, Column]) -> str:
     words = []
     for case in cases.to_dict("records"):
         check, name, value = str(case["check"]), case["column"], case["failure_case"]
-        if check == "column_in_schema":
-            words.append(f"column {value!r} is not declared")
-        elif check == "column_in_dataframe":
-            words.append(f"column {value!r} is missing")
-        elif check == "not_nullable":
-            words.append(f"column {name!r} has a gap (row {case['index']})")
-        elif name in columns:
-            words.append(f"column {name!r} must be {columns[name].type}, not {value}")
-        else:
-            words.append(f"{check}: {value}")
+        other = f"column {name!r} must be {columns[name].type}, not {value}" if name in columns else f"{check}: {value}"
+        words.append(_SLIPS.get(check, "").format_map(case) or other)
     shown = list(dict.fromkeys(words))
     return "; ".join(shown[:8]) + ("; …" if len(shown) > 8 else "")
