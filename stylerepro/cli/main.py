@@ -114,7 +114,8 @@ def _execute(
             with display.RunReport(console, planned) as report:
                 workers = 1 if executor else at_once
                 how: dict[str, Any] = {"timeout": timeout, "report": report, "fail_fast": fail_fast}
-                outcomes = runner.execute(planned, executor=executor, workers=workers, **how)
+                how |= {"workers": workers, "processes": processes}
+                outcomes = runner.execute(planned, executor=executor, **how)
         except KeyboardInterrupt:
             complain("interrupted; what is finished is kept, and the same command goes on from there")
             raise typer.Exit(130) from None

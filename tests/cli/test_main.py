@@ -41,6 +41,7 @@ def test_list_shows_every_experiment_and_status_what_never_ran(project, call):
         (["run", "--profile", "paper"], "has no profile 'paper'"),
         (["run", "toy", "--profile", "paper"], "has no profile 'paper'"),
         (["run", "--jobs", "4096"], "--jobs 4096 does not fit this machine"),
+        (["run", "--processes", "4096"], "--jobs 1 --processes 4096 does not fit this machine"),
         (["publish"], "no finished run of profile reference"),
         (["fetch", "stary_night"], "Did you mean 'starry_night'"),
         (["transfer", "coffee", "swirls", "-o", "x.gif"], "give a name that ends in"),
