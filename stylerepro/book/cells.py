@@ -79,6 +79,9 @@ def notebook_page(
                 tags.append("hide-input")
             if "injected-parameters" in tags:
                 cell["source"] = source.replace("# Parameters\n", f"{_INJECTED}\n", 1)
+            # The last cell's first rows of the whole table are for JupyterLab; a page links to the table.
+            if re.search(r"^\w+\.head\(\)\s*\Z", source, re.M):
+                cell["outputs"] = [one for one in cell["outputs"] if one.get("output_type") != "execute_result"]
             cell["outputs"] = _static(cell, beside, copies) if keep_outputs else []
             if caption and any(kind.startswith("image/") for one in cell["outputs"] for kind in one.get("data", {})):
                 content["cells"].append({"cell_type": "markdown", "metadata": {}, "source": f"{caption}\n"})

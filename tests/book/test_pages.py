@@ -154,12 +154,16 @@ def test_a_page_has_its_record_below_the_title_and_its_verdicts_at_the_end(tmp_p
     assert "widgets" not in page["metadata"]
 
 
-def test_a_page_leaves_out_widgets_and_on_demand_all_outputs(tmp_path):
+def test_a_page_leaves_out_widgets_first_rows_of_tables_and_on_demand_all_outputs(tmp_path):
     text = {"output_type": "display_data", "metadata": {}, "data": {"text/plain": "7"}}
     widget = {"output_type": "display_data", "metadata": {}, "data": {"application/vnd.jupyter.widget-view+json": {}}}
     path = notebook(tmp_path, TITLE, code(widget, text))
     assert json.loads(cells.notebook_page(path, "", ""))["cells"][1]["outputs"] == [text]
     assert json.loads(cells.notebook_page(path, "", "", keep_outputs=False))["cells"][1]["outputs"] == []
+    rows = text | {"output_type": "execute_result"}
+    for source, kept in (("run.save(table)\ntable.head()", [text]), ("table.head().T", [text, rows])):
+        path = notebook(tmp_path, TITLE, code(text, rows) | {"source": source.splitlines(keepends=True)})
+        assert json.loads(cells.notebook_page(path, "", ""))["cells"][1]["outputs"] == kept
 
 
 def test_long_code_is_folded_but_neither_parameters_nor_what_its_author_wants_seen(tmp_path):
