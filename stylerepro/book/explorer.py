@@ -74,7 +74,7 @@ def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel |
     curves, matched = _curves(entry, explore, folder, rows)
     settings = []
     for number, picture in enumerate(pictures.to_dict("records")):
-        texts = rows.loc[number]
+        texts: Any = rows.loc[number]
         settings.append({
             "row": picture["row"],
             "at": [axis["values"].index(chosen[axis["name"]][number]) for axis in axes],

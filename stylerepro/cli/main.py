@@ -154,7 +154,7 @@ def sweep(
     if only_plan:
         display.say(console, *lines(jobs))
         return
-    outcomes = _execute(planned.waiting, lines, timeout, fail_fast, engine, jobs=jobs, **where)
+    outcomes = _execute(planned.waiting, lines, timeout, fail_fast, engine, 1, jobs=jobs, **where)
     table = sweeps.collect(planned)
     if len(table):
         target = out or sweeps.table_path(planned)

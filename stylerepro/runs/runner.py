@@ -125,7 +125,7 @@ def times_the_work(usual: Mapping[str, Any], values: Mapping[str, Any]) -> float
     """
     times = 1.0
     for name, value in values.items():
-        before = usual.get(name)
+        before: Any = usual.get(name)
         if isinstance(value, list) and isinstance(before, list):
             times *= max(len(value), 1) / max(len(before), 1)
         elif type(value) is type(before) and type(value) in (int, float) and min(value, before) > 0:
