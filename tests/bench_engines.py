@@ -150,12 +150,8 @@ def main() -> None:
         finally:
             for cluster in made.values():
                 cluster.stop()
-    told = {
-        "hardware": hardware(),
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "notebook": NOTEBOOK,
-        "points": given.points,
-    }
+    told = {"hardware": hardware(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    told |= {"notebook": NOTEBOOK, "points": given.points}
     rounded = [{what: round(value, 3) for what, value in part.items()} for part in parts]
     write_json(given.out, told | {"scaling": scaling, "overhead": rounded})
 

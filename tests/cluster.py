@@ -18,6 +18,11 @@ def wait_until(condition, limit=240.0):
     return value
 
 
+def ran(root: Path) -> list[str]:
+    """What the notebooks of a project have noted in its `ran.txt`."""
+    return (root / "ran.txt").read_text().split() if (root / "ran.txt").exists() else []
+
+
 class Cluster:
     """A scheduler and workers, each a process of its own; a worker runs in the folder `NAME` with its own project."""
 
@@ -36,13 +41,9 @@ class Cluster:
         (self.folder / name).mkdir(exist_ok=True)
         with (self.folder / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *words],
-                cwd=self.folder / name,
-                env=self.environment | more,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+                [sys.executable, "-m", *words], cwd=self.folder / name, env=self.environment | more,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
 
     def worker(self, name, *words, **more):
         local = str(self.folder / f"{name}-files")

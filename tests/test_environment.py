@@ -30,18 +30,14 @@ def declared(project) -> dict[str, Requirement]:
 
 
 @pytest.fixture(scope="module")
-def conda() -> list:
-    return yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-
-
-@pytest.fixture(scope="module")
 def pinned() -> dict[str, Requirement]:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
     return {canonicalize_name(r.name): r for r in requirements}
 
 
-def test_conda_and_pip_ask_for_the_same_packages_at_the_same_least_versions(project, declared, conda):
+def test_conda_and_pip_ask_for_the_same_packages_at_the_same_least_versions(project, declared):
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     wanted = {name: str(requirement.specifier) for name, requirement in declared.items()}
     # Conda's `=` is no operator of pip's.
     entries = [entry for entry in conda if isinstance(entry, str)]

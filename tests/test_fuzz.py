@@ -4,7 +4,6 @@ Run as a script (`test_fuzz.py KIND`) this file is the child: a crash of a decod
 memory is its own.
 """
 
-import io
 import json
 import os
 import pickle
@@ -23,6 +22,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small import saved
 
 from stylerepro.errors import ImageError, StyleReproError
 from stylerepro.networks import checkpoints, weights
@@ -52,10 +52,7 @@ def picture_bytes() -> list[bytes]:
     made = [(colour, "PNG"), (clear, "PNG"), (colour, "JPEG"), (colour, "WEBP"), (clear, "WEBP")]
     made += [(colour.convert("P"), "PNG"), (colour.convert("CMYK"), "JPEG"), (colour, "GIF"), (colour, "BMP")]
     made.append((Image.fromarray(pixels[..., 0].astype(np.uint16) * 257), "PNG"))
-    streams = [io.BytesIO() for _ in made]
-    for (picture, kind), stream in zip(made, streams, strict=True):
-        picture.save(stream, format=kind)
-    return [stream.getvalue() for stream in streams]
+    return [saved(picture, kind) for picture, kind in made]
 
 
 def weight_bytes() -> list[tuple[str, bytes]]:

@@ -122,30 +122,15 @@ def test_what_is_interrupted_leaves_nothing(project, monkeypatch, error):
     assert {path for path in project.rglob("*") if path.is_file()} == before
 
 
-def own(project, *contents):
-    """The toy experiment `mine`, which declares claims of its own."""
-    sidecar = yaml.safe_load(toy.SIDECAR) | {"document": "own", "claims": list(contents)}
+def declare(project, document, claim):
+    """The toy experiment `mine`, of this document and with this claim."""
+    sidecar = yaml.safe_load(toy.SIDECAR) | {"document": document, "claims": [claim]}
     toy.add(project, "mine", sidecar=yaml.safe_dump(sidecar))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"id": "mine.2"}, "'mine.2' stands where 'mine.1' should"),
-        ({"rule": RULE | {"column": "valeu"}}, "Did you mean 'value'"),
-        ({"tolerance": None}, "mine.1"),
-    ],
-)
-def test_an_own_claim_is_checked_like_a_documents(project, change, message):
-    own(project, OWN_CLAIM | change)
-    with pytest.raises(ClaimError, match=message):
-        claims.load_ledger()
-
-
-@pytest.mark.parametrize(("document", "listed"), [("003", [OWN_CLAIM]), ("own", ["003.1"]), ("methods", [OWN_CLAIM])])
-def test_a_document_and_its_claims_belong_together(project, document, listed):
-    sidecar = yaml.safe_load(toy.SIDECAR) | {"document": document, "claims": listed}
-    toy.add(project, "mine", sidecar=yaml.safe_dump(sidecar))
+@pytest.mark.parametrize(("document", "claim"), [("003", OWN_CLAIM), ("own", "003.1"), ("methods", OWN_CLAIM)])
+def test_a_document_and_its_claims_belong_together(project, document, claim):
+    declare(project, document, claim)
     with pytest.raises(RunError, match=r"mine\.yaml"):
         experiments.load("mine")
 
@@ -153,13 +138,15 @@ def test_a_document_and_its_claims_belong_together(project, document, listed):
 @pytest.mark.parametrize(
     ("document", "claim", "message"),
     [
+        ("own", OWN_CLAIM | {"id": "mine.2"}, "'mine.2' stands where 'mine.1' should"),
+        ("own", OWN_CLAIM | {"rule": RULE | {"column": "valeu"}}, "Did you mean 'value'"),
+        ("own", OWN_CLAIM | {"tolerance": None}, "mine.1"),
         ("006", "003.1", "mine.yaml: the ledger has no document '006'. Did you mean '00"),
         ("003", "003.77", "mine.yaml: document 003 has no claim '003.77'. Did you mean '003.7'"),
     ],
 )
-def test_a_sidecar_names_a_document_and_claims_that_the_ledger_has(project, document, claim, message):
-    sidecar = yaml.safe_load(toy.SIDECAR) | {"document": document, "claims": [claim]}
-    toy.add(project, "mine", sidecar=yaml.safe_dump(sidecar))
+def test_an_own_claim_is_checked_like_a_documents_and_others_are_the_ledgers(project, document, claim, message):
+    declare(project, document, claim)
     with pytest.raises(ClaimError, match=message):
         claims.load_ledger()
 

@@ -6,8 +6,11 @@ import sys
 
 import pytest
 import torch
+from small import small
 
+from stylerepro.networks import checkpoints
 from stylerepro.pictures import images
+from stylerepro.transfer import optimisers
 
 LAYERS = ["-p", "network=tiny", "-p", "content_layers=conv2_1", "-p", "style_layers=conv1_1,conv2_1"]
 
@@ -84,13 +87,7 @@ def test_a_picture_that_cannot_be_read_is_said_before_pytorch_is_loaded(project,
 
 
 def test_the_others_of_a_batch_are_made_and_a_picture_of_another_format_is_named(project, call):
-    from small import SMALL
-
-    from stylerepro.networks import checkpoints
-    from stylerepro.networks.feed_forward import StyleNetwork, architecture
-    from stylerepro.pictures import images
-
-    checkpoints.save(StyleNetwork(architecture("depsep-nn", **SMALL)), project / "net.safetensors", {})
+    checkpoints.save(small("depsep-nn"), project / "net.safetensors", {})
     for name in ("good", "other"):
         images.write(images.read("coffee", 20), project / "in" / f"{name}.png")
     (project / "in" / "scan.tif").write_bytes(b"II*\0")
@@ -106,8 +103,6 @@ def test_the_others_of_a_batch_are_made_and_a_picture_of_another_format_is_named
 
 
 def test_an_error_names_the_picture(project, call):
-    from stylerepro.pictures import images
-
     images.write(images.read("coffee", (1, 1)), project / "dot.png")
     code, _, err = call("transfer", "coffee", "dot.png", "-o", "made.png", "--size", "32", *LAYERS)
     assert code == 2
@@ -130,10 +125,7 @@ def test_several_values_of_two_settings_make_one_sheet_of_all_results(project, c
     "wrong", ["iterations=3,-1", "style_weight=1,-5", "learning_rate=1,-1", "network=tiny,nosuch", "optimiser=adam,sdg"]
 )
 def test_a_sheet_s_last_value_is_refused_before_its_first_is_computed(wrong, project, call, monkeypatch):
-    asked = []
-    from stylerepro.transfer import optimisers
-
-    plain = optimisers.evaluate
+    asked, plain = [], optimisers.evaluate
     monkeypatch.setattr(optimisers, "evaluate", lambda *a, **k: asked.append(a[1].shape[-2]) or plain(*a, **k))
     words = ["transfer", "coffee", "swirls", "-o", "sheet.png", "--size", "96", *LAYERS, "-p", wrong]
     code, _, err = call(*words)
@@ -158,15 +150,11 @@ def test_a_sheet_keeps_what_was_made_where_one_transfer_blows_up(project, call):
 
 def test_strength_goes_from_the_content_to_the_result_and_its_colours_may_stay(project, call):
     words = ["transfer", "coffee", "swirls", "--size", "32", "-p", "iterations=4", "-p", "learning_rate=0.1", *LAYERS]
-    for name, *options in (
-        ("whole",),
-        ("none", "--strength", "0"),
-        ("half", "--strength", "0.5"),
-        ("grey", "--keep-colours"),
-    ):
+    made = {"whole": [], "none": ["--strength", "0"], "half": ["--strength", "0.5"], "grey": ["--keep-colours"]}
+    for name, options in made.items():
         assert call(*words, "-o", f"{name}.png", *options)[0] == 0
     content = images.read("coffee", 32)
-    whole, none, half, grey = (images.read(project / f"{name}.png") for name in ("whole", "none", "half", "grey"))
+    whole, none, half, grey = (images.read(project / f"{name}.png") for name in made)
     assert (none - content).abs().max() < 0.003
     assert (half - (whole + content) / 2).abs().max() < 0.006
     light = torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]

@@ -21,15 +21,10 @@ def jobs(tmp_path, monkeypatch):
     return runner.plan()
 
 
-@pytest.fixture
-def clock():
-    """The time that the report sees, as a list of one."""
-    return [0.0]
-
-
-def reporting(jobs, clock, **options):
-    console = Console(file=io.StringIO(), width=200, **options)
-    return display.RunReport(console, jobs, lambda: clock[0]), console.file
+def reporting(jobs, **options):
+    """A report, what it writes to, and the time that it sees, as a list of one."""
+    console, clock = Console(file=io.StringIO(), width=200, **options), [0.0]
+    return display.RunReport(console, jobs, lambda: clock[0]), console.file, clock
 
 
 def outcome(job, status=execution.COMPLETED, seconds=0.0):
@@ -45,8 +40,8 @@ def test_a_plan_says_how_many_runs_and_how_long(jobs):
     assert display.plan_lines([fresh]) == [f"brief (laptop): fresh, nothing to do; results in {fresh.task.folder}"]
 
 
-def test_in_a_log_every_end_says_what_is_left(jobs, clock):
-    report, stream = reporting(jobs[:2], clock)
+def test_in_a_log_every_end_says_what_is_left(jobs):
+    report, stream, clock = reporting(jobs[:2])
     with report:
         report(jobs[0], None)
         clock[0] = 240
@@ -65,8 +60,8 @@ def test_in_a_log_every_end_says_what_is_left(jobs, clock):
     ]
 
 
-def test_a_run_that_failed_says_nothing_about_the_time_left(jobs, clock):
-    report, stream = reporting(jobs, clock)
+def test_a_run_that_failed_says_nothing_about_the_time_left(jobs):
+    report, stream, clock = reporting(jobs)
     with report:
         for job, status, clock[0] in zip(jobs, (execution.FAILED, execution.COMPLETED), (10, 1810), strict=False):
             report(job, None)
@@ -75,9 +70,9 @@ def test_a_run_that_failed_says_nothing_about_the_time_left(jobs, clock):
     assert said == ["1 of 3 done, 1 of them failed", "2 of 3 done, 1 of them failed, about 17 min left"]
 
 
-def test_on_a_terminal_a_loop_of_the_notebook_is_counted_and_timed(jobs, clock):
+def test_on_a_terminal_a_loop_of_the_notebook_is_counted_and_timed(jobs):
     job = jobs[1]
-    report, _ = reporting([job], clock, force_terminal=True)
+    report, _, clock = reporting([job], force_terminal=True)
     with report:
         report(job, None)
         whole, line = report._progress.tasks

@@ -4,13 +4,12 @@ import dataclasses
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import kill_runs
 import psutil
 import pytest
 import toy
-from cluster import Cluster, wait_until
+from cluster import Cluster, ran, wait_until
 
 from stylerepro.errors import ResultsError, RunError
 from stylerepro.files import lock
@@ -35,42 +34,24 @@ def cluster(tmp_path_factory):
     cluster.stop()
 
 
-@contextmanager
-def asking(root):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STYLEREPRO_ROOT", str(root))
-        yield
-
-
 def with_project(root):
     toy.add(root, "toy", WAITING)
     (root / "stylerepro").mkdir()
     return root
 
 
-def ran(root):
-    return (root / "ran.txt").read_text().split() if (root / "ran.txt").exists() else []
-
-
-def test_runs_on_three_machines_one_of_which_dies_are_each_there_once(cluster):
+def test_runs_on_three_machines_one_of_which_dies_are_each_there_once(cluster, monkeypatch):
     mine, names = with_project(cluster.folder / "mine"), ["one", "two", "three"]
     roots = [with_project(cluster.folder / name) for name in names]
     for name in names:
         cluster.worker(name, STYLEREPRO_ROOT=str(cluster.folder / name))
     cluster.wait_for(*names)
+    monkeypatch.setenv("STYLEREPRO_ROOT", str(mine))
     events = []
-
-    with (
-        asking(mine),
-        engines.opened("dask", 6, address=cluster.address) as (executor, at_once),
-        ThreadPoolExecutor(1) as aside,
-    ):
+    with engines.opened("dask", 6, address=cluster.address) as (executor, at_once), ThreadPoolExecutor(1) as aside:
         planned = sweeps.plan("toy", "smoke", {"size": "4,5,6,7,8,9"})
         going = aside.submit(
-            runner.execute,
-            planned.waiting,
-            executor=executor,
-            report=lambda job, outcome: events.append((job.point, outcome)),
+            runner.execute, planned.waiting, executor=executor, report=lambda *event: events.append(event)
         )
         (busy,) = wait_until(lambda: [root for root in roots if "6" in ran(root)])
         family = cluster.kill(busy.name)
@@ -79,7 +60,7 @@ def test_runs_on_three_machines_one_of_which_dies_are_each_there_once(cluster):
         table = sweeps.collect(planned)
     assert at_once == 3
     assert [(outcome.status, outcome.error) for outcome in outcomes] == [("completed", "")] * 6
-    assert len({point for point, outcome in events if outcome is None}) == 6
+    assert len({job.point for job, outcome in events if outcome is None}) == 6
     psutil.wait_procs(family, timeout=30)
     assert table["run"].is_unique
     assert sorted(table["size"]) == [4, 5, 6, 7, 8, 9]
@@ -236,9 +217,7 @@ def test_a_run_comes_back_whole_and_takes_its_place(ends):
     assert engines.receive(parcel, task).status == "completed"
     assert not runner.plan(["toy"], "smoke")[0].stale
     (folder,), (other,) = (root.glob("results/runs/toy/smoke-*") for root in ends)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
-        path.name: path.read_bytes() for path in other.iterdir()
-    }
+    assert kill_runs.content(folder) == kill_runs.content(other)
     assert folder.stat().st_mode & 0o777 == other.stat().st_mode & 0o777
     # Where it was done before it is not done again, but sent.
     assert there(ends)[1].outcome.status == "fresh"

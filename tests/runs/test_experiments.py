@@ -7,13 +7,7 @@ import toy
 from stylerepro.errors import ParameterError, RunError, StyleReproError
 from stylerepro.runs import sweeps
 from stylerepro.runs.declarations import Column
-from stylerepro.runs.experiments import (
-    Explore,
-    check_parameters,
-    discover,
-    load,
-    resolve_parameters,
-)
+from stylerepro.runs.experiments import Explore, check_parameters, discover, load, resolve_parameters
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -70,20 +64,12 @@ def test_parameters_agree_with_papermill_where_it_can_read_them(project, monkeyp
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("gammas", "0,10,1e2", [0.0, 10.0, 100.0]),
-        ("gammas", "[0, 10]", [0.0, 10.0]),
-        ("gammas", "5", [5.0]),
-        ("gammas", "[010, 1e1]", [10.0, 10.0]),
-        ("size", "64", 64),
-        ("size", "010", 10),
-        ("size", "1e3", 1000),
-        ("size", 2.0, 2),
-        ("rate", "1e-3", 0.001),
-        ("rate", "none", None),
-        ("strict", "true", True),
+        ("gammas", "0,10,1e2", [0.0, 10.0, 100.0]), ("gammas", "[0, 10]", [0.0, 10.0]), ("gammas", "5", [5.0]),
+        ("gammas", "[010, 1e1]", [10.0, 10.0]), ("size", "64", 64), ("size", "010", 10), ("size", "1e3", 1000),
+        ("size", 2.0, 2), ("rate", "1e-3", 0.001), ("rate", "none", None), ("strict", "true", True),
         ("reading", "no", "no"),
     ],
-)
+)  # fmt: skip
 def test_overrides_are_read_as_typed(name, text, value):
     resolved = resolve_parameters(load("toy"), "laptop", {name: text})[name]
     assert resolved == value
@@ -143,20 +129,16 @@ def test_profiles_and_experiments_have_to_exist():
         ("  smoke: {g", "  tiny: {g", "'tiny'"),
         ("title: A toy", "title: [", "is not the YAML it should be"),
         ("title: A toy", "- title", "YAML|names and values"),
-        ("title: A toy", "title: A toy\nexplore: {sliders: [gamm], shown: [value]}", "Did you mean 'gamma'"),
+        ("", "explore: {sliders: [gamm], shown: [value]}\n", "Did you mean 'gamma'"),
+        ("", "explore: {sliders: gamma, shown: [value]}\n", "explore.sliders is 'gamma'; it should be a valid list"),
+        ("", "explore: {sliders: [gamma]}\n", "toy.yaml, explore lacks shown"),
+        ("", "explore: {slider: [gamma]}\n", "Did you mean 'sliders'"),
         (
-            "title: A toy",
-            "title: A toy\nexplore: {sliders: gamma, shown: [value]}",
-            "explore.sliders is 'gamma'; it should be a valid list",
-        ),
-        ("title: A toy", "title: A toy\nexplore: {sliders: [gamma]}", "toy.yaml, explore lacks shown"),
-        ("title: A toy", "title: A toy\nexplore: {slider: [gamma]}", "Did you mean 'sliders'"),
-        (
-            "title: A toy",
-            "title: A toy\nexplore: {table: curves, sliders: [gamma], shown: [value]}",
+            "",
+            "explore: {table: curves, sliders: [gamma], shown: [value]}\n",
             "'curves'; it should be 'metrics' or 'history'",
         ),
-        ("title: A toy", "title: A toy\nexplore: {table: history, sliders: [gamma], shown: [value]}", "no column"),
+        ("", "explore: {table: history, sliders: [gamma], shown: [value]}\n", "no column"),
     ],
 )
 def test_sidecars_with_a_slip_are_refused(project, old, new, words):

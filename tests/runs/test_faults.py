@@ -83,9 +83,8 @@ def test_a_notebook_that_dies_and_one_that_hangs_stop_no_other(project, monkeypa
     first_cell(toy.add(project, "hangs"), hanging)
     monkeypatch.setattr(runner, "perform", limited)
     monkeypatch.setattr(runner, "cores", lambda: 2)
-    outcomes = {
-        outcome.experiment: outcome for outcome in runner.execute(runner.plan((), "smoke"), workers=2, timeout=3)
-    }
+    done = runner.execute(runner.plan((), "smoke"), workers=2, timeout=3)
+    outcomes = {outcome.experiment: outcome for outcome in done}
     assert {name for name, outcome in outcomes.items() if outcome.status == "failed"} == {"dies", "hangs"}
     assert outcomes["toy"].status == "completed"
     assert "process died" in outcomes["dies"].error

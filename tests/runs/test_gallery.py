@@ -14,13 +14,14 @@ from stylerepro.runs.declarations import Column
 from stylerepro.runs.gallery import Gallery, Shown
 
 TABLE = pd.DataFrame({"gamma": [0.0, 10.0, 10.0], "name": ["a", "a", "b"], "value": [1.0, 2.0, 3.0], "r": [None, 2, 3]})
+EXPLORED = toy.SIDECAR + "explore: {sliders: [gamma], shown: [value]}\n"
 
 
 def picture(seed, size=24):
     return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def test_a_picture_belongs_to_the_row_with_its_values(tmp_path):
+def test_a_picture_belongs_to_the_row_with_its_values_and_a_gap_is_found_by_none(tmp_path):
     photograph = picture(9, 40)
     shown = [
         Shown({"gamma": 10, "name": "b"}, picture(1), photograph),
@@ -37,6 +38,8 @@ def test_a_picture_belongs_to_the_row_with_its_values(tmp_path):
     assert len(list((tmp_path / "gallery").glob("before-*"))) == 1
     with Image.open(tmp_path / "gallery" / read["before"][0]) as file:
         assert file.size == (40, 40)
+    Gallery([Shown({"r": None}, picture(1))]).write(tmp_path, TABLE)
+    assert gallery.read(tmp_path)["row"].tolist() == [0]
 
 
 def test_a_picture_by_its_path_is_found_where_the_table_has_its_name(tmp_path):
@@ -46,11 +49,6 @@ def test_a_picture_by_its_path_is_found_where_the_table_has_its_name(tmp_path):
     assert table["name"].tolist() == ["a", "own-6b86b273.png", "b"]
     Gallery([Shown({"name": str(path)}, picture(1))]).write(tmp_path, table)
     assert gallery.read(tmp_path)["row"].tolist() == [1]
-
-
-def test_a_gap_in_the_table_is_found_by_none(tmp_path):
-    Gallery([Shown({"r": None}, picture(1))]).write(tmp_path, TABLE)
-    assert gallery.read(tmp_path)["row"].tolist() == [0]
 
 
 def test_the_profile_is_the_spectrums_at_the_same_frequencies_for_every_size(tmp_path):
@@ -96,29 +94,24 @@ def test_a_damaged_gallery_is_named(tmp_path, damage):
         gallery.read(tmp_path)
 
 
-def test_a_run_keeps_its_gallery_beside_its_tables(tmp_path, monkeypatch):
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
+def test_a_run_keeps_its_gallery_beside_its_tables(project):
     table = pd.DataFrame({"gamma": [0.0, 10.0], "value": [1.0, 2.0], "name": ["a", "b"]})
-    toy.add(tmp_path, "toy")
     with pytest.raises(ResultsError, match="needs `explore`"):
         results.begin("toy", toy.namespace()).save(table, gallery=Gallery([Shown({"gamma": 0.0}, picture(1))]))
-    toy.add(tmp_path, "toy", sidecar=toy.SIDECAR + "explore: {sliders: [gamma], shown: [value]}\n")
+    toy.add(project, "toy", sidecar=EXPLORED)
     results.begin("toy", toy.namespace()).save(table, gallery=Gallery([Shown({"gamma": 10.0}, picture(1))]))
-    (folder,) = (path.parent for path in tmp_path.glob("results/runs/toy/*/gallery.csv"))
+    (folder,) = (path.parent for path in project.glob("results/runs/toy/*/gallery.csv"))
     assert gallery.read(folder)["row"].tolist() == [1]
 
 
-def test_a_sheet_shows_every_picture_of_runs_and_says_in_what_they_differ(tmp_path, monkeypatch, call):
-    monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    toy.add(tmp_path, "toy", sidecar=toy.SIDECAR + "explore: {sliders: [gamma], shown: [value]}\n")
-    colours = {4: torch.tensor([1.0, 0, 0]), 6: torch.tensor([0, 0, 1.0])}
-    for size, colour in colours.items():
-        table = pd.DataFrame({"gamma": [0.0, 10.0], "value": [1.0, 2.0], "name": ["a", "a"]})
-        filled = colour.view(1, 3, 1, 1).expand(1, 3, 32, 48)
+def test_a_sheet_shows_every_picture_of_runs_and_says_in_what_they_differ(project, tmp_path, monkeypatch, call):
+    toy.add(project, "toy", sidecar=EXPLORED)
+    table = pd.DataFrame({"gamma": [0.0, 10.0], "value": [1.0, 2.0], "name": ["a", "a"]})
+    for size, colour in ((4, [1.0, 0, 0]), (6, [0, 0, 1.0])):
+        filled = torch.tensor(colour).view(1, 3, 1, 1).expand(1, 3, 32, 48)
         shown = [Shown({"gamma": 0.0}, filled), Shown({"gamma": 10.0}, 1 - filled)]
         results.begin("toy", toy.namespace(size=size)).save(table, gallery=Gallery(shown))
-    runs = sorted(path.parent for path in tmp_path.glob("results/runs/toy/*/gallery.csv"))
+    runs = sorted(path.parent for path in project.glob("results/runs/toy/*/gallery.csv"))
     titled = []
     drawn = gallery.plots.sheet
     monkeypatch.setattr(gallery.plots, "sheet", lambda *words: titled.append(words[1:]) or drawn(*words))

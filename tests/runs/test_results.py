@@ -37,14 +37,19 @@ def project(project):
     return project
 
 
-def save(metrics=METRICS, **changes):
+def save(metrics=METRICS, figures=None, **changes):
     run = results.begin("toy", toy.namespace(**changes))
-    run.save(metrics=metrics, history=HISTORY)
+    run.save(metrics=metrics, history=HISTORY, figures=figures)
     return run
 
 
 def finished(project):
     return [path.parent for path in project.glob("results/runs/toy/*/run.json")]
+
+
+def recorded(project):
+    (folder,) = finished(project)
+    return json.loads((folder / "run.json").read_text())
 
 
 def test_a_device_that_this_machine_lacks_ends_a_run_before_it_begins(project):
@@ -71,8 +76,8 @@ def test_a_run_is_kept_with_all_that_it_depends_on(project, tmp_path, monkeypatc
 
 def test_the_profile_is_found_by_its_parameters(project):
     assert save(gammas=[0.0], size=4).profile == "smoke"
-    assert save().profile == "laptop"
-    assert repr(save()) == "<run of toy, profile laptop>"
+    run = save()
+    assert (run.profile, repr(run)) == ("laptop", "<run of toy, profile laptop>")
 
 
 def test_tables_come_back_exactly(project):
@@ -96,10 +101,9 @@ def test_whole_numbers_that_a_join_with_an_empty_table_made_floats_are_integers(
     checked = tables.check(pd.DataFrame({"size": [8.0, 9.0]}), columns, "metrics")
     assert checked["size"].dtype == "int64"
     assert checked["size"].tolist() == [8, 9]
-    with pytest.raises(ResultsError, match="'size' must be int"):
-        tables.check(pd.DataFrame({"size": [8.0, 8.5]}), columns, "metrics")
-    with pytest.raises(ResultsError, match=r"has a gap|must be int"):
-        tables.check(pd.DataFrame({"size": [8.0, None]}), columns, "metrics")
+    for value, words in ((8.5, "'size' must be int"), (None, r"has a gap|must be int")):
+        with pytest.raises(ResultsError, match=words):
+            tables.check(pd.DataFrame({"size": [8.0, value]}), columns, "metrics")
 
 
 @pytest.mark.parametrize(
@@ -132,34 +136,25 @@ def test_history_has_to_be_there_exactly_if_declared(project):
         run.save(metrics=METRICS[["gamma", "value", "name"]], history=HISTORY)
 
 
-def test_figures_are_small_pictures(project):
-    run = results.begin("toy", toy.namespace())
+def test_figures_are_small_pictures_called_as_a_file_can_be(project, tmp_path):
+    (tmp_path / "own.png").write_bytes(b"1")
     figure, axes = plt.subplots()
     axes.plot([1, 2])
     noise = torch.rand(1, 3, 500, 500, generator=torch.Generator().manual_seed(0))
-    run.save(metrics=METRICS, history=HISTORY, figures={"plot": figure, "noise": noise})
+    named = dict.fromkeys(["../x", str(tmp_path / "own.png"), "swirls:3"], torch.zeros(1, 3, 8, 8))
+    run = save(figures={"plot": figure, "noise": noise, **named})
     plt.close(figure)
     (folder,) = finished(project)
-    assert sorted(path.name for path in (folder / "figures").iterdir()) == ["noise.webp", "plot.webp"]
+    kept = ["-x.webp", "noise.webp", "own-6b86b273-png.webp", "plot.webp", "swirls-3.webp"]
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == kept
+    assert len(list(folder.rglob("*.webp"))) == len(kept)
     with Image.open(folder / "figures" / "noise.webp") as picture:
         assert (picture.format, picture.size) == ("WEBP", (500, 500))
     assert (folder / "figures" / "noise.webp").stat().st_size < 300_000
     with pytest.raises(ResultsError, match="Figure"):
         run.save(metrics=METRICS, history=HISTORY, figures={"x": "text"})
-
-
-def test_figures_are_called_as_a_file_can_be(project, tmp_path):
-    (tmp_path / "own.png").write_bytes(b"1")
-    names = ["../x", str(tmp_path / "own.png"), "swirls:3"]
-    run = results.begin("toy", toy.namespace())
-    run.save(metrics=METRICS, history=HISTORY, figures=dict.fromkeys(names, torch.zeros(1, 3, 8, 8)))
-    (folder,) = finished(project)
-    kept = sorted(path.name for path in folder.rglob("*.webp"))
-    assert kept == ["-x.webp", "own-6b86b273-png.webp", "swirls-3.webp"]
     with pytest.raises(ResultsError, match="would have one name: a:1, a-1"):
-        results.begin("toy", toy.namespace()).save(
-            metrics=METRICS, history=HISTORY, figures=dict.fromkeys(["a:1", "a-1"], torch.zeros(1, 3, 8, 8))
-        )
+        save(figures=dict.fromkeys(["a:1", "a-1"], torch.zeros(1, 3, 8, 8)))
 
 
 @pytest.mark.parametrize(
@@ -193,18 +188,24 @@ def test_a_file_where_a_folder_should_be_is_named_and_kept(project, place):
     assert (project / place).read_text() == "mine"
 
 
-def test_out_names_another_folder(project, tmp_path):
-    save(out=str(tmp_path / "elsewhere"))
+def test_out_names_another_folder_of_which_only_an_earlier_run_is_written_over(project, tmp_path):
+    for _ in range(2):
+        save(out=str(tmp_path / "elsewhere"))
     assert json.loads((tmp_path / "elsewhere" / "run.json").read_text())["status"] == "completed"
     assert finished(project) == []
+    mine = tmp_path / "mine" / "figures" / "drawn.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    with pytest.raises(ResultsError, match=r"mine/figures is there already"):
+        save(out=str(tmp_path / "mine"))
+    assert mine.read_text() == "precious"
 
 
 def test_pictures_given_by_path_are_known_by_name(project):
-    run = results.begin("toy", toy.namespace(reading="/data/holiday/me.jpg"))
-    run.save(metrics=METRICS.assign(name=["/data/holiday/me.jpg", "swirls:3"]), history=HISTORY)
+    run = save(METRICS.assign(name=["/data/holiday/me.jpg", "swirls:3"]), reading="/data/holiday/me.jpg")
     (folder,) = finished(project)
     assert run.parameters["reading"] == "/data/holiday/me.jpg"
-    assert json.loads((folder / "run.json").read_text())["parameters"]["reading"] == "me.jpg"
+    assert recorded(project)["parameters"]["reading"] == "me.jpg"
     assert results.collect().name.tolist() == ["me.jpg", "swirls:3"]
     assert not [path for path in folder.iterdir() if "holiday" in path.read_text()]
 
@@ -236,6 +237,9 @@ def test_a_part_is_computed_once_and_comes_back_the_same(project):
     assert second["deep"] == {"number": 1 / 3, "list": [1, "two", None, (True,)]}
     results.begin("toy", toy.namespace(seed=1)).part("a pair × b/c", compute)
     assert len(calls) == 2  # other parameters, another part
+    toy.add(project, "toy", sidecar=SIDECAR, body="print('new')")
+    other = results.begin("toy", toy.namespace()).part("a pair × b/c", lambda: {"x": 2})
+    assert other == {"x": 2}, "of other code none is taken"
 
 
 SIBLING = """
@@ -270,12 +274,6 @@ def test_two_runs_by_hand_of_equal_values_share_no_folder(project):
     assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name]
     assert results.begin("toy", toy.namespace()).part("slow", lambda: {"x": 3}) == {"x": 3}
     assert not list(project.glob("results/runs/.staging/*-2"))
-
-
-def test_a_part_of_other_code_is_not_taken(project):
-    results.begin("toy", toy.namespace()).part("p", lambda: {"x": 1})
-    toy.add(project, "toy", sidecar=SIDECAR, body="print('new')")
-    assert results.begin("toy", toy.namespace()).part("p", lambda: {"x": 2}) == {"x": 2}
 
 
 class Runs:
@@ -320,13 +318,17 @@ def test_parts_of_a_loop_are_kept_by_job_and_a_second_run_takes_them(project):
     assert calls == [(1, 2), (3, 4), (5, 0), (1, 2)]
 
 
-def test_a_run_that_goes_on_began_with_the_first_part_that_is_kept(project):
+def test_a_run_that_goes_on_began_with_the_first_part_that_is_kept_and_counts_its_seconds(project, monkeypatch):
     results.begin("toy", toy.namespace()).part("p", lambda: {"x": 1})
     (part,) = project.glob("results/runs/.staging/*/parts/*/*.pt")
     os.utime(part, (1e9, 1e9))
-    results.begin("toy", toy.namespace()).save(metrics=METRICS, history=HISTORY)
-    kept = json.loads((finished(project)[0] / "run.json").read_text())
-    assert kept["start"] == "2001-09-09T01:46:40+00:00"
+    monkeypatch.setattr(results, "compute_once", lambda *_: ({"x": 1}, 1000.0))
+    run = results.begin("toy", toy.namespace())
+    run.part("p", dict)
+    run.save(metrics=METRICS, history=HISTORY)
+    kept = recorded(project)
+    assert (kept["start"], kept["seconds_reused"]) == ("2001-09-09T01:46:40+00:00", 1000)
+    assert kept["seconds"] >= 1000
 
 
 def test_a_run_by_the_command_says_how_far_it_has_come(project):
@@ -343,16 +345,6 @@ def test_a_run_by_the_command_says_how_far_it_has_come(project):
     assert seen == [(0, 2, "numbers"), (1, 2, "numbers")]
     (staging / "progress.json").write_text("{")
     assert read_progress("toy", "smoke-01234567") is None
-
-
-def test_parts_reused_count_in_the_seconds(project, monkeypatch):
-    monkeypatch.setattr(results, "compute_once", lambda *_: ({"x": 1}, 1000.0))
-    run = results.begin("toy", toy.namespace())
-    run.part("p", dict)
-    run.save(metrics=METRICS, history=HISTORY)
-    kept = json.loads((finished(project)[0] / "run.json").read_text())
-    assert kept["seconds_reused"] == 1000
-    assert kept["seconds"] >= 1000
 
 
 def test_collect_takes_the_newest_run_of_a_profile_and_every_custom_one(project):
@@ -409,32 +401,19 @@ def test_install_recovers_from_a_swap_that_was_killed(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project", "run"]
 
 
-def test_a_run_by_hand_writes_over_no_figures_but_its_own(tmp_path):
-    mine = tmp_path / "mine" / "figures" / "drawn.png"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("precious")
-    with pytest.raises(ResultsError, match=r"mine/figures is there already"):
-        save(out=str(tmp_path / "mine"))
-    assert mine.read_text() == "precious"
-    for _ in range(2):
-        save(out=str(tmp_path / "again"))
-
-
 def test_a_run_keeps_to_the_number_format_that_it_began_in(project, monkeypatch):
     """What is faster may differ where it goes on; its parts must not."""
     from stylerepro.networks import precision
 
     toy.add(project, "toy", sidecar=SIDECAR, parameters='dtype: str = "auto"\n' + toy.PARAMETERS)
-    for gain, used in ((3.0, "bfloat16"), (1.0, "bfloat16")):
+    for gain in (3.0, 1.0):
         monkeypatch.setattr(precision, "gain", lambda device, gain=gain: gain)
         namespace = toy.namespace(dtype="auto")
         run = results.begin("toy", namespace)
-        assert run.dtype == namespace["dtype"] == used
+        assert run.dtype == namespace["dtype"] == "bfloat16"
         assert run.parameters["dtype"] == "auto"
         del run  # as if killed: its lock is given up, its parts wait
-    namespace = toy.namespace(dtype="float64")
-    results.begin("toy", namespace).save(metrics=METRICS, history=HISTORY)
-    (folder,) = finished(project)
-    assert json.loads((folder / "run.json").read_text())["dtype"] == {"asked": "float64", "used": "float64"}
+    save(dtype="float64")
+    assert recorded(project)["dtype"] == {"asked": "float64", "used": "float64"}
     with pytest.raises(NetworkError, match="Unknown dtype"):
         results.begin("toy", toy.namespace(dtype="half"))

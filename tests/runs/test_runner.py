@@ -84,15 +84,10 @@ def test_a_failing_notebook_stops_no_other_and_says_where_it_failed(ran):
         assert told.count(outcome) == 1
 
 
-def test_two_runs_at_once_share_the_cores(ran):
-    root, _, _ = ran
-    (table,) = root.glob("results/runs/threads/*/metrics.csv")
-    assert table.read_text().splitlines()[1] == "1.0,1.0,1"
-
-
-def test_what_is_kept_holds_no_path_of_this_machine(ran):
+def test_two_runs_at_once_share_the_cores_and_what_is_kept_holds_no_path_of_this_machine(ran):
     root, _, _ = ran
     (folder,) = root.glob("results/runs/threads/*")
+    assert (folder / "metrics.csv").read_text().splitlines()[1] == "1.0,1.0,1"
     assert {path.name for path in folder.iterdir()} == {"metrics.csv", "notebook.ipynb", "run.json"}
     for path in folder.iterdir():
         text = path.read_text()
@@ -122,9 +117,8 @@ def test_the_command_and_plain_papermill_give_the_same_table(project, tmp_path, 
         jobs = runner.plan(["toy"], overrides={"size": "5", "gammas": "0,10"})
         assert [outcome.status for outcome in runner.execute(jobs, executor=executor)] == ["completed"]
     assert process.wait(120) == 0
-    tables = {
-        path.parent.name.split("-")[0]: path.read_bytes() for path in project.glob("results/runs/toy/*/metrics.csv")
-    }
+    kept = project.glob("results/runs/toy/*/metrics.csv")
+    tables = {path.parent.name.split("-")[0]: path.read_bytes() for path in kept}
     assert tables.keys() == {"custom", "manual"}
     assert tables["custom"] == tables["manual"]
     assert runner.execute(jobs := runner.plan(["toy"], overrides={"size": "5"})) == []
@@ -205,13 +199,10 @@ def test_a_run_does_not_pay_for_a_grammar_that_no_notebook_needs():
     assert done.returncode == 0, done.stderr
 
 
-def test_overrides_need_a_name_and_a_value():
+def test_overrides_need_a_name_and_a_value_and_a_plan_an_experiment(tmp_path, monkeypatch):
     assert runner.parse_overrides(["a=1=2", "b="]) == {"a": "1=2", "b": ""}
     with pytest.raises(ParameterError, match="name=value"):
         runner.parse_overrides(["a"])
-
-
-def test_an_empty_project_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("STYLEREPRO_ROOT", str(tmp_path))
     with pytest.raises(RunError, match="no experiments here"):
         runner.plan()
@@ -227,32 +218,18 @@ def test_jobs_times_threads_never_exceed_the_machine(monkeypatch):
             runner.threads_each(jobs)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(4.24, "4.2 s"), (59.7, "1 min"), (185, "3 min 5 s"), (7825, "2 h 10 min")]
-)
-def test_duration_is_said_in_words(seconds, words):
-    assert runner.duration(seconds) == words
+SECONDS = {
+    "100 s": 100, "1.5 h": 5400, "2 h 10 min": 7800, "10–15 min": 900, "14 h, 1 h on a GPU": 50400,
+    "6 min, and 75 min on one core to train": 4860, "2 h; 10 min on a GPU": 7200,
+    "35 min on one core (estimated; 2 h elsewhere)": 2100, "5 days (estimated); hours on a GPU": 432000,
+    "minutes on a GPU": None, "3 sweeps": None, "": None,
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("words", "seconds"),
-    [
-        ("100 s", 100),
-        ("1.5 h", 5400),
-        ("2 h 10 min", 7800),
-        ("6 min, and 75 min on one core to train", 4860),
-        ("2 h; 10 min on a GPU", 7200),
-        ("14 h, 1 h on a GPU", 50400),
-        ("35 min on one core (estimated; 2 h elsewhere)", 2100),
-        ("5 days (estimated); hours on a GPU", 432000),
-        ("10–15 min", 900),
-        ("minutes on a GPU", None),
-        ("3 sweeps", None),
-        ("", None),
-    ],
-)
-def test_words_become_seconds(words, seconds):
-    assert runner.seconds_in(words) == seconds
+def test_durations_become_words_and_words_seconds():
+    words = [runner.duration(seconds) for seconds in (4.24, 59.7, 185, 7825)]
+    assert words == ["4.2 s", "1 min", "3 min 5 s", "2 h 10 min"]
+    assert {words: runner.seconds_in(words) for words in SECONDS} == SECONDS
 
 
 def test_every_sidecar_s_words_hold_a_number_and_make_says_their_sum(monkeypatch):

@@ -65,11 +65,8 @@ def test_an_executed_notebook_keeps_its_pictures_and_loses_the_machine(places):
     ]
     cell = new_code_cell('size = 3\nout = "/gone/y"\nprogress = True', metadata={"tags": ["injected-parameters"]})
     notebook = new_notebook(cells=[cell, new_code_cell("1", outputs=outputs)])
-    notebook.metadata["papermill"] = {
-        "input_path": "/a/in.ipynb",
-        "output_path": "/a/out.ipynb",
-        "parameters": {"out": "/gone"},
-    }
+    paths = {"input_path": "/a/in.ipynb", "output_path": "/a/out.ipynb"}
+    notebook.metadata["papermill"] = paths | {"parameters": {"out": "/gone"}}
     kept = nbformat.writes(scrub.scrub_notebook(notebook))
     assert str(places) not in kept
     assert "\\u001b" not in kept

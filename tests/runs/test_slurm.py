@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import one_node
 import pytest
 import toy
-from cluster import wait_until
+from cluster import ran, wait_until
 
 from stylerepro.errors import RunError
 from stylerepro.runs import engines
@@ -26,11 +26,6 @@ with open(os.path.join(os.environ["STYLEREPRO_ROOT"], "ran.txt"), "a") as stream
 while run.parameters["size"] == 6 and not os.path.exists(os.environ["GO"]):
     time.sleep(0.1)
 """ + toy.BODY.replace('run.parameters["reading"]', "job")
-
-
-def ran(root):
-    path = root / "ran.txt"
-    return path.read_text().split() if path.exists() else []
 
 
 @pytest.mark.skipif(bool(one_node.lacking()), reason=one_node.lacking())

@@ -58,13 +58,10 @@ def test_a_grid_that_cannot_be_is_refused_before_anything_runs(project, texts, s
         sweeps.grid(load("toy"), texts, seeds)
 
 
-def test_seeds_need_a_parameter_that_takes_them(project):
+def test_seeds_need_a_parameter_that_takes_them_and_a_profile_has_to_exist(project):
     toy.add(project, "plain", parameters=toy.PARAMETERS.replace("seed: int = 0", "sed: int = 0"))
     with pytest.raises(ParameterError, match="no parameter 'seed'"):
         sweeps.grid(load("plain"), {}, 3)
-
-
-def test_an_unknown_profile_is_refused(project):
     with pytest.raises(RunError, match="Did you mean 'smoke'"):
         sweeps.plan("toy", "smok", {"size": "4"})
 
