@@ -59,17 +59,13 @@ def test_nothing_measured_is_nothing_drawn():
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        ({"kind": "number", "within": [1, 2]}, (1, 2)),
-        ({"kind": "equivalence", "within": [None, 0.1]}, (None, 0.1)),
-        ({"kind": "threshold", "at_most": 3}, (None, 3)),
-        ({"kind": "threshold", "at_least": 3}, (3, None)),
+        ({"kind": "number", "within": [1, 2]}, (1, 2)), ({"kind": "equivalence", "within": [None, 0.1]}, (None, 0.1)),
+        ({"kind": "threshold", "at_most": 3}, (None, 3)), ({"kind": "threshold", "at_least": 3}, (3, None)),
         ({"kind": "trend", "direction": "down", "minimum": 0.1}, (None, 0.0)),
         ({"kind": "difference", "direction": "down", "minimum": 0.1}, (None, -0.1)),
-        ({"kind": "difference", "direction": "up"}, (0.0, None)),
-        ({"kind": "wins", "at_least": 0.8}, (0.8, None)),
-        ({"kind": "wins"}, (0.5, None)),
-        ({"kind": "order"}, (1.0, None)),
+        ({"kind": "difference", "direction": "up"}, (0.0, None)), ({"kind": "wins", "at_least": 0.8}, (0.8, None)),
+        ({"kind": "wins"}, (0.5, None)), ({"kind": "order"}, (1.0, None)),
     ],
-)
+)  # fmt: skip
 def test_what_a_rule_asks_of_its_value(rule, expected):
     assert rules.bounds(rule) == expected

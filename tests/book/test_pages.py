@@ -38,14 +38,9 @@ def shown(folder, wanted="laptop", others=(), **changes):
 def test_record_says_profile_network_hardware_date_commit_fingerprint_and_command(tmp_path):
     told = pages.record(shown(tmp_path))
     for part in (
-        "**laptop**",
-        "**vgg16-caffe**",
-        "2 cores of EPYC",
-        "2026-11-21",
-        "1 min 30 s",
-        "`0123456789`",
+        "**laptop**", "**vgg16-caffe**", "2 cores of EPYC", "2026-11-21", "1 min 30 s", "`0123456789`",
         "`ffffffffffff`",
-    ):
+    ):  # fmt: skip
         assert part in told
     assert "`stylerepro run tv_sweep --profile laptop`" in told
     assert not [words for words in ("No own run", "<details", "bfloat16") if words in told]

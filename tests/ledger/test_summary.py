@@ -185,15 +185,8 @@ def test_each_number_of_a_claim_has_its_cell_and_a_disagreement_its_mark(ledger,
     display.show_verdicts(console, [row, first | {"low": 0.25, "high": 0.75}, second], wide=True)
     text = " ".join(console.export_text().split())
     for shown in (
-        "1.5 and 2 px",
-        "[−0.0224,",
-        " 1234]",
-        "−∞",
-        " 8 compact",
-        "vgg16-caffe",
-        "0.25 … 0.75",
-        "0.9 ≠ 0.75",
-    ):
+        "1.5 and 2 px", "[−0.0224,", " 1234]", "−∞", " 8 compact", "vgg16-caffe", "0.25 … 0.75", "0.9 ≠ 0.75",
+    ):  # fmt: skip
         assert shown in text
     assert "vgg16" not in text.replace("vgg16-caffe", ""), "it did not test the claim"
 
