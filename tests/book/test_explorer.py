@@ -113,12 +113,13 @@ def table(folder):
         return list(csv.DictReader(stream))
 
 
-def test_a_slider_has_its_numbers_in_order_and_a_choice_its_words_as_they_appear(sweep):
+def test_a_slider_has_its_numbers_in_order_a_choice_its_words_and_what_all_settings_share_is_said_once(sweep):
     gamma, rank, content = sweep().data["axes"]
     assert gamma["values"] == ["0", "0.3333333333333333", "10", "100"]
     assert rank["values"] == ["", "3", "12"]
     assert content["values"] == ["rocket", "coffee"]
     assert [gamma["slider"], rank["slider"], content["slider"]] == [True, True, False]
+    assert [(one["name"], one["text"]) for one in sweep().data["fixed"]] == [("network", "compact")], "and no result"
 
 
 def test_the_numbers_are_those_of_the_table_letter_by_letter(sweep):
@@ -144,10 +145,6 @@ def test_the_numbers_are_those_of_the_table_letter_by_letter(sweep):
 )  # fmt: skip
 def test_a_number_is_shown_to_four_digits(text, kind, shown):
     assert explorer.rounded(text, Column(type=kind)) == shown
-
-
-def test_what_all_settings_share_is_said_once_and_results_are_not_among_it(sweep):
-    assert [(one["name"], one["text"]) for one in sweep().data["fixed"]] == [("network", "compact")]
 
 
 def test_a_setting_has_its_curve_thinned_out_to_both_ends_and_the_longest_of_several(sweep):
@@ -283,15 +280,10 @@ def test_a_slider_changes_picture_and_numbers_to_those_of_its_row_and_the_keyboa
     visit = open_page(built, fragment="#sweep&gamma=0&rank=3&content=rocket")
     check(seen(visit), project, gamma=0, content="rocket")
     gamma = slider(visit, "gamma")
-    gamma.press("ArrowRight")
-    check(seen(visit), project, gamma=1 / 3, content="rocket")
-    gamma.press("End")
-    check(seen(visit), project, gamma=100, content="rocket")
-    assert gamma.get_attribute("aria-valuetext") == "100"
-    gamma.press("ArrowLeft")
-    check(seen(visit), project, gamma=10, content="rocket")
-    gamma.press("Home")
-    check(seen(visit), project, gamma=0, content="rocket")
+    for key, value in (("ArrowRight", 1 / 3), ("End", 100), ("ArrowLeft", 10), ("Home", 0)):
+        gamma.press(key)
+        check(seen(visit), project, gamma=value, content="rocket")
+        assert key != "End" or gamma.get_attribute("aria-valuetext") == "100"
     visit.page.get_by_label("content", exact=True).select_option("coffee")
     check(seen(visit), project, gamma=0, content="coffee")
     assert visit.complaints == []
@@ -300,15 +292,11 @@ def test_a_slider_changes_picture_and_numbers_to_those_of_its_row_and_the_keyboa
 def test_tab_leads_from_one_control_to_the_next(open_page, built):
     visit = open_page(built, fragment="#sweep")
     visit.page.locator(".explorer nav a").first.focus()
-    names = []
+    script = "(e => e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent)(document.activeElement)"
+    told = ""
     for _ in range(9):
         visit.page.keyboard.press("Tab")
-        names.append(
-            visit.page.evaluate(
-                "(e => e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent)(document.activeElement)"
-            )
-        )
-    told = " / ".join(names)
+        told += f" / {visit.page.evaluate(script)}"
     for wanted in ("Keep this as A", "gamma", "rank", "content"):
         assert wanted in told
 
@@ -391,14 +379,11 @@ def test_a_setting_is_held_against_the_picture_before_or_against_a(open_page, bu
     cover = visit.page.locator(".stage .cover")
     divider = slider(visit, "Line between")
     assert "before-" in cover.get_attribute("src")
+    clipped = "getComputedStyle(document.querySelector('.cover')).clipPath"
     divider.press("Home")
-    assert (
-        visit.page.evaluate("getComputedStyle(document.querySelector('.cover')).clipPath") == "inset(0px 100% 0px 0px)"
-    )
+    assert visit.page.evaluate(clipped) == "inset(0px 100% 0px 0px)"
     divider.press("End")
-    assert visit.page.evaluate("getComputedStyle(document.querySelector('.cover')).clipPath") in (
-        "inset(0px)", "inset(0px 0% 0px 0px)",
-    )  # fmt: skip
+    assert visit.page.evaluate(clipped) in ("inset(0px)", "inset(0px 0% 0px 0px)")
     visit.page.get_by_role("button", name="Keep this as A").click()
     slider(visit, "gamma").press("End")
     assert cover.first.get_attribute("src").endswith("/0001.webp")

@@ -17,24 +17,14 @@ TABLE = pd.DataFrame(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("t.error", "1.5"),
-        ("t.error stat=range", "0.5 to 4"),
-        ("t.error n=2 stat=range", "1.5"),
-        ("t.error picture=a stat=mean", "1"),
-        ("t.error picture=a|b stat=count", "2"),
-        ("t.error 'picture=b c'", "4"),
-        ("t.error reading=", "0.5"),
-        ("t.error done=true stat=max", "4"),
-        ("t.error over=whole stat=max", "2"),
-        ("t.error n=1 as=percent", "50 %"),
-        ("t.error n=1 as=change", "+50 %"),
-        ("t.error n=3", "(not measured)"),
-        ("t.error picture=z", "(not measured)"),
-        ("absent.error", "(not run)"),
-        ("t.whole n=2 scale=10", "0.3"),
+        ("t.error", "1.5"), ("t.error stat=range", "0.5 to 4"), ("t.error n=2 stat=range", "1.5"),
+        ("t.error picture=a stat=mean", "1"), ("t.error picture=a|b stat=count", "2"), ("t.error 'picture=b c'", "4"),
+        ("t.error reading=", "0.5"), ("t.error done=true stat=max", "4"), ("t.error over=whole stat=max", "2"),
+        ("t.error n=1 as=percent", "50 %"), ("t.error n=1 as=change", "+50 %"), ("t.error n=3", "(not measured)"),
+        ("t.error picture=z", "(not measured)"), ("absent.error", "(not run)"), ("t.whole n=2 scale=10", "0.3"),
         ("t.error picture=a to='n=2' by=picture stat=range", "0.333 to 1"),
     ],
-)
+)  # fmt: skip
 def test_a_value_is_looked_up_in_a_table(words, told):
     assert text.value({"t": TABLE}, words) == told
 
@@ -48,16 +38,10 @@ def test_a_value_that_cannot_be_is_refused_with_the_nearest_name(words):
 @pytest.mark.parametrize(
     ("number", "told"),
     [
-        (0.19973, "0.2"),
-        (12345.6, "12300"),
-        (-2.5, "−2.5"),
-        (None, ""),
-        (float("nan"), ""),
-        (pd.NA, ""),
-        (999.9, "1000"),
-        (float("-inf"), "−∞"),
+        (0.19973, "0.2"), (12345.6, "12300"), (-2.5, "−2.5"), (None, ""), (float("nan"), ""), (pd.NA, ""),
+        (999.9, "1000"), (float("-inf"), "−∞"),
     ],
-)
+)  # fmt: skip
 def test_figures_of_a_number(number, told):
     assert text.figures(number) == told
 

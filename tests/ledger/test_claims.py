@@ -149,14 +149,11 @@ def sweep(power=1.0, convention="gatys", network="vgg16-caffe"):
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        (sweep(0.1), REPRODUCED),
-        (sweep(0.001), TREND_ONLY),
-        (sweep(-0.1), NOT_REPRODUCED),
+        (sweep(0.1), REPRODUCED), (sweep(0.001), TREND_ONLY), (sweep(-0.1), NOT_REPRODUCED),
         (pd.concat([sweep(0.1), sweep(-0.1, network="compact")]), TREND_ONLY),
-        (pd.concat([sweep(-0.1), sweep(0.1, "johnson")]), TREND_ONLY),
-        (sweep(0.1, network="tiny"), NOT_TESTED),
+        (pd.concat([sweep(-0.1), sweep(0.1, "johnson")]), TREND_ONLY), (sweep(0.1, network="tiny"), NOT_TESTED),
     ],
-)
+)  # fmt: skip
 def test_smoothness_against_gamma(ledger, table, expected):
     judged = judge(ledger, tv_sweep=table).loc[["003.1", "003.2"]]
     assert set(judged["verdict"]) == {expected}
@@ -200,13 +197,10 @@ def transfers(gain, control_gain, start=0.5):
 @pytest.mark.parametrize(
     ("gain", "control_gain", "expected"),
     [
-        (0.05, 0.0, REPRODUCED),
-        (0.05, 0.1, TREND_ONLY),
-        (0.01, 0.0, TREND_ONLY),
-        (0.0, 0.0, NOT_REPRODUCED),
+        (0.05, 0.0, REPRODUCED), (0.05, 0.1, TREND_ONLY), (0.01, 0.0, TREND_ONLY), (0.0, 0.0, NOT_REPRODUCED),
         (-0.05, -0.1, NOT_REPRODUCED),
     ],
-)
+)  # fmt: skip
 def test_clearer_contours_must_beat_blur_and_jpeg(ledger, gain, control_gain, expected):
     judged = judge(ledger, compressed_transfer=transfers(gain, control_gain))
     assert judged.loc["000.5", "verdict"] == expected

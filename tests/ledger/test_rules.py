@@ -79,17 +79,13 @@ def mixed():
 @pytest.mark.parametrize(
     ("table", "change", "verdict"),
     [
-        (falling(), {}, REPRODUCED),
-        (falling(), {"direction": "up"}, NOT_REPRODUCED),
+        (falling(), {}, REPRODUCED), (falling(), {"direction": "up"}, NOT_REPRODUCED),
         (falling(lambda gamma: 0, noise=1), {}, NOT_REPRODUCED),
-        (falling(lambda gamma: 0, noise=0), {}, NOT_REPRODUCED),
-        (mixed(), {}, REPRODUCED),
-        (mixed(), {"share": 0.95}, TREND_ONLY),
-        (falling(), {"minimum": 4.0}, REPRODUCED),
-        (falling(), {"minimum": 5.0}, TREND_ONLY),
-        (falling(gammas=(0, 1)), {}, NOT_TESTED),
+        (falling(lambda gamma: 0, noise=0), {}, NOT_REPRODUCED), (mixed(), {}, REPRODUCED),
+        (mixed(), {"share": 0.95}, TREND_ONLY), (falling(), {"minimum": 4.0}, REPRODUCED),
+        (falling(), {"minimum": 5.0}, TREND_ONLY), (falling(gammas=(0, 1)), {}, NOT_TESTED),
     ],
-)
+)  # fmt: skip
 def test_trend_asks_for_its_direction_share_minimum_and_three_levels(table, change, verdict):
     assert decide(TREND | change, table).verdict == verdict
 
@@ -234,14 +230,11 @@ RELATIVE = {"within": [-0.1, 0.1], "relative": True}
 @pytest.mark.parametrize(
     ("change", "means", "noise", "verdict"),
     [
-        ({}, (0.32, 0.3), 0.01, REPRODUCED),
-        ({}, (0.1, 0.3), 0.01, REPRODUCED),
-        ({}, (0.38, 0.3), 0.4, TREND_ONLY),
-        ({}, (0.5, 0.3), 0.01, NOT_REPRODUCED),
-        (RELATIVE, (1.04, 1.0), 0.01, REPRODUCED),
+        ({}, (0.32, 0.3), 0.01, REPRODUCED), ({}, (0.1, 0.3), 0.01, REPRODUCED), ({}, (0.38, 0.3), 0.4, TREND_ONLY),
+        ({}, (0.5, 0.3), 0.01, NOT_REPRODUCED), (RELATIVE, (1.04, 1.0), 0.01, REPRODUCED),
         (RELATIVE, (0.5, 1.0), 0.01, NOT_REPRODUCED),
     ],
-)
+)  # fmt: skip
 def test_equivalence_needs_the_whole_interval_inside(change, means, noise, verdict):
     names = ["three", "all"]
     table = pairs(dict(zip(names, means, strict=True)).get, names, "subset", noise=noise)

@@ -34,31 +34,15 @@ def judged(rule, **columns):
 @pytest.mark.parametrize(
     ("combination", "parts", "expected"),
     [
-        ("all", (R, R), R),
-        ("all", (R, T), T),
-        ("all", (R, N), N),
-        ("all", (N, U), N),
-        ("all", (R, U), U),
-        ("any", (N, R), R),
-        ("any", (N, T), T),
-        ("any", (N, N), N),
-        ("any", (N, U), U),
-        ("any", (R, U), R),
-        ("agree", (R, R, R), R),
-        ("agree", (R, R, T), T),
-        ("agree", (R, T, N), T),
-        ("agree", (R, N, N), N),
-        ("agree", (R, N), T),
-        ("agree", (R, R, U), U),
-        ("main and also", (R, R), R),
-        ("main and also", (R, N), T),
-        ("main and also", (R, T), T),
-        ("main and also", (R, U), T),
-        ("main and also", (T, R), T),
-        ("main and also", (N, R), N),
+        ("all", (R, R), R), ("all", (R, T), T), ("all", (R, N), N), ("all", (N, U), N), ("all", (R, U), U),
+        ("any", (N, R), R), ("any", (N, T), T), ("any", (N, N), N), ("any", (N, U), U), ("any", (R, U), R),
+        ("agree", (R, R, R), R), ("agree", (R, R, T), T), ("agree", (R, T, N), T), ("agree", (R, N, N), N),
+        ("agree", (R, N), T), ("agree", (R, R, U), U),
+        ("main and also", (R, R), R), ("main and also", (R, N), T), ("main and also", (R, T), T),
+        ("main and also", (R, U), T), ("main and also", (T, R), T), ("main and also", (N, R), N),
         ("main and also", (U, R), U),
     ],
-)
+)  # fmt: skip
 def test_parts_are_put_together(combination, parts, expected):
     """The verdict of a rule on leaves a, b, c that came out as `parts`; secondary clauses only take away."""
     values = {name: VALUES[part] for name, part in zip("abc", parts, strict=False)}
@@ -128,19 +112,13 @@ def networks(**means):
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        (networks(compact=1, vgg16_caffe=1), REPRODUCED),
-        (networks(compact=1, vgg16_caffe=5), TREND_ONLY),
-        (networks(compact=1.5, vgg16_caffe=5), NOT_REPRODUCED),
-        (networks(compact=5, vgg16_caffe=5), NOT_REPRODUCED),
-        (networks(vgg16_caffe=1), REPRODUCED),
-        (networks(vgg16_caffe=1, compact=None), REPRODUCED),
-        (networks(vgg16_caffe=1, vgg19=5), REPRODUCED),
-        (networks(vgg19=1), REPRODUCED),
-        (networks(tiny=1), NOT_TESTED),
-        (networks(vgg16_caffe=5, tiny=1), NOT_REPRODUCED),
-        ({}, NOT_TESTED),
+        (networks(compact=1, vgg16_caffe=1), REPRODUCED), (networks(compact=1, vgg16_caffe=5), TREND_ONLY),
+        (networks(compact=1.5, vgg16_caffe=5), NOT_REPRODUCED), (networks(compact=5, vgg16_caffe=5), NOT_REPRODUCED),
+        (networks(vgg16_caffe=1), REPRODUCED), (networks(vgg16_caffe=1, compact=None), REPRODUCED),
+        (networks(vgg16_caffe=1, vgg19=5), REPRODUCED), (networks(vgg19=1), REPRODUCED), (networks(tiny=1), NOT_TESTED),
+        (networks(vgg16_caffe=5, tiny=1), NOT_REPRODUCED), ({}, NOT_TESTED),
     ],
-)
+)  # fmt: skip
 def test_networks_are_judged_apart(tables, expected):
     assert verdict(leaf(), tables).outcome.verdict == expected
 

@@ -54,11 +54,8 @@ def test_gates_pass_a_style_transfer_of_its_content_and_nothing_else(jury):
     blend = 0.8 * style + 0.2 * content
     told = judges.gates(blend, content, style, jury, network)
     assert told.keys() == GATE_COLUMNS["style"].keys() | GATE_COLUMNS["content"].keys()
-    assert (
-        min(told["gate_predictor"], told["gate_imagenet"])
-        > 0
-        > max(told["untouched_predictor"], told["untouched_imagenet"])
-    )
+    assert min(told["gate_predictor"], told["gate_imagenet"]) > 0
+    assert max(told["untouched_predictor"], told["untouched_imagenet"]) < 0
     assert (told["attributed_predictor"], told["attributed_imagenet"]) == (1, 1)
     untouched = judges.gates(content, content, style, jury, network)
     assert untouched["gate_content"] == 1
@@ -80,15 +77,11 @@ def test_without_the_packages_gates_are_unknown_and_a_line_says_what_to_install(
 @pytest.mark.parametrize(
     ("losses", "share"),
     [
-        ([10, 5, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.0], 0.02),
-        ([10.0 - step for step in range(11)], 0.2),
-        ([10, 1, 1, 1, 1, 1, 1, 1, 1, 1], 0.0),
-        ([5.0] * 10, 0.0),
-        ([1, 2, 4, 8, 16], None),
-        ([1, 0.5, float("inf"), 0.2, 0.1], None),
-        ([2, 1], None),
+        ([10, 5, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.0], 0.02), ([10.0 - step for step in range(11)], 0.2),
+        ([10, 1, 1, 1, 1, 1, 1, 1, 1, 1], 0.0), ([5.0] * 10, 0.0), ([1, 2, 4, 8, 16], None),
+        ([1, 0.5, float("inf"), 0.2, 0.1], None), ([2, 1], None),
     ],
-)
+)  # fmt: skip
 def test_a_loss_has_settled_where_its_last_fifth_brings_little(losses, share):
     assert judges.settled(losses) == pytest.approx(share if share is not None else float("nan"), nan_ok=True)
 

@@ -67,16 +67,12 @@ def test_winograd_is_the_same_convolution(kernel, height, width, mode):
 @pytest.mark.parametrize(
     "module",
     [
-        nn.Conv2d(4, 4, 1),
-        nn.Conv2d(4, 4, 3, padding=0),
-        nn.Conv2d(4, 4, 3, 2, 1),
-        nn.Conv2d(4, 4, 3, padding=1, groups=4),
-        nn.Conv2d(4, 4, 3, padding=2, dilation=2),
-        nn.ConvTranspose2d(4, 4, 3, padding=1),
-        nn.ReLU(),
+        nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, padding=0), nn.Conv2d(4, 4, 3, 2, 1),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.Conv2d(4, 4, 3, padding=2, dilation=2),
+        nn.ConvTranspose2d(4, 4, 3, padding=1), nn.ReLU(),
     ],
     ids=["pointwise", "no border", "stride", "depthwise", "dilated", "transposed", "no convolution"],
-)
+)  # fmt: skip
 def test_what_winograd_cannot_do_is_left_as_it_is(module):
     assert not Winograd.fits(module)
 

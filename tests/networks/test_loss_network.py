@@ -99,9 +99,8 @@ def test_average_pooling_is_the_average():
 
 def test_unit_scale_has_unit_mean_square_over_the_embedded_photographs():
     layers = ["conv1_2", "relu2_1", "relu3_1"]
-    assert list(LossNetwork("tiny", layers, scale="unit").root_mean_squares().values()) == pytest.approx(
-        [1, 1, 1], rel=1e-4
-    )
+    sizes = LossNetwork("tiny", layers, scale="unit").root_mean_squares()
+    assert list(sizes.values()) == pytest.approx([1, 1, 1], rel=1e-4)
     assert LossNetwork("tiny", layers).root_mean_squares()["relu2_1"] != pytest.approx(1, rel=1e-2)
 
 

@@ -42,24 +42,14 @@ CHANGED = {
 RANDOM = {"initialisation": {"descent_rates": [1e-7], "adam_rates": [1e-4], "tuning_iterations": 4}}
 # Entries and words beside the defaults, for one parameter at a time.
 OTHERS = {
-    "contents": [["OWN"], ["coffee", "chelsea"], ["chelsea", "chelsea"]],
-    "styles": [["OWN"], ["swirls:3", "woodcut"]],
-    "portraits": [["OWN"], ["coffee"]],
-    "formulas": [["notebook"], ["document, from noise"], ["none"]],
-    "conventions": [["gatys"], ["none"]],
-    "optimisers": [["lbfgs"], ["none"]],
-    "content_layers": [["relu2_1"], ["all"], ["none"]],
-    "layers": [["relu2_1"], ["none"]],
-    "architectures": [["johnson"], ["none"]],
-    "levels": [[0.01], [0.99]],
-    "convention": ["gatys/conv", "means/conv", "none"],
-    "network": ["vgg16", "none"],
-    "device": ["cpu", "none"],
-    "clamp": ["end", "none"],
-    "start": ["noise", "none"],
-    "content_target": ["style", "none"],
-    "reading": ["h", "none"],
-}
+    "contents": [["OWN"], ["coffee", "chelsea"], ["chelsea", "chelsea"]], "styles": [["OWN"], ["swirls:3", "woodcut"]],
+    "portraits": [["OWN"], ["coffee"]], "formulas": [["notebook"], ["document, from noise"], ["none"]],
+    "conventions": [["gatys"], ["none"]], "optimisers": [["lbfgs"], ["none"]],
+    "content_layers": [["relu2_1"], ["all"], ["none"]], "layers": [["relu2_1"], ["none"]],
+    "architectures": [["johnson"], ["none"]], "levels": [[0.01], [0.99]],
+    "convention": ["gatys/conv", "means/conv", "none"], "network": ["vgg16", "none"], "device": ["cpu", "none"],
+    "clamp": ["end", "none"], "start": ["noise", "none"], "content_target": ["style", "none"], "reading": ["h", "none"],
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -42,10 +42,11 @@ def test_shares_of_the_gradient_stand_in_every_optimisation_s_table_and_add_up(t
                 assert (shares <= 1).all(axis=None), name
 
 
-def test_every_start_and_optimiser_has_its_levels(tables, curves, chosen):
+def test_every_start_and_optimiser_has_its_levels_and_the_missing_layer_its_name(tables, curves, chosen):
     table, parameters = tables["initialisation"], chosen("initialisation")
     assert set(table["start"]) == {"content", "style", "noise"}
     assert set(table["optimiser"]) == set(parameters["optimisers"])
+    assert set(table["layers"]) == {"conv1_2, conv3_3, conv5_1 for conv5_3"}, "the layer that is missing is named"
     assert len(table) == 3 * 3 * len(parameters["levels"])
     assert table["evaluations"].between(1, parameters["iterations"]).all()
     assert (table.loc[table["reached"] == "no", "evaluations"] == parameters["iterations"]).all()
@@ -55,10 +56,6 @@ def test_every_start_and_optimiser_has_its_levels(tables, curves, chosen):
     assert first.groupby("start").agg(np.ptp).max() <= 1e-4 * first.max()
     last = history.groupby(["optimiser", "start"])["total_loss"].min()
     assert (last < first.loc[last.index]).all()
-
-
-def test_the_missing_layer_is_named_in_the_table(tables):
-    assert set(tables["initialisation"]["layers"]) == {"conv1_2, conv3_3, conv5_1 for conv5_3"}
 
 
 def test_reconstructions_have_a_row_a_layer_and_come_nearer(tables, chosen):

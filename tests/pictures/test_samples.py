@@ -12,22 +12,13 @@ from stylerepro.pictures import images, samples
 from stylerepro.pictures.samples import Box
 
 SHAPES = {
-    "astronaut": (512, 512, 3),
-    "grace_hopper": (600, 512, 3),
-    "coffee": (400, 600, 3),
-    "chelsea": (300, 451, 3),
-    "rocket": (427, 640, 3),
-    "motorcycle": (500, 741, 3),
-    "china": (427, 640, 3),
-    "flower": (427, 640, 3),
-}
+    "astronaut": (512, 512, 3), "grace_hopper": (600, 512, 3), "coffee": (400, 600, 3), "chelsea": (300, 451, 3),
+    "rocket": (427, 640, 3), "motorcycle": (500, 741, 3), "china": (427, 640, 3), "flower": (427, 640, 3),
+}  # fmt: skip
 
 
 def test_samples_load_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object) -> None:
-        raise AssertionError("a sample asked the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("a sample asked the network"))
     assert list(samples.CONTENTS) == list(SHAPES)
     for name, load in samples.CONTENTS.items():
         picture = load()

@@ -40,9 +40,7 @@ def test_gram_distances_are_free_of_scale_and_zero_for_twins():
     }
     louder = LossNetwork(replace(TEACHER, keys="layers"), ["relu1_1"], state=loud)
     quiet = LossNetwork(TEACHER, ["relu1_1"])
-    np.testing.assert_allclose(
-        agreement.gram_distances(louder, shown), agreement.gram_distances(quiet, shown), rtol=1e-4
-    )
+    np.testing.assert_allclose(*(agreement.gram_distances(one, shown) for one in (louder, quiet)), rtol=1e-4)
     correlation = agreement.gram_correlation(network, network, shown)
     assert correlation["layer"].tolist() == ["relu1_1", "relu2_1", "all"]
     assert correlation["spearman"].tolist() == pytest.approx([1, 1, 1])

@@ -26,11 +26,6 @@ def nmf(picture):
     return HonmfSvd(picture, r=20, max_iter=30)
 
 
-@pytest.fixture(scope="module")
-def astronaut():
-    return Hosvd(data.astronaut())
-
-
 def test_unfolding_puts_the_channels_side_by_side(picture):
     matrix = unfold(picture)
     assert matrix.shape == (40, 144)
@@ -39,8 +34,8 @@ def test_unfolding_puts_the_channels_side_by_side(picture):
     assert unfold(np.full((2, 2, 3), 255, np.uint8)).max() == 1.0
 
 
-def test_known_figures_of_the_astronaut(astronaut):
-    row = astronaut.report([150]).iloc[0]
+def test_known_figures_of_the_astronaut():
+    row = Hosvd(data.astronaut()).report([150]).iloc[0]
     assert row.sigma_share == pytest.approx(0.895, abs=0.001)
     assert row.sigma2_share == pytest.approx(0.9991, abs=0.0001)
     assert row.mse == pytest.approx(2.65e-4, abs=1e-6)

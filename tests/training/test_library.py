@@ -51,7 +51,7 @@ def no_training(monkeypatch):
     return stop
 
 
-def test_a_network_is_trained_once(no_training):
+def test_a_network_is_trained_once_and_another_recipe_style_or_code_is_another_network(no_training, monkeypatch):
     first = obtain(recipe())
     (kept,) = library.kept()
     assert kept.name.startswith("swirls-johnson-in")
@@ -64,11 +64,6 @@ def test_a_network_is_trained_once(no_training):
     assert list(again.history["total"]) == pytest.approx(list(first.history["total"]))
     # How a batch is divided is no part of what a network is.
     assert same(first.network, obtain(recipe(accumulation=2)).network)
-
-
-def test_another_recipe_style_or_code_is_another_network(no_training, monkeypatch):
-    obtain(recipe())
-    no_training()
     other = [{"steps": 13}, {"style_weight": 4.0}, {"seed": 1}, {"leave_out": ()}, {"betas": (0.999, 0.99)}]
     for changes in other:
         with pytest.raises(AssertionError, match="was trained that was there already"):

@@ -54,18 +54,12 @@ def test_the_defaults_are_the_documents():
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"optimiser": "lbfgs"}, "adam, sgd"),
-        ({"rate": "step"}, "cosine"),
-        ({"precision": "fp16"}, "bf16"),
-        ({"crop": "centre"}, "stretch"),
-        ({"steps": 0}, "steps must be at least 1"),
-        ({"tv_weight": -1.0}, "tv_weight"),
-        ({"learning_rate": float("nan")}, "above 0"),
-        ({"betas": (0.9, 1.0)}, "betas"),
-        ({"convention": "jonson"}, "johnson"),
-        ({"architecture": "jonson"}, "Did you mean 'johnson'"),
+        ({"optimiser": "lbfgs"}, "adam, sgd"), ({"rate": "step"}, "cosine"), ({"precision": "fp16"}, "bf16"),
+        ({"crop": "centre"}, "stretch"), ({"steps": 0}, "steps must be at least 1"), ({"tv_weight": -1.0}, "tv_weight"),
+        ({"learning_rate": float("nan")}, "above 0"), ({"betas": (0.9, 1.0)}, "betas"),
+        ({"convention": "jonson"}, "johnson"), ({"architecture": "jonson"}, "Did you mean 'johnson'"),
     ],
-)
+)  # fmt: skip
 def test_settings_that_do_not_fit_are_named(settings, named):
     with pytest.raises((TransferError, NetworkError), match=named):
         Recipe(**settings)
