@@ -300,4 +300,4 @@ def test_with_fail_fast_no_other_run_begins_once_one_has_failed(project, call):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such sockets")
 def test_a_kernel_is_reached_where_temporary_folders_have_longer_names_than_sockets_may(tmp_path):
     for folder, transport in ((Path("/tmp/short"), "ipc"), (tmp_path / ("é" * 60), "tcp")):
-        assert execution._kernel_class(folder, {}, sys.stderr)().transport == transport
+        assert execution._kernel_class(folder, tmp_path, None, sys.stderr)().transport == transport
