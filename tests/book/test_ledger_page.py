@@ -19,7 +19,8 @@ def row(**changes):
         "statement": "More weight, less variation.", "number": None, "unit": None, "measured": "", "value": None,
         "low": None, "high": None, "verdict": "not tested", "reason": "tv_sweep has not been run yet", "beside": "",
         "networks": {}, "experiment": "tv_sweep", "effect": None, "n": None, "runs": [], "why": "A trend is enough.",
-        "design": "", "covers": True, "settings": [], "robust": "untested", "fragile": False, "parts": [], "readings": [],
+        "design": "", "covers": True, "settings": [], "readings": [], "parts": [], "robust": "untested",
+        "fragile": False,
     }  # fmt: skip
     return plain | changes
 
