@@ -67,7 +67,6 @@ def own(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "read", functools.cache(images.read))
     monkeypatch.setattr(gallery, "_write_spectrum", lambda *_: None)
     monkeypatch.setattr(results, "write_figure", lambda *_: None)
-    monkeypatch.setattr(results, "tqdm", lambda jobs, **_: jobs)
     places = {"OWN": tmp_path / "own" / "1.png", "FLAT": tmp_path / "flat" / "1.png"}
     images.write(images.read("flower", 90), places["OWN"])
     images.write(torch.full((1, 3, 90, 120), 0.5), places["FLAT"])
