@@ -132,7 +132,7 @@ def _mark(numbers: Numbers, bounds: Bounds, group: Sequence[Numbers]) -> str:
         said += f" [{figures(numbers['low'])}, {figures(numbers['high'])}]"
     middle = _HEIGHT / 2
     return (
-        f'<svg class="mark verdict-{numbers["verdict"].replace(" ", "-")}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'<svg class="drawn verdict-{numbers["verdict"].replace(" ", "-")}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'width="{_WIDTH}" height="{_HEIGHT}" aria-hidden="true">'
         f'<rect x="{left}" width="{max(right - left, 1)}" height="{_HEIGHT}"/>'
         f'<line x1="{low}" x2="{high}" y1="{middle}" y2="{middle}"/><circle cx="{value}" cy="{middle}" r="4"/></svg>'
