@@ -1,4 +1,4 @@
-// Every table but those of intervals can be sorted by its headers and taken along as CSV; the ledger's can be searched and filtered, too.
+// Every table can be sorted by its headers and taken along as CSV; the ledger's can be searched and filtered, too.
 // DataTables does the sorting. A table that it could not read is left as it is, with its CSV link.
 
 (function () {
@@ -143,7 +143,7 @@
     DataTable.ext.errMode = "throw";
     DataTable.ext.type.order["cells-asc"] = order(1);
     DataTable.ext.type.order["cells-desc"] = order(-1);
-    [...document.querySelectorAll("article table:not(.evidence *)")].forEach((table, place) => {
+    [...document.querySelectorAll("article table")].forEach((table, place) => {
       const header = labels(table);
       const rows = [...table.rows].filter(row => row.parentElement !== table.tHead);
       let sorted = null;
