@@ -9,7 +9,7 @@ import functools
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from stylerepro.errors import NetworkError, ResultsWarning, unknown
 from stylerepro.files import atomic_path, hash_of, lock, make_folder, results_root, runs_root
 from stylerepro.measures import image_metrics
 from stylerepro.networks import checkpoints, naming
+from stylerepro.networks.specs import resolve
 from stylerepro.pictures import images
 from stylerepro.pictures.paintings import PAINTINGS
 from stylerepro.training.recipe import Criterion, Recipe
 from stylerepro.training.train import COLUMNS, Progress, Trained, picture_digest, train
 from stylerepro.transfer.objective import TERMS
 
-LIMIT = 12_000_000  # bytes, for all committed networks together
+LIMIT = 25_000_000  # bytes, for all committed networks together
 _SUFFIX = ".safetensors"
 _EVERY = 10  # steps between two that a committed network's curve tells
 
@@ -120,16 +121,22 @@ def obtain(
 
 @torch.no_grad()
 def judge(
-    network: Callable[[Tensor], Tensor], style: Tensor, recipe: Recipe, photographs: Mapping[str, Tensor]
+    network: Callable[[Tensor], Tensor],
+    style: Tensor,
+    recipe: Recipe,
+    photographs: Mapping[str, Tensor],
+    judged_with: str | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Tensor]]:
     """Judge what a network makes of photographs (1, 3, H, W), by name: a table, and the pictures by name.
 
     style: the picture that it learned from. One row a photograph. Columns: content (its name), content_loss,
     style_loss, tv_loss (as in training, unweighted), total (weighted), perceptual_loss (content and style, weighted),
     ssim_content, and sliced_wasserstein, the distance to the style, which nothing is trained for.
+    judged_with: the loss network of the three terms; None is that of the training. They are computed in float32.
     """
     made = {name: network(picture).clamp(0, 1) for name, picture in photographs.items()}
-    criterion, rows = Criterion(style, recipe), []
+    exact = replace(recipe, loss_network=resolve(judged_with or recipe.loss_network), precision="no")
+    criterion, rows = Criterion(style, exact), []
     for name, picture in made.items():
         terms = {term: float(value) for term, value in criterion(picture, photographs[name]).items()}
         rows.append({
