@@ -30,13 +30,17 @@ _SAID = {"style": "style taken up", "content": "content kept", "settled": "settl
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to read the document, with what its gates said. passed: whether all did; of none asked, they do."""
+    """A way to read the document, with what its gates said. passed: whether all did; of none asked, they do.
+
+    open: how many of them let it through, which tells the nearest where none passed all.
+    """
 
     name: str
     where: Mapping[str, Any]
     tag: str
     passed: bool
     said: str
+    open: int = 0
 
 
 def settings(
@@ -54,8 +58,8 @@ def settings(
             if rows is not None and column in rows:
                 rows = rows[matches(rows[column], wanted)]
         gates = [_gate(gate, rows, base, asked.get("units", UNITS)) for gate in asked.get("ask", ())]
-        passed, said = all(passed for passed, _ in gates), ", ".join(said for _, said in gates)
-        listed.append(Setting(entry["setting"], where, entry.get("tag", "U"), passed, said))
+        let, said = [passed for passed, _ in gates], ", ".join(said for _, said in gates)
+        listed.append(Setting(entry["setting"], where, entry.get("tag", "U"), all(let), said, sum(let)))
     return listed
 
 

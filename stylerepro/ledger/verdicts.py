@@ -132,7 +132,8 @@ def verdict(claim: Judged, tables: Mapping[str, pd.DataFrame]) -> Verdict:
 def _on_network(claim: Judged, tables: Tables) -> _Apart:
     leaf = next(leaves(claim.rule))
     listed = settings(claim.settings, claim.gates, tables({**leaf, "experiment": claim.experiment}))
-    setting, *further = [one for one in listed if one.passed] or listed[:1]
+    # Where none passes nothing is judged, and what is shown is the setting that came nearest, of equals the first.
+    setting, *further = [one for one in listed if one.passed] or [max(listed, key=lambda one: one.open)]
     rule = _with(claim.rule, claim.experiment, setting.where)
     literal = judge(rule, tables)
     named = {name: tag for leaf in leaves(claim.rule) for name, tag, _ in readings(leaf, tables(leaf))}

@@ -95,9 +95,10 @@ def test_the_fair_comparison_stops_where_the_loss_is_reached(tables, curves, cho
 
 def recipe(given, asked):
     shared = {"content_weight": "lambda_c", "style_weight": "lambda_s", "tv_weight": "lambda_tv", "size": "crop"}
-    same = ("photographs", "style_layer_weight", "batch", "steps", "learning_rate")
+    same = ("photographs", "style_layer_weight", "batch", "steps", "learning_rate", "convention", "precision")
     settings = {name: given[shared.get(name, name)] for name in (*shared, *same)}
-    return chapter_recipe(asked, given["network"], held_out=given["contents"], **settings)
+    loss_network = given.get("trained_with", given["network"])
+    return chapter_recipe(asked, loss_network, held_out=given["contents"], **settings)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -108,7 +109,7 @@ def test_the_default_profile_trains_none_of_its_networks(name, monkeypatch, chos
     monkeypatch.delenv("STYLEREPRO_MIRROR", raising=False)
     given = chosen(name, "laptop")
     networks = [given["architecture"]] if "architecture" in given else ["johnson-in", *given["architectures"]]
-    for style in given["styles"]:
+    for style in [*given["styles"], *given.get("more_styles", [])]:
         for asked in networks:
             trained = library.obtain(style, recipe(given, asked), given["style_size"])
             assert trained.network.architecture == architecture(asked)
