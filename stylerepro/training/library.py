@@ -43,10 +43,7 @@ class Kept:
     description: checkpoints.Description
 
     def is_of(self, settings: Mapping[str, Any], style: str, style_size: int) -> bool:
-        """Tell whether the network was trained by these settings, on this style picture.
-
-        A painting of this project goes by its name: computed on another machine, its last bits may differ.
-        """
+        """Tell whether these settings and this style trained it; a painting goes by its name, not its last bits."""
         about = self.description.trained
         own = dict(about.get("settings") or {})
         if style in PAINTINGS and (about.get("style"), about.get("style_size")) == (style, style_size):
@@ -90,9 +87,8 @@ def obtain(
 ) -> Trained:
     """Obtain the network of `recipe` for the style picture `style` (a name or path), its short side `style_size` px.
 
-    With `committed` taken from those that come with the repository, if they have it (whatever code trained them; of
-    their history every tenth step is there); else from this machine's own, if it was trained here with this code; else
-    trained now, and kept. A committed one needs no photographs.
+    With `committed` taken from those that come with the repository, if they have it, whatever code trained them (then
+    the history has every tenth step); else from this machine's own, of this code; else trained now, and kept.
     callback, progress, save_every: of a training that takes place. Raises what `images.read` and `train` raise.
     """
     picture = images.read(style, style_size)
@@ -127,12 +123,11 @@ def judge(
     photographs: Mapping[str, Tensor],
     judged_with: str | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Tensor]]:
-    """Judge what a network makes of photographs (1, 3, H, W), by name: a table, and the pictures by name.
+    """Judge what a network makes of photographs (1, 3, H, W), by name: a table, a row each, and the pictures by name.
 
-    style: the picture that it learned from. One row a photograph. Columns: content (its name), content_loss,
-    style_loss, tv_loss (as in training, unweighted), total (weighted), perceptual_loss (content and style, weighted),
-    ssim_content, and sliced_wasserstein, the distance to the style, which nothing is trained for.
-    judged_with: the loss network of the three terms; None is that of the training. They are computed in float32.
+    style: what it learned from. judged_with: the loss network, None for that of the training; always in float32.
+    Columns: content (name), content_loss, style_loss, tv_loss (unweighted), total (weighted), perceptual_loss (content
+    and style, weighted), ssim_content, and sliced_wasserstein, the distance to the style, which nothing is trained for.
     """
     made = {name: network(picture).clamp(0, 1) for name, picture in photographs.items()}
     exact = replace(recipe, loss_network=resolve(judged_with or recipe.loss_network), precision="no")

@@ -1,6 +1,7 @@
-"""Many networks trained side by side on one GPU, for the sweeps of the chapters on feed-forward networks.
+"""How the networks of the chapters' profile `reference` were trained: many side by side on one GPU.
 
-    train_all([("swirls", recipe), ("cubist", recipe), …], style_size=256)
+    python results/networks/side_by_side.py       # trains those that the library lacks, and keeps them there
+    stylerepro run fast_transfer --profile reference
 
 One small network leaves a GPU idle between its thousand short kernels. Here a group of them shares each batch of
 photographs and the loss network's passes, and its step is recorded once as a CUDA graph. Each network takes the steps
@@ -20,15 +21,17 @@ from torch.nn import functional as F
 
 from stylerepro.errors import TransferError
 from stylerepro.files import atomic_path, hash_of, make_folder
-from stylerepro.networks.feed_forward import StyleNetwork
+from stylerepro.networks.feed_forward import StyleNetwork, architecture
 from stylerepro.networks.loss_network import pick_device
 from stylerepro.pictures import images
+from stylerepro.runs.experiments import load, resolve_parameters
 from stylerepro.training import library
 from stylerepro.training.photographs import ahead
-from stylerepro.training.recipe import Criterion, Recipe
+from stylerepro.training.recipe import Criterion, Recipe, chapter_recipe
 from stylerepro.training.train import Trained, _table, picture_digest
 from stylerepro.transfer.objective import TERMS, build_objective
 
+CHAPTERS = ("fast_transfer", "efficient_networks")
 _SHARED = (
     "loss_network",
     "convention",
@@ -42,6 +45,36 @@ _SHARED = (
     "precision",
 )
 _STREAMS = 7  # side by side within a group; more gained nothing on an H200
+
+
+def reference() -> list[tuple[str, Recipe]]:
+    """Return the networks that the chapters ask for: style picture and recipe, each."""
+    return [job for name in CHAPTERS for job in _jobs(resolve_parameters(load(name), "reference"))]
+
+
+def _jobs(given: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    centre, seeds = (given["lambda_c"], given["lambda_s"]), given["seeds"]
+    if "architectures" in given:  # all networks are compared, each on each seed
+        kinds = [architecture("johnson-in"), *(architecture(name, multiplier=4) for name in given["architectures"])]
+        kinds += [architecture(name, multiplier=1) for name in given["trained_small"]]
+        wanted = [(style, kind, *centre, seed) for seed in seeds for style in given["styles"] for kind in kinds]
+    else:  # one network, over its weights
+        sweep = [centre, *((one, centre[1]) for one in given["lambda_c_values"])]
+        sweep += [(centre[0], one) for one in given["lambda_s_values"]]
+        kind, every = given["architecture"], [*given["styles"], *given["more_styles"]]
+        wanted = [(style, kind, *weights, seed) for seed in seeds for style in given["styles"] for weights in sweep]
+        wanted += [(style, kind, *centre, seeds[0]) for style in given["more_styles"]]
+        wanted += [(style, other, *centre, seeds[0]) for other in given["readings"] for style in every]
+    same = ("photographs", "batch", "steps", "learning_rate", "convention", "precision")
+    settings = {name: given[name] for name in same} | {"held_out": given["contents"], "size": given["crop"]}
+    layer, smooth = {"style_layer_weight": given["style_layer_weight"]}, {"tv_weight": given["lambda_tv"]}
+    trained_with = given.get("trained_with", given["network"])
+    jobs = [(*job, layer, smooth) for job in wanted]
+    if given.get("as_printed"):
+        jobs.append((given["styles"][0], given["architecture"], *centre, seeds[0], {"style_layer_weight": 0.2}, smooth))
+    for style, kind, content_weight, style_weight, seed, *more in jobs:
+        weights = {"content_weight": content_weight, "style_weight": style_weight, "seed": seed}
+        yield style, chapter_recipe(kind, trained_with, **weights, **settings, **more[0], **more[1])
 
 
 def train_all(
@@ -263,3 +296,7 @@ def _kept_as(style: str, recipe: Recipe, style_size: int) -> tuple[Path, dict[st
     key = hash_of([settings, recipe.pictures().identity, library._code()])
     folder = make_folder(library.own_folder())
     return folder / f"{library.label(style, recipe)}-{key[:8]}.safetensors", settings
+
+
+if __name__ == "__main__":
+    print("\n".join(map(str, train_all(reference(), style_size=256))))
