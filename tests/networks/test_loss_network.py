@@ -1,7 +1,5 @@
 """Loss networks: the right layer under the right name, cut off, frozen, and clear about what it cannot do."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
