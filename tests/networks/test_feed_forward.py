@@ -10,17 +10,8 @@ from small import SMALL, kinds, pictures, small
 from torch import nn
 
 from stylerepro.errors import NetworkError
-from stylerepro.networks import checkpoints, weights
-from stylerepro.networks.feed_forward import (
-    ARCHITECTURES,
-    LEAST_SIZE,
-    Architecture,
-    InstanceNorm,
-    StyleNetwork,
-    Upsample,
-    architecture,
-    count,
-)
+from stylerepro.networks import checkpoints, feed_forward, weights
+from stylerepro.networks.feed_forward import ARCHITECTURES, LEAST_SIZE, InstanceNorm, StyleNetwork, architecture, count
 from stylerepro.networks.naming import label
 
 NAMES = list(ARCHITECTURES)
@@ -76,8 +67,8 @@ def test_each_architecture_is_made_of_its_kinds_of_layers(name):
     network = StyleNetwork(name)
     transposed, convolutions = kinds(network, nn.ConvTranspose2d), kinds(network, nn.Conv2d)
     assert len(transposed) == (0 if "-nn" in name else 2)
-    assert len(kinds(network, Upsample)) == (2 if "-nn" in name else 0)
-    assert all(layer.bilinear == (name == "depsep-nn-bil") for layer in kinds(network, Upsample))
+    assert len(kinds(network, feed_forward.Upsample)) == (2 if "-nn" in name else 0)
+    assert all(layer.bilinear == (name == "depsep-nn-bil") for layer in kinds(network, feed_forward.Upsample))
     assert len(kinds(network, nn.BatchNorm2d)) == (15 if name == "johnson" else 0)
     assert len(kinds(network, InstanceNorm)) == (0 if name == "johnson" else 15)
     assert len(kinds(network, nn.ReLU)) == 10
@@ -170,7 +161,7 @@ def test_no_label_stands_for_two_architectures():
     assert all(label(its) == name for name, its in ARCHITECTURES.items())
     assert label(architecture("depsep-nn", multiplier=1)) == "depsep-nn, multiplier=1"
     assert label(architecture("johnson", multiplier=1)) == "johnson"
-    assert architecture(Architecture(), norm="instance") == ARCHITECTURES["johnson-in"]
+    assert architecture(feed_forward.Architecture(), norm="instance") == ARCHITECTURES["johnson-in"]
 
 
 @pytest.mark.parametrize("name", ["johnson", "depsep-nn-bil"])
