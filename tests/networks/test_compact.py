@@ -21,7 +21,6 @@ from stylerepro.transfer.objective import STYLE_LAYERS
 
 SPEC = NETWORKS["compact"]
 CARD = SPEC.file.with_suffix(".md")
-RECTIFIED = [layer for layer in SPEC.layers if layer.startswith("relu")]
 STYLE = layer_names(STYLE_LAYERS, rectified=True)
 SECOND = NETWORKS["compact-vgg16"]
 
@@ -36,12 +35,6 @@ def test_it_is_the_default_small_half_precision_and_says_what_it_is():
     tensors = weights.read_safetensors(SPEC.file)
     assert set(tensors) == {f"{layer}.{kind}" for layer in convolutions for kind in ("weight", "bias")}
     assert all(torch.equal(tensor, tensor.half().float()) for tensor in tensors.values())
-
-
-def test_every_layer_has_unit_mean_square_over_the_embedded_photographs():
-    """So scale "unit" changes nothing for it; half precision costs the fourth digit."""
-    sizes = LossNetwork("compact", RECTIFIED).root_mean_squares()
-    assert list(sizes.values()) == pytest.approx([1] * len(RECTIFIED), rel=1e-3)
 
 
 def test_the_second_one_has_vgg16s_layers_by_heads_on_a_narrow_trunk():
