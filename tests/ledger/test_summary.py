@@ -151,9 +151,7 @@ def test_a_run_of_another_profile_is_no_run_that_has_not_been(ledger, project):
     ("errors", "profile", "agrees", "verdict"),
     [([0.7], "reference", False, TREND_ONLY), ([0.45, 0.55], "laptop", True, REPRODUCED)],
 )
-def test_the_newest_own_run_stands_before_the_committed_one_where_it_tests_the_claim(
-    ledger, project, errors, profile, agrees, verdict
-):
+def test_the_newest_own_run_that_tests_a_claim_decides(ledger, project, errors, profile, agrees, verdict):
     for day, error in enumerate(errors, 22):
         keep(project / f"results/runs/ran/{profile}-{day}", profile, {1: error}, f"2026-11-{day}T10:00:00+00:00")
     table = summary.compare(ledger, profile)

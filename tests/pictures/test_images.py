@@ -33,12 +33,10 @@ def read_bytes(content: bytes, name: str = "picture.png", **options: object) -> 
 @pytest.mark.parametrize(
     ("kind", "options", "tolerance"),
     [
-        ("PNG", {}, 0),
-        ("WEBP", {"lossless": True}, 0),
-        ("JPEG", {"quality": 100, "subsampling": 0}, 4),
+        ("PNG", {}, 0), ("WEBP", {"lossless": True}, 0), ("JPEG", {"quality": 100, "subsampling": 0}, 4),
         ("WEBP", {}, 25),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("name", ["picture.png", "picture"])
 def test_formats_go_by_content_not_suffix(colours, kind, options, tolerance, name) -> None:
     array = read_bytes(saved(Image.fromarray(colours), kind, **options), name)
@@ -139,7 +137,7 @@ def test_addresses_are_downloaded_once_and_error_pages_forgotten(colours) -> Non
 # Reading: bad input
 
 
-def test_truncated_files(colours) -> None:
+def test_truncated_files() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     for kind in ("JPEG", "PNG", "WEBP"):
         content = saved(noise, kind)
@@ -214,7 +212,7 @@ def test_write_rounds_and_cuts(name) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_eight_bits_survive_a_round_trip(colours, dtype) -> None:
+def test_eight_bits_survive_a_round_trip(dtype) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
     image = images.from_array(levels / 255).to(dtype)
     images.write(image[0], "a.png")
@@ -251,26 +249,19 @@ def test_write_chooses_the_format_by_the_suffix(colours, name, kind) -> None:
         (torch.zeros(1, 3, 4, 4), "a", "unknown suffix ''"),
         (torch.zeros(1, 3, 4, 4), "folder.png", "is a folder"),
         (torch.zeros(1, 3, 1, 70_000), "a.jpg", "cannot be written"),
+        (torch.zeros(1, 3, 4, 4), "a.png/b.png", "is a file, but a folder is needed"),
     ],
 )
 def test_bad_writes_leave_what_was_there(image, name, message) -> None:
     Path("folder.png").mkdir()
     Path("a.png").write_bytes(b"precious")
     before = sorted(Path().iterdir())
-    with pytest.raises(ImageError, match=message):
+    with pytest.raises((ImageError, ResultsError), match=message):
         images.write(image, name)
+    with pytest.raises(ImageError, match="quality=0"):
+        images.write(torch.zeros(1, 3, 4, 4), "b.jpg", quality=0)
     assert Path("a.png").read_bytes() == b"precious"
     assert sorted(Path().iterdir()) == before
-
-
-def test_write_where_no_folder_can_be_or_at_no_quality(colours) -> None:
-    image = images.from_array(colours / 255)
-    Path("taken").write_bytes(b"precious")
-    with pytest.raises(ResultsError, match="is a file, but a folder is needed"):
-        images.write(image, "taken/a.png")
-    assert Path("taken").read_bytes() == b"precious"
-    with pytest.raises(ImageError, match="quality=0"):
-        images.write(image, "a.jpg", quality=0)
 
 
 # Resizing
