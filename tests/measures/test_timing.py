@@ -97,13 +97,6 @@ def allocation(megabytes):
     return fill
 
 
-def failing():
-    def fail():
-        raise ValueError("no such luck")
-
-    return fail
-
-
 def test_the_peak_is_what_is_held_at_once(monkeypatch):
     """Two arrays one after the other count as one; what was freed by the end counts as well."""
     monkeypatch.delenv(THRESHOLD, raising=False)
@@ -114,5 +107,5 @@ def test_the_peak_is_what_is_held_at_once(monkeypatch):
 def test_an_error_reaches_the_caller_and_the_environment_is_as_before(monkeypatch):
     monkeypatch.setenv(THRESHOLD, "131072")
     with pytest.raises(ValueError, match="no such luck"):
-        peak_memory(failing)
+        peak_memory(partial, int, "no such luck")
     assert os.environ[THRESHOLD] == "131072"

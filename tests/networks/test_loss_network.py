@@ -19,9 +19,8 @@ from stylerepro.transfer.transfer import transfer
 STYLE = [f"relu{block}_1" for block in range(1, 6)]
 PICTURES = torch.rand(2, 3, 33, 40, generator=torch.Generator().manual_seed(0))
 CAFFE = 255 * PICTURES - torch.tensor([123.68, 116.779, 103.939]).reshape(3, 1, 1)
-IMAGENET = (PICTURES - torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)) / torch.tensor(
-    [0.229, 0.224, 0.225]
-).reshape(3, 1, 1)
+MEAN, DEVIATION = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).reshape(2, 3, 1, 1)
+IMAGENET = (PICTURES - MEAN) / DEVIATION
 
 
 def test_features_by_name_in_the_order_asked_for_and_cut_off_behind_the_deepest():
@@ -99,12 +98,10 @@ def test_average_pooling_is_the_average():
     assert not torch.allclose(features["pool1"], LossNetwork("tiny", layers=["pool1"])(PICTURES)["pool1"])
 
 
-@pytest.mark.parametrize(
-    ("name", "scale", "kinds"), [("tiny", "unit", ("conv", "relu")), ("compact", "native", "relu")]
-)
-def test_unit_scale_and_the_packaged_network_have_unit_mean_square_over_the_photographs(name, scale, kinds):
+@pytest.mark.parametrize(("name", "scale", "kind"), [("tiny", "unit", ("conv", "relu")), ("compact", "native", "relu")])
+def test_unit_scale_and_the_packaged_network_have_unit_mean_square_over_the_photographs(name, scale, kind):
     """So scale "unit" changes nothing for the packaged one, whose half precision costs the fourth digit."""
-    layers = [layer for layer in NETWORKS[name].layers if layer.startswith(kinds)]
+    layers = [layer for layer in NETWORKS[name].layers if layer.startswith(kind)]
     sizes = LossNetwork(name, layers, scale=scale).root_mean_squares()
     assert list(sizes.values()) == pytest.approx([1] * len(layers), rel=1e-4 if scale == "unit" else 1e-3)
     assert LossNetwork("tiny", ["relu2_1"]).root_mean_squares()["relu2_1"] != pytest.approx(1, rel=1e-2)
@@ -129,10 +126,8 @@ def test_bfloat16_stays_within_two_hundredths():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_published_weights_give_torchvisions_features_of_the_input_that_they_were_trained_on(
-    name, asset, layers, x, atol, monkeypatch, tmp_path
-):
-    """The real loading code on the one file that is at hand, of the same format, with random weights."""
+def test_published_weights_give_torchvisions_features(name, asset, layers, x, atol, monkeypatch, tmp_path):
+    """The real loading code on the one file that is at hand, of the same format, with random weights and its input."""
     torch.manual_seed(0)
     reference = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs[layers]).eval()
     state = {f"features.{key}": value for key, value in reference.state_dict().items()}

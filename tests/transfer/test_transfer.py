@@ -171,11 +171,8 @@ def test_a_style_of_another_size_fits_where_grams_are_normalised():
 @pytest.mark.parametrize("clamp", ["never", "step", "end"])
 def test_clamping(clamp):
     seen = []
-
-    def watch(progress):
-        seen.append(float(progress.image.abs().max()))
-
-    result = run(clamp=clamp, learning_rate=0.5, iterations=4, callback=watch)
+    settings = {"clamp": clamp, "learning_rate": 0.5, "iterations": 4}
+    result = run(**settings, callback=lambda progress: seen.append(float(progress.image.abs().max())))
     inside = float(result.image.min()) >= 0 and float(result.image.max()) <= 1
     assert inside == (clamp != "never")
     assert (max(seen[:-1]) <= 1) == (clamp == "step")
@@ -214,21 +211,14 @@ def test_overflow_says_where_and_loses_nothing(optimiser):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"optimiser": "rmsprop"}, "gradient_descent"),
-        ({"clamp": "always"}, "'end'"),
-        ({"iterations": 0}, "at least 1"),
-        ({"learning_rate": 0.0}, "above 0"),
-        ({"optimiser": "gradient_descent"}, "needs a learning_rate"),
-        ({"learning_rate": math.nan}, "finite"),
-        ({"style_weight": -1.0}, "not negative"),
-        ({"tv_weight": math.inf}, "finite"),
+        ({"optimiser": "rmsprop"}, "gradient_descent"), ({"optimiser": "gradient_descent"}, "needs a learning_rate"),
+        ({"clamp": "always"}, "'end'"), ({"iterations": 0}, "at least 1"), ({"chunk": 0}, "at least 1"),
+        ({"learning_rate": 0.0}, "above 0"), ({"learning_rate": math.nan}, "finite"),
+        ({"style_weight": -1.0}, "not negative"), ({"tv_weight": math.inf}, "finite"),
         ({"style_weight": [1.0, 2.0], "tv_weight": [1.0, 2.0, 3.0]}, "lengths of 1 or 3"),
-        ({"start": "black"}, "noise"),
-        ({"start": torch.rand(1, 3, 8, 8)}, "same"),
-        ({"content": torch.rand(3, 8, 8)}, r"\(N, 3, H, W\)"),
-        ({"convention": "gatis"}, "gatys"),
-        ({"content_target": "both"}, "'style'"),
-        ({"chunk": 0}, "at least 1"),
+        ({"start": "black"}, "noise"), ({"start": torch.rand(1, 3, 8, 8)}, "same"),
+        ({"content": torch.rand(3, 8, 8)}, r"\(N, 3, H, W\)"), ({"content_target": "both"}, "'style'"),
+        ({"convention": "gatis"}, "gatys"), ({"convention": "gatys/huge"}, "unit, deviations, conv"),
         ({"network": LossNetwork("tiny", ["relu1_1"])}, "relu2_2"),
         ({"network": LossNetwork("tiny", RECTIFIED), "terms": [("a", 1.0, torch.mean, ["conv1_2"])]}, "relu1_2 too"),
         ({"terms": [("tv", 1.0, torch.mean)]}, "column of the history"),
@@ -237,9 +227,8 @@ def test_overflow_says_where_and_loses_nothing(optimiser):
         ({"terms": [("a", -1.0, torch.mean)]}, "a_weight must be finite and not negative"),
         ({"terms": [("a", 1.0, torch.mean)]}, r"'a' gave shape \(\) for 1 images.*shape \(1,\)"),
         ({"terms": [("a", 1.0, lambda pictures: 0.5)]}, "'a' gave float"),
-        ({"convention": "gatys/huge"}, "unit, deviations, conv"),
     ],
-)
+)  # fmt: skip
 def test_settings_and_terms_that_do_not_fit_are_named(settings, named):
     with pytest.raises(TransferError, match=named):
         run(**settings | {"terms": [Term(*given) for given in settings.get("terms", ())]})
