@@ -154,12 +154,10 @@ FRESH = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("said", "counts"), [("'third'", True), ("'size/third'", True), ("'No, not the third.'", False)]
-)
-def test_a_key_counts_where_it_is_named_and_not_where_a_sentence_has_the_word(project, package, said, counts):
+@pytest.mark.parametrize(("said", "named"), [("'third'", True), ("'size/third'", True), ("'No, the third.'", False)])
+def test_a_key_counts_where_it_is_named_and_not_where_a_sentence_has_the_word(project, package, said, named):
     toy.add(project, "toy", body=f"from stylerepro.measures import used\nused.by_key('first')\nword = {said}")
-    assert ("KINDS[third]" in components(package)["definitions"]) == counts
+    assert ("KINDS[third]" in components(package)["definitions"]) == named
 
 
 def test_a_definition_is_itself_in_another_file(project, package):
@@ -200,9 +198,7 @@ def test_a_definition_is_itself_in_another_file(project, package):
          "-2", "-3", "two"),
     ],
 )  # fmt: skip
-def test_what_a_notebook_reaches_makes_it_stale_by_name_and_nothing_else_does(
-    project, package, body, name, old, new, reason
-):
+def test_only_what_a_notebook_reaches_makes_it_stale_and_by_name(project, package, body, name, old, new, reason):
     toy.add(project, "toy", body=f"from stylerepro.measures import used\n{body}")
     overrides = {"reading": "first:7"} if "reading" in body else {}
     before = components(package, **overrides)
