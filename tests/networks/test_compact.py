@@ -75,9 +75,8 @@ def test_the_second_ones_features_have_the_real_networks_scale_and_its_pictures_
 
 
 def test_a_layer_that_is_missing_is_lent_by_its_block():
-    assert substitutes("compact", ["conv1_2", "conv3_3", "conv5_3"]) == {
-        "conv1_2": "conv1_2", "conv3_3": "conv3_3", "conv5_3": "conv5_1",
-    }  # fmt: skip
+    asked = ["conv1_2", "conv3_3", "conv5_3"]
+    assert substitutes("compact", asked) == dict(zip(asked, ["conv1_2", "conv3_3", "conv5_1"], strict=True))
     assert substitutes("vgg16", ["relu3_4", "relu5_3"]) == {"relu3_4": "relu3_3", "relu5_3": "relu5_3"}
     for wrong in ("conv6_1", "conv5_9", "fc7", "conv5"):
         with pytest.raises(NetworkError, match=f"stand for layer {wrong!r}"):
