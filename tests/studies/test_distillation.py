@@ -108,9 +108,7 @@ def test_whitened_inputs_are_white_and_a_step_of_zero_changes_nothing(learned):
 
 def test_held_out_photographs_are_never_learned_from():
     split = photographs("embedded")
-    learned_from, held_out = (
-        {picture.numpy().tobytes() for picture in part} for part in (split.training, split.held_out)
-    )
+    learned_from, held_out = ({one.numpy().tobytes() for one in part} for part in (split.training, split.held_out))
     assert len(learned_from | held_out) == len(CONTENTS)
     assert not learned_from & held_out
     assert split.source == "embedded"
