@@ -22,6 +22,11 @@ from stylerepro.studies import costs
 from stylerepro.transfer.objective import CONTENT_LAYERS, STYLE_LAYERS
 
 
+def gram(features: Tensor) -> Tensor:
+    flat = features.flatten(2)
+    return flat @ flat.mT / flat[0].numel()
+
+
 def bare(name: str, size: int) -> Callable[[], object]:
     """The same layers and losses in a plain loop, with random weights."""
     spec = NETWORKS[name]
@@ -48,10 +53,6 @@ def bare(name: str, size: int) -> Callable[[], object]:
                 found[layer] = functional.relu(heads[layer](image)) if layer in heads else image
         return found
 
-    def gram(found: Tensor) -> Tensor:
-        flat = found.flatten(2)
-        return flat @ flat.mT / flat[0].numel()
-
     with torch.no_grad():
         wanted = features(picture.flip(2))
         targets = {layer: gram(wanted[layer]) for layer in STYLE_LAYERS}
@@ -74,9 +75,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     wanted = parser.parse_args()
     machine, peak = timing.hardware(), costs.ceilings().multiply_adds
-    print(
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, float32, torch {machine['torch']}"
-    )
+    print("{cpu}, {cores} cores, {threads} threads, float32, torch {torch}".format(**machine))
     print(f"peak: {2e-9 * peak:.0f} GFLOP/s of a matrix product")
     print(f"{'network':14}{'px':>5}{'seconds':>10}{'bare':>10}{'ratio':>8}{'of peak':>9}")
     for name in wanted.networks:

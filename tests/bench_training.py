@@ -12,6 +12,7 @@ import time
 from statistics import median
 
 import torch
+from bench_evaluation import gram
 from torch import Tensor, nn
 
 from stylerepro.networks.feed_forward import InstanceNorm, StyleNetwork
@@ -32,11 +33,6 @@ def usual_norms(module: nn.Module) -> nn.Module:
         else:
             usual_norms(child)
     return module
-
-
-def gram(features: Tensor) -> Tensor:
-    flat = features.flatten(2)
-    return flat @ flat.mT / flat[0].numel()
 
 
 def plain(recipe: Recipe, style: Tensor) -> list[tuple[float, float]]:

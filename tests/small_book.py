@@ -134,9 +134,8 @@ def write_notebook(path: Path, title: str, outputs: bool = False) -> None:
     ]  # fmt: skip
     cells = [{"id": f"cell-{place}", **cell} for place, cell in enumerate(cells)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    path.write_text(
-        json.dumps({"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
-    )
+    content = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(content))
 
 
 def write_sidecar(path: Path, title: str, document: str, claims: list) -> None:

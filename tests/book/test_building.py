@@ -72,13 +72,10 @@ def test_a_page_opens_with_its_claims_and_gives_its_notebooks_as_they_are(small_
     article = page.find("article")
     first = article.find("a", href=re.compile("documents/000.html#claim-000-"))
     assert first.sourceline <= article.find(class_="run-record").sourceline
-    given = {
-        link.get_text(): link["href"] for link in article.find_all("a", download=True) if "_static" in link["href"]
-    }
+    given = {one.get_text(): one["href"] for one in article.find_all("a", download=True) if "_static" in one["href"]}
     assert list(given) == ["The source notebook", "The executed notebook"]
-    source, executed = (
-        json.loads((small_book.parent / "notebooks" / place).read_text(encoding="utf-8")) for place in given.values()
-    )
+    texts = [(small_book.parent / "notebooks" / place).read_text(encoding="utf-8") for place in given.values()]
+    source, executed = map(json.loads, texts)
     assert not any(cell.get("outputs") for cell in source["cells"])
     assert any(cell.get("outputs") for cell in executed["cells"])
 
@@ -310,11 +307,8 @@ def test_jupyter_book_2_reads_the_real_book(sources):
 
 def test_every_command_on_the_page_is_one_with_options_that_exist():
     group = typer.main.get_command(main.app)
-    lines = re.findall(
-        r"^(?:accelerate .*-m stylerepro\.cli\.main|stylerepro) (.*)$",
-        (ROOT / "book/scaling.md").read_text(encoding="utf-8").replace("\\\n", ""),
-        re.MULTILINE,
-    )
+    text = (ROOT / "book/scaling.md").read_text(encoding="utf-8").replace("\\\n", "")
+    lines = re.findall(r"(?m)^(?:accelerate .*-m stylerepro\.cli\.main|stylerepro) (.*)$", text)
     assert len(lines) >= 8
     for line in lines:
         name, *words = re.sub(r'"[^"]*"', "TEXT", line).split()

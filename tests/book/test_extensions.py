@@ -11,26 +11,23 @@ import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def extension(name):
     """A module of the book's `_ext`, which Sphinx alone imports by name."""
-    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / "_ext" / f"{name}.py")
+    path = Path(__file__).resolve().parents[2] / "book" / "_ext" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"book_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-@pytest.fixture(scope="module")
-def tables():
-    return extension("tables")
+docstrings, mathml, tables = map(extension, ("docstrings", "mathml", "tables"))
 
 
 @pytest.mark.parametrize("formula", [r"\tfrac12\sum x", r"\tfrac 1 2 \sum x", r"\tfrac{1}{2}\sum x"])
 def test_a_fraction_takes_one_digit_each_as_tex_has_it(formula):
     """Docutils alone reads the first as twelve over a sum."""
-    made = extension("mathml").translate(nodes.math("", formula), as_block=False)
+    made = mathml.translate(nodes.math("", formula), as_block=False)
     assert re.sub(r"\s", "", made.split("<mfrac")[1].split("</mfrac>")[0]).endswith("<mn>1</mn><mn>2</mn>")
 
 
@@ -49,13 +46,11 @@ def test_a_docstring_becomes_lists_and_code_and_its_signs_stay_signs():
         """
 
     lines = inspect.getdoc(thing).splitlines()
-    extension("docstrings").as_restructured_text(None, "function", "thing", thing, None, lines)
+    docstrings.as_restructured_text(None, "function", "thing", thing, None, lines)
     told = "\n".join(lines).strip()
     assert told.startswith(r"Return \|d\| of \*x\* and y\_ with `code_|*` and many `Result`\ s.")
-    assert (
-        "\n\n- ``size``: one\n  two\n- ``width, height``: three\n\nRaises nothing. Kinds:\n\n- sum: four\n  five\n"
-        in told
-    )
+    listed = "- ``size``: one\n  two\n- ``width, height``: three\n\nRaises nothing. Kinds:\n\n- sum: four\n  five\n"
+    assert f"\n\n{listed}" in told
     assert told.endswith('::\n\n    code = "|"')
 
 
@@ -65,30 +60,26 @@ def texts(html):
     return [[cell.get_text().strip() for cell in row.find_all(["th", "td"])] for row in soup.find_all("tr")]
 
 
-def test_a_module_becomes_a_script_and_keeps_its_text(tables):
+def test_a_module_becomes_a_script_and_keeps_its_text_as_the_installed_bundle_does():
     script = tables.as_script("var a=1,b=2;export{a as One,b as default};\n// end", "Two")
     assert "export" not in script
     assert script.startswith("(function () {")
     assert "var a=1,b=2;" in script
     assert "window.Two = b;" in script
-
-
-def test_the_installed_bundle_is_one_that_can_be_loaded(tables):
     bundle = Path(itables.__file__).parent / "html" / "dt_bundle.js"
-    script = tables.as_script(bundle.read_text(encoding="utf-8"), "DataTable")
-    assert re.search(r"window\.DataTable = [\w$]+;", script)
+    assert re.search(r"window\.Two = [\w$]+;", tables.as_script(bundle.read_text(encoding="utf-8"), "Two"))
 
 
 @pytest.mark.parametrize(
     "module",
     ["var a=1;", "export{a as One};", "export{a as default};export{b as B};", 'import{x}from"y";export{x as default}'],
 )  # fmt: skip
-def test_another_kind_of_module_is_refused(tables, module):
+def test_another_kind_of_module_is_refused(module):
     with pytest.raises(ValueError, match="expected"):
         tables.as_script(module, "Two")
 
 
-def test_labels_of_rows_are_repeated_and_blank_header_cells_gone(tables):
+def test_labels_of_rows_are_repeated_and_blank_header_cells_gone():
     index = pd.MultiIndex.from_product([["b", "a"], [1, 2]], names=["group", "n"])
     frame = pd.DataFrame({"x": [1, 2, 3, 4], "y": [5, 6, 7, 8]}, index=index)
     for html in (frame.style.to_html(), frame.to_html()):
@@ -100,7 +91,7 @@ def test_labels_of_rows_are_repeated_and_blank_header_cells_gone(tables):
         assert texts(tables.tidied(tidied)) == texts(tidied)
 
 
-def test_a_header_of_two_levels_keeps_the_label_above_several_columns(tables):
+def test_a_header_of_two_levels_keeps_the_label_above_several_columns():
     columns = pd.MultiIndex.from_tuples([("error", "mean"), ("error", "max"), ("time", "")], names=["", ""])
     frame = pd.DataFrame([[1, 2, 3]], index=pd.Index(["r"], name="reading"), columns=columns)
     soup = BeautifulSoup(tables.tidied(frame.style.to_html()), "html.parser")
@@ -112,7 +103,7 @@ def test_a_header_of_two_levels_keeps_the_label_above_several_columns(tables):
     ]
 
 
-def test_ids_stay_unique_and_colours_of_cells_with_their_cell(tables):
+def test_ids_stay_unique_and_colours_of_cells_with_their_cell():
     index = pd.MultiIndex.from_product([["b"], [1, 2]])
     styled = pd.DataFrame({"x": [1, 2]}, index=index).style.map(lambda x: "background: #fff" if x == 2 else None)
     soup = BeautifulSoup(tables.tidied(styled.to_html()), "html.parser")
@@ -122,7 +113,7 @@ def test_ids_stay_unique_and_colours_of_cells_with_their_cell(tables):
     assert soup.find(id=coloured).get_text() == "2"
 
 
-def test_a_table_that_does_not_add_up_stays_as_it_is(tables):
+def test_a_table_that_does_not_add_up_stays_as_it_is():
     uneven = "<table><tbody><tr><td rowspan='2'>a</td><td>b</td></tr><tr></tr></tbody></table>"
     assert texts(tables.tidied(uneven)) == [["a", "b"], []]
     assert 'rowspan="2"' in tables.tidied(uneven)
@@ -140,14 +131,13 @@ def test_a_table_that_does_not_add_up_stays_as_it_is(tables):
     ],
 )
 def test_what_mathjax_knows_is_said_in_words_that_docutils_knows(formula, same):
-    mathml = extension("mathml")
     made, wanted = (mathml.translate(nodes.math("", text), as_block=True) for text in (formula, same))
     assert made == wanted
     assert made.startswith("<math")
 
 
 def test_commands_of_one_s_own_count_from_where_a_page_defines_them():
-    mathml, page = extension("mathml"), nodes.section()
+    page = nodes.section()
     for text in (r"\newcommand{\R}{\mathbb{R}} \def\norm#1{\|#1\|}", r"x\in\R^{\n}, \norm{x}, \norm\R, \norm y",
                  r"\DeclareMathOperator*{\argmin}{arg\,min}\newcommand\p[2]{#2_{#1}}", r"\argmin \p{a}{\R}",
                  r"\newcommand{\loop}{\loop}"):  # fmt: skip
@@ -158,6 +148,5 @@ def test_commands_of_one_s_own_count_from_where_a_page_defines_them():
     assert told[1:] == [r"{\operatorname{arg\,min}} {{\mathbb{R}}_{a}}"]
 
 
-def test_a_formula_that_cannot_be_read_stands_on_its_page_as_tex(caplog):
-    mathml = extension("mathml")
+def test_a_formula_that_cannot_be_read_stands_on_its_page_as_tex():
     assert mathml.translate(nodes.math("", r"\nothing{<x>}"), as_block=False) == r"<code>\nothing{&lt;x&gt;}</code>"

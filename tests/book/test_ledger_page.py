@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from small_book import DOCUMENT
 
 from stylerepro.book import ledger_page, text
 from stylerepro.ledger import claims
@@ -174,15 +175,9 @@ def test_parameters_that_chapters_name_exist():
                 assert set(re.findall(r"`([a-z]\w*)`", cells[1])) <= known, f"{path.name}: {cells[1]}"
 
 
-def document(id, title, authors, institution=None, year=None):
-    return claims.Document(id=id, title=title, authors=authors, institution=institution, year=year, link=None)
-
-
 def test_a_document_is_cited_as_it_prints_itself():
-    documents = {
-        "000": document("000", "A title", []),
-        "001": document("001", "Other", ["A. B.", "C. D."], "Somewhere", 2018),
-    }
+    told = {"id": "001", "title": "Other", "authors": ["A. B.", "C. D."], "institution": "Somewhere", "year": 2018}
+    documents = {"000": claims.Document(**DOCUMENT | {"authors": []}), "001": claims.Document(**DOCUMENT | told)}
     assert ledger_page.citation(documents, "000") == "*A title*. No authors given. No date given. {cite:p}`doc000`"
     assert ledger_page.citation(documents, "001") == "*Other*. A. B., C. D.. Somewhere. 2018. {cite:p}`doc001`"
     assert ledger_page.citation(documents, "004") == ""

@@ -265,9 +265,8 @@ def test_the_files_of_shown_runs_and_of_those_behind_a_verdict_come_along(projec
     behind = {"experiment": "ran", "profile": "paper", "folder": "results/reference/ran-paper"}
     write_run(project / "results/reference", "ran-paper", "paper", notebook=False, error=0.9)
     found = pages.files(pages.shown("reference"), [{"runs": [behind]}])
-    assert set(found) == {
-        f"runs/ran-{one}/{name}" for one in ("reference", "paper") for name in ("run.json", "metrics.csv")
-    }
+    names = ("run.json", "metrics.csv")
+    assert set(found) == {f"runs/ran-{one}/{name}" for one in ("reference", "paper") for name in names}
     assert "0.9" in found["runs/ran-paper/metrics.csv"]
 
 
@@ -277,13 +276,12 @@ def test_a_table_that_a_text_asks_for_names_the_machine_and_the_files_of_each_ru
     shown = pages.shown("reference")
     first, machine, second, _ = pages.run_table(shown, "ran n=1\nn | n\nerror, px | error stat=median\n").split("\n\n")
     assert first == "| n | error, px |\n|---|---|\n| 1 | 0.5 |"
-    assert machine.startswith(
-        "unknown cores of an unnamed processor · `reference` · 2026-11-21 · [run.json](runs/ran-reference/run.json)"
-    )
+    unknown = "unknown cores of an unnamed processor · `reference`"
+    assert machine.startswith(f"{unknown} · 2026-11-21 · [run.json](runs/ran-reference/run.json)")
     assert second.endswith("| 1 | 0.7 |")
     assert "no such numbers" in pages.run_table(shown, "ran n=2\nn | n\nerror | error stat=median")
     assert "no run of `other`" in pages.run_table(shown, "other\nn | n")
-    assert pages.machine(shown, "ran").startswith("unknown cores of an unnamed processor · `reference`")
+    assert pages.machine(shown, "ran").startswith(unknown)
     with pytest.raises(RunError, match=r"metrics\.csv of ran.*Did you mean 'error'"):
         pages.run_table(shown, "ran\nn | n\nerror | eror stat=median")
 
@@ -291,9 +289,7 @@ def test_a_table_that_a_text_asks_for_names_the_machine_and_the_files_of_each_ru
 def test_a_measurement_beside_the_runs_is_a_table_too(project):
     assert "Not measured" in pages.machine({}, "engines")
     measured = {"hardware": {"cores": 2, "cpu": "a processor"}, "date": "2026-01-02", "points": 12}
-    rows = [
-        {"round": turn, "workers": workers, "seconds": 60.0 * turn / workers} for turn in (1, 2) for workers in (1, 2)
-    ]
+    rows = [{"round": turn, "workers": many, "seconds": 60.0 * turn / many} for turn in (1, 2) for many in (1, 2)]
     (project / "results/performance").mkdir(parents=True)
     (project / "results/performance/engines.json").write_text(json.dumps(measured | {"scaling": rows}))
     assert pages.machine({}, "engines") == "2 cores of a processor · 2026-01-02"

@@ -46,37 +46,30 @@ def test_figures_of_a_number(number, told):
     assert text.figures(number) == told
 
 
-def lines(columns, table=TABLE):
+TIMES = {"size": [1, 1, 2, 2], "layers": ["all", "few", "all", "few"], "seconds": [4.0, 1.0, 8.0, 6.0]}
+GAPS = {"n": [12345, 12345], "factor": [float("nan"), 4.0], "x": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "table", "told"),
+    [
+        ("picture|picture as=code\nerrors|error stat=count\nlargest|error stat=max\nmean|whole stat=mean as=percent",
+         TABLE, [("picture", "errors", "largest", "mean"), ("`a`", "2", "1.5", "200 %"), ("`b`", "0", "", "100 %"),
+                 ("`b c`", "1", "4", "200 %")]),
+        # A column is spread across, and lines without a number are left out.
+        ("picture|picture\nreading *|error across=reading\nall|error stat=range",
+         TABLE, [("picture", "reading x", "all"), ("a", "1.5", "0.5 to 1.5"), ("b c", "4", "4")]),
+        # Shares are those of the line with another key.
+        ("px|size\nlayers|layers\nshare|seconds share=layers:all", TIMES,
+         [("px", "layers", "share"), ("1", "all", "1"), ("1", "few", "0.25"), ("2", "all", "1"), ("2", "few", "0.75")]),
+        # Gaps in keys are empty, and whole numbers stay whole.
+        ("n|n\nfactor|factor\nx|x stat=mean", GAPS, [("n", "factor", "x"), ("12345", "", "1"), ("12345", "4", "2")]),
+    ],
+)  # fmt: skip
+def test_a_table_has_a_line_for_each_combination_of_its_keys(columns, table, told):
     parts = (line.partition("|")[::2] for line in columns.split("\n"))
-    return text.table_lines(table, [(heading, *text.parsed(words)[::2]) for heading, words in parts])
-
-
-def test_a_table_has_a_line_for_each_combination_of_its_keys():
-    told = lines(
-        "picture|picture as=code\nerrors|error stat=count\nlargest|error stat=max\nper cent|whole stat=mean as=percent"
-    )
-    assert told == [
-        ("picture", "errors", "largest", "per cent"),
-        ("`a`", "2", "1.5", "200 %"), ("`b`", "0", "", "100 %"), ("`b c`", "1", "4", "200 %"),
-    ]  # fmt: skip
-
-
-def test_a_table_spreads_a_column_across_and_leaves_out_lines_without_a_number():
-    told = lines("picture|picture\nreading *|error across=reading\nall|error stat=range")
-    assert told == [("picture", "reading x", "all"), ("a", "1.5", "0.5 to 1.5"), ("b c", "4", "4")]
-
-
-def test_a_table_gives_shares_of_the_line_with_another_key():
-    table = pd.DataFrame(
-        {"size": [1, 1, 2, 2], "layers": ["all", "few", "all", "few"], "seconds": [4.0, 1.0, 8.0, 6.0]}
-    )
-    told = lines("size|size\nlayers|layers\nshare|seconds share=layers:all", table)
-    assert [line[2] for line in told] == ["share", "1", "0.25", "1", "0.75"]
-
-
-def test_gaps_in_keys_are_empty_and_whole_numbers_stay_whole():
-    table = pd.DataFrame({"n": [12345, 12345], "factor": [float("nan"), 4.0], "x": [1.0, 2.0]})
-    assert lines("n|n\nfactor|factor\nx|x stat=mean", table)[1:] == [("12345", "", "1"), ("12345", "4", "2")]
+    wanted = [(heading, *text.parsed(words)[::2]) for heading, words in parts]
+    assert text.table_lines(pd.DataFrame(table), wanted) == told
 
 
 @pytest.mark.parametrize(

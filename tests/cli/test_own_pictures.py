@@ -46,18 +46,13 @@ def test_no_command_writes_over_what_is_there_without_force(project, call, words
     assert kept.read_bytes() == b"precious"
 
 
-def test_with_force_a_picture_takes_the_place_of_another(project, call):
-    (project / "made.png").write_bytes(b"old")
-    words = ["transfer", "coffee", "swirls", "-o", "made.png", "--size", "32", "-p", "iterations=2", *LAYERS]
-    assert call(*words, "--force")[0] == 0
-    assert (project / "made.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_strip_stays_what_it_is_and_the_end_of_l_bfgs_is_told(project, call):
+def test_with_force_a_strip_takes_another_s_place_at_its_own_size_and_the_end_of_l_bfgs_is_told(project, call):
     images.write(torch.full((3, 16, 1200), 0.5), project / "strip.png")
+    (project / "made.png").write_bytes(b"old")
     words = ["strip.png", "strip.png", "-o", "made.png", "--size", "32", "-p", "optimiser=lbfgs", *LAYERS]
-    code, out, _ = call("transfer", *words)
+    code, out, _ = call("transfer", *words, "--force")
     assert code == 0
+    assert (project / "made.png").read_bytes().startswith(b"\x89PNG")
     assert re.search(r"made.png: 1200×16 pixels, \d evaluations in .* s; L-BFGS ended there by itself", out)
 
 

@@ -88,34 +88,19 @@ def test_tolerance(tolerance, reference, near, far):
     assert (str(Tolerance(relative=0.33)), str(Tolerance(absolute=0.01))) == ("±33 %", "±0.01")
 
 
-@pytest.fixture
-def fill(tmp_path, hosvd):
-    """Fill a finding's text from the row of a claim that is false, with some of its cells changed."""
-
+def test_a_finding_takes_its_numbers_from_the_row_and_does_not_outlive_them(tmp_path, hosvd):
     def fill(text, **change):
+        """Fill a finding's text from the row of a claim that is false, with some of its cells changed."""
         planted = load(tmp_path, content(finding={"text": text}))
         row = judge(planted, compression=hosvd).reset_index().iloc[0].to_dict()
         assert (row["verdict"], row["unit"]) == (NOT_REPRODUCED, "%")
         return planted.findings["000"][0].filled(row | change)
 
-    return fill
-
-
-def test_a_finding_takes_its_numbers_from_the_row(fill):
     assert fill("{value} % [{low}, {high}], {parts[0][value]:.1f}; {n} rows") == "99.9 % [99.9, 100], 99.9; 6 rows"
     assert fill("{value}, not {number}", value=-0.5, number=(1.5, 2.0, 3.0)) == "−0.5, not 1.5, 2 and 3"
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"low": None}, "Claim 000.1: .* what is not there: one of its placeholders has no value"),
-        ({"value": float("nan")}, "has no value"),
-    ],
-)
-def test_a_finding_does_not_outlive_its_numbers(fill, change, message):
-    with pytest.raises(ClaimError, match=message):
-        fill("{value} % [{low}, {high}]", **change)
+    for change in ({"low": None}, {"value": float("nan")}):
+        with pytest.raises(ClaimError, match=r"Claim 000\.1: .* what is not there: one .* has no value"):
+            fill("{value} % [{low}, {high}]", **change)
 
 
 def test_the_share_of_document_000_fits_singular_values_and_not_variance(ledger, hosvd):
@@ -246,11 +231,8 @@ def test_clearer_contours_must_beat_blur_and_jpeg(ledger, gain, control_gain, ex
         ("document: {id: '000'}\ndocument: {id: '001'}", "the key 'document' is there twice"),
     ],
 )
-def test_a_ledger_that_is_not_one_is_refused(tmp_path, content, message):
+def test_a_ledger_that_is_not_one_is_refused_and_so_is_a_missing_folder(tmp_path, content, message):
     with pytest.raises(ClaimError, match=message):
         load(tmp_path, content)
-
-
-def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(ClaimError, match="nothing is no ledger"):
         claims.load_ledger(tmp_path / "nothing", {})

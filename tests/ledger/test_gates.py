@@ -9,9 +9,8 @@ import pytest
 from stylerepro.ledger import verdicts
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
 
-RULE = {
-    "kind": "trend", "name": "variation", "experiment": "e", "column": "variation", "x": "gamma", "direction": "down",
-}  # fmt: skip
+RULE = {"kind": "trend", "name": "variation", "experiment": "e", "column": "variation"}
+RULE |= {"x": "gamma", "direction": "down"}
 GATES = {"ask": ["style", "content"], "base": {"gamma": 0}}
 SETTINGS = ({"setting": "as printed", "where": {"scale": "native"}}, {"setting": "other", "where": {"scale": "unit"}})
 LEAST = {"content": 3, "style": 5}
@@ -98,9 +97,7 @@ def test_the_first_setting_whose_gates_pass_is_judged_and_the_literal_ones_outco
     ("tag", "value", "robust", "fragile"),
     [("E", 1.0, (1, 2), True), ("U", 1.0, (1, 2), False), ("N", 1.0, (1, 1), False), ("E", None, (2, 2), False)],
 )
-def test_a_reading_that_turns_a_verdict_is_counted_by_its_tag_whatever_the_rule_as_written_gave(
-    tag, value, robust, fragile
-):
+def test_a_reading_that_turns_a_verdict_is_counted_by_its_tag_whatever_the_rule_gave(tag, value, robust, fragile):
     otherwise = [{"reading": "same", "column": "variation"}, {"reading": "turned", "column": "other", "tag": tag}]
     table = sweep()
     table["other"] = table["variation"] if value is None else table["variation"] + 2 * table["gamma"]

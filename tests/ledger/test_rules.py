@@ -47,21 +47,6 @@ def test_the_closest_number_tells_where_it_was_found():
     assert outcome.measured == "92.1 at best (b 400), 50 to 99 over 3 rows"
 
 
-@pytest.mark.parametrize(
-    ("mean", "verdict"), [(0.8, REPRODUCED), (0.9495, TREND_ONLY), (0.97, TREND_ONLY), (1.1, NOT_REPRODUCED)]
-)
-def test_threshold_asks_for_the_whole_interval(mean, verdict):
-    assert decide(leaf("threshold", at_most=0.95, loosely=1.0), pairs(lambda level: mean)).verdict == verdict
-    assert decide(leaf("threshold", at_least=-0.95, loosely=-1.0), pairs(lambda level: -mean)).verdict == verdict
-
-
-def test_threshold_without_units_is_the_plain_statistic():
-    rule = leaf("threshold", at_most=1.0, units=[], statistic="max")
-    outcome = decide(rule, pd.DataFrame({"x": [0.4, 0.9]}))
-    assert (outcome.verdict, outcome.n) == (REPRODUCED, 2), "rows, since there are no units"
-    assert decide(rule, pd.DataFrame({"x": [0.4, 1.5]})).verdict == NOT_REPRODUCED
-
-
 TREND = leaf("trend", x="gamma", direction="down", share=0.9)
 
 
@@ -74,20 +59,6 @@ def mixed():
     table = falling()
     against = (table["content"] == "coffee") & (table["style"] == "woodcut")
     return table.assign(x=table["x"].where(~against, 0.0))
-
-
-@pytest.mark.parametrize(
-    ("table", "change", "verdict"),
-    [
-        (falling(), {}, REPRODUCED), (falling(), {"direction": "up"}, NOT_REPRODUCED),
-        (falling(lambda gamma: 0, noise=1), {}, NOT_REPRODUCED),
-        (falling(lambda gamma: 0, noise=0), {}, NOT_REPRODUCED), (mixed(), {}, REPRODUCED),
-        (mixed(), {"share": 0.95}, TREND_ONLY), (falling(), {"minimum": 4.0}, REPRODUCED),
-        (falling(), {"minimum": 5.0}, TREND_ONLY), (falling(gammas=(0, 1)), {}, NOT_TESTED),
-    ],
-)  # fmt: skip
-def test_trend_asks_for_its_direction_share_minimum_and_three_levels(table, change, verdict):
-    assert decide(TREND | change, table).verdict == verdict
 
 
 def test_the_effect_of_a_trend_is_its_change_over_the_units_spread():
@@ -149,13 +120,6 @@ def test_difference_down_relative_to_the_other():
     assert decide({**rule, "minimum": 0.3}, table).verdict == TREND_ONLY
 
 
-def test_difference_must_exceed_the_floor_of_another_column():
-    rule = {**DIFFERENCE, "controls": [], "floor": "seeds"}
-    table = inputs(hosvd=0.55, raw=0.5)
-    assert decide(rule, table.assign(seeds=0.01)).verdict == REPRODUCED
-    assert decide(rule, table.assign(seeds=-0.1)).verdict == TREND_ONLY
-
-
 def test_missing_rows_are_told():
     table = inputs(hosvd=0.55, raw=0.5, blur=0.5)
     table.loc[table.index[table["input"] == "raw"][0], "x"] = np.nan
@@ -168,6 +132,7 @@ def test_an_outcome_says_over_how_much_it_ranges_and_one_that_settles_nothing_wh
     clear = decide(DIFFERENCE, inputs(hosvd=0.55, raw=0.5, blur=0.5).assign(seed=1))
     assert clear.design == {"content": 4, "style": 3, "seed": 1, "rows": 36}
     assert (clear.covers, clear.detectable) == (True, None)
+    assert decide(LARGEST, pd.DataFrame({"x": [0.4, 0.9]})).n == 2, "rows, where there are no units"
     noisy = inputs(hosvd=0.5, raw=0.5, blur=0.5)
     noisy["x"] += np.random.default_rng(0).normal(size=len(noisy))
     open_question = decide(DIFFERENCE, noisy)
@@ -188,30 +153,6 @@ def test_runs_that_diverged_have_no_value_and_those_cut_off_only_in_a_restricted
     assert decide(DIFFERENCE | {"restricted": True}, table).value < 0
 
 
-WINS = leaf("wins", between="start", a="content", b="noise", direction="down", at_least=0.8)
-
-
-def starts(content, noise, ended=""):
-    return pairs({"content": content, "noise": noise}.get, ["content", "noise"], "start").assign(ended=ended)
-
-
-@pytest.mark.parametrize(
-    ("change", "verdict"),
-    [
-        ({}, REPRODUCED),
-        ({"direction": "up"}, NOT_REPRODUCED),
-        ({"ended": {"noise": "censored", "content": ""}}, REPRODUCED),
-        ({"ended": {"noise": "", "content": "censored"}}, NOT_REPRODUCED),
-        ({"ended": {"noise": "censored", "content": "diverged"}}, NOT_REPRODUCED),
-        ({"ended": {"noise": "censored", "content": "censored"}}, NOT_REPRODUCED),
-    ],
-)
-def test_wins_count_what_was_cut_off_as_lost_and_what_diverged_as_worse(change, verdict):
-    table = starts(10.0, 20.0)
-    table["ended"] = table["start"].map(change.pop("ended", {"noise": "", "content": ""}))
-    assert decide(WINS | change, table).verdict == verdict
-
-
 def test_many_styles_on_one_lucky_content_are_not_many_pairs():
     effect = {"astronaut": 0.1, "coffee": -0.01}
     styles = [f"style {number}" for number in range(20)]
@@ -223,41 +164,67 @@ def test_many_styles_on_one_lucky_content_are_not_many_pairs():
     assert decide(DIFFERENCE, table).verdict == NOT_REPRODUCED
 
 
+AT_MOST, AT_LEAST = leaf("threshold", at_most=0.95, loosely=1.0), leaf("threshold", at_least=-0.95, loosely=-1.0)
+LARGEST = leaf("threshold", at_most=1.0, units=[], statistic="max")
+FLOOR = {**DIFFERENCE, "controls": [], "floor": "seeds"}
+WINS = leaf("wins", between="start", a="content", b="noise", direction="down", at_least=0.8)
 EQUIVALENCE = leaf("equivalence", between="subset", a="three", b="all", within=[None, 0.1])
-RELATIVE = {"within": [-0.1, 0.1], "relative": True}
-
-
-@pytest.mark.parametrize(
-    ("change", "means", "noise", "verdict"),
-    [
-        ({}, (0.32, 0.3), 0.01, REPRODUCED), ({}, (0.1, 0.3), 0.01, REPRODUCED), ({}, (0.38, 0.3), 0.4, TREND_ONLY),
-        ({}, (0.5, 0.3), 0.01, NOT_REPRODUCED), (RELATIVE, (1.04, 1.0), 0.01, REPRODUCED),
-        (RELATIVE, (0.5, 1.0), 0.01, NOT_REPRODUCED),
-    ],
-)  # fmt: skip
-def test_equivalence_needs_the_whole_interval_inside(change, means, noise, verdict):
-    names = ["three", "all"]
-    table = pairs(dict(zip(names, means, strict=True)).get, names, "subset", noise=noise)
-    assert decide(EQUIVALENCE | change, table).verdict == verdict
-
-
+RELATIVE = EQUIVALENCE | {"within": [-0.1, 0.1], "relative": True}
 ORDER = leaf("order", between="net", order=["a", "b", "c", "d"], direction="down", gap=0.03, units=["size"])
 
 
+def starts(content="", noise=""):
+    """A start that is twice as good as the other, and how the runs from each ended."""
+    table = pairs({"content": 10.0, "noise": 20.0}.get, ["content", "noise"], "start")
+    return table.assign(ended=table["start"].map({"content": content, "noise": noise}))
+
+
+def subsets(three, all, noise=0.01):
+    return pairs({"three": three, "all": all}.get, ["three", "all"], "subset", noise=noise)
+
+
+def nets(**seconds):
+    keys = product((256, 512, 1024), seconds.items())
+    return pd.DataFrame([{"size": size, "net": net, "x": size * second} for size, (net, second) in keys])
+
+
 @pytest.mark.parametrize(
-    ("seconds", "verdict"),
+    ("rule", "table", "verdict"),
     [
-        ((1.33, 0.97, 0.81, 0.57), REPRODUCED),
-        ((1.33, 0.81, 0.97, 0.57), TREND_ONLY),
-        ((1.33, 1.32, 1.31, 1.30), NOT_REPRODUCED),
-        ((0.57, 0.81, 0.97, 1.33), NOT_REPRODUCED),
+        # A threshold asks for the whole interval; without units it is the plain statistic.
+        (AT_MOST, pairs(lambda _: 0.8), REPRODUCED), (AT_MOST, pairs(lambda _: 0.9495), TREND_ONLY),
+        (AT_MOST, pairs(lambda _: 0.97), TREND_ONLY), (AT_MOST, pairs(lambda _: 1.1), NOT_REPRODUCED),
+        (AT_LEAST, pairs(lambda _: -0.8), REPRODUCED), (AT_LEAST, pairs(lambda _: -0.9495), TREND_ONLY),
+        (AT_LEAST, pairs(lambda _: -0.97), TREND_ONLY), (AT_LEAST, pairs(lambda _: -1.1), NOT_REPRODUCED),
+        (LARGEST, pd.DataFrame({"x": [0.4, 0.9]}), REPRODUCED),
+        (LARGEST, pd.DataFrame({"x": [0.4, 1.5]}), NOT_REPRODUCED),
+        # A trend asks for its direction, share, minimum and three levels.
+        (TREND, falling(), REPRODUCED), (TREND | {"direction": "up"}, falling(), NOT_REPRODUCED),
+        (TREND, falling(lambda gamma: 0, noise=1), NOT_REPRODUCED),
+        (TREND, falling(lambda gamma: 0, noise=0), NOT_REPRODUCED), (TREND, mixed(), REPRODUCED),
+        (TREND | {"share": 0.95}, mixed(), TREND_ONLY), (TREND | {"minimum": 4.0}, falling(), REPRODUCED),
+        (TREND | {"minimum": 5.0}, falling(), TREND_ONLY), (TREND, falling(gammas=(0, 1)), NOT_TESTED),
+        # A difference must exceed the floor of another column.
+        (FLOOR, inputs(hosvd=0.55, raw=0.5).assign(seeds=0.01), REPRODUCED),
+        (FLOOR, inputs(hosvd=0.55, raw=0.5).assign(seeds=-0.1), TREND_ONLY),
+        # Wins count what was cut off as lost and what diverged as worse.
+        (WINS, starts(), REPRODUCED), (WINS | {"direction": "up"}, starts(), NOT_REPRODUCED),
+        (WINS, starts(noise="censored"), REPRODUCED), (WINS, starts(content="censored"), NOT_REPRODUCED),
+        (WINS, starts("diverged", "censored"), NOT_REPRODUCED), (WINS, starts("censored", "censored"), NOT_REPRODUCED),
+        # An equivalence needs the whole interval inside.
+        (EQUIVALENCE, subsets(0.32, 0.3), REPRODUCED), (EQUIVALENCE, subsets(0.1, 0.3), REPRODUCED),
+        (EQUIVALENCE, subsets(0.38, 0.3, 0.4), TREND_ONLY), (EQUIVALENCE, subsets(0.5, 0.3), NOT_REPRODUCED),
+        (RELATIVE, subsets(1.04, 1.0), REPRODUCED), (RELATIVE, subsets(0.5, 1.0), NOT_REPRODUCED),
+        # An order asks for every step, and for every condition.
+        (ORDER, nets(a=1.33, b=0.97, c=0.81, d=0.57), REPRODUCED),
+        (ORDER, nets(a=1.33, b=0.81, c=0.97, d=0.57), TREND_ONLY),
+        (ORDER, nets(a=1.33, b=1.32, c=1.31, d=1.30), NOT_REPRODUCED),
+        (ORDER, nets(a=0.57, b=0.81, c=0.97, d=1.33), NOT_REPRODUCED),
+        (ORDER, nets(a=1.33, c=0.81, d=0.57), NOT_TESTED),
     ],
-)
-def test_order(seconds, verdict):
-    keys = product((256, 512, 1024), zip("abcd", seconds, strict=True))
-    table = pd.DataFrame([{"size": size, "net": net, "x": size * second} for size, (net, second) in keys])
-    assert decide(ORDER, table).verdict == verdict
-    assert decide(ORDER, table[table["net"] != "b"]).verdict == NOT_TESTED
+)  # fmt: skip
+def test_each_kind_of_rule_asks_of_a_table_what_it_should(rule, table, verdict):
+    assert decide(rule, table).verdict == verdict
 
 
 LEAF = {"kind": "number", "experiment": "e", "column": "x"}

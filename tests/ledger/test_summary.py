@@ -75,13 +75,11 @@ def hashes(ledger):
 @pytest.mark.parametrize(
     ("change", "noticed"),
     [
-        ({"rule": {**RULE, "within": [0.4, 0.5]}}, True),
-        ({"rule": {**RULE, "where": {"n": 2}}}, True),
-        ({"rule": {**RULE, "otherwise": [{"reading": "another", "where": {"n": 3}}]}}, True),
-        ({"number": 0.45}, True),
+        ({"rule": {**RULE, "within": [0.4, 0.5]}}, True), ({"rule": {**RULE, "where": {"n": 2}}}, True),
+        ({"rule": {**RULE, "otherwise": [{"reading": "another", "where": {"n": 3}}]}}, True), ({"number": 0.45}, True),
         ({"rule": {**RULE, "name": "in other words"}, "why": "Better said.", "statement": "A half, it is."}, False),
     ],
-)
+)  # fmt: skip
 def test_a_rule_that_was_edited_after_its_result_is_named(ledger, project, change, noticed):
     record = project / "results/reference/ran/run.json"
     assert summary.rules_changed(summary.judged(ledger)) == [], "a run of before rules were noted"
@@ -153,9 +151,7 @@ def test_a_run_of_another_profile_is_no_run_that_has_not_been(ledger, project):
     ("errors", "profile", "agrees", "verdict"),
     [([0.7], "reference", False, TREND_ONLY), ([0.45, 0.55], "laptop", True, REPRODUCED)],
 )
-def test_the_newest_own_run_stands_before_the_committed_one_where_it_tests_the_claim(
-    ledger, project, errors, profile, agrees, verdict
-):
+def test_the_newest_own_run_that_tests_a_claim_decides(ledger, project, errors, profile, agrees, verdict):
     for day, error in enumerate(errors, 22):
         keep(project / f"results/runs/ran/{profile}-{day}", profile, {1: error}, f"2026-11-{day}T10:00:00+00:00")
     table = summary.compare(ledger, profile)
@@ -229,15 +225,11 @@ def test_of_a_documents_findings_the_surest_of_those_that_are_still_true_is_told
     assert best(**{f"c{number}": {"verdict": NOT_TESTED} for number in "123"}) == []
 
 
-def test_the_readme_is_brought_up_to_date_between_its_two_comments(ledger):
-    text = "# T\n\n<!-- standing: how -->\nold\n<!-- /standing -->\n\nMore \\1.\n"
-    expected = summary.summary(ledger, summary.judged(ledger))
-    made = summary.readme(ledger, text, summary.judged(ledger))
-    assert made == f"# T\n\n<!-- standing: how -->\n{expected}\n<!-- /standing -->\n\nMore \\1.\n"
-    assert summary.readme(ledger, made, summary.judged(ledger)) == made, "twice is as once"
-
-
-@pytest.mark.parametrize("text", ["# T\n", "<!-- standing: a -->\n<!-- /standing -->\n" * 2])
-def test_a_readme_without_one_place_for_it_is_refused(ledger, text):
-    with pytest.raises(ClaimError, match=r"README\.md"):
-        summary.readme(ledger, text, summary.judged(ledger))
+def test_the_readme_is_brought_up_to_date_between_its_two_comments_or_refused_where_there_is_no_one_place(ledger):
+    table, text = summary.judged(ledger), "# T\n\n<!-- standing: how -->\nold\n<!-- /standing -->\n\nMore \\1.\n"
+    made = summary.readme(ledger, text, table)
+    assert made == text.replace("old", summary.summary(ledger, table))
+    assert summary.readme(ledger, made, table) == made, "twice is as once"
+    for text in ("# T\n", "<!-- standing: a -->\n<!-- /standing -->\n" * 2):
+        with pytest.raises(ClaimError, match=r"README\.md"):
+            summary.readme(ledger, text, table)

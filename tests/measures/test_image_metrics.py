@@ -208,9 +208,6 @@ def test_the_scale_of_stripes_is_their_wavelength(wavelength):
     assert metrics.dominant_scale(wave(1 / wavelength, size=128)) == pytest.approx(wavelength, rel=0.1)
 
 
-# ---- what cannot be measured
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [

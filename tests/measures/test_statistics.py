@@ -6,16 +6,8 @@ import pytest
 from scipy import stats
 
 from stylerepro.errors import ResultsError
-from stylerepro.measures.statistics import (
-    COMPONENTS,
-    LEAST_COVERAGE,
-    Interval,
-    coverage,
-    crossed_interval,
-    effect_size,
-    paired_difference,
-    trend,
-)
+from stylerepro.measures import statistics
+from stylerepro.measures.statistics import Interval, coverage, crossed_interval, effect_size, paired_difference, trend
 
 
 def crossed(values):
@@ -52,20 +44,20 @@ def test_rows_of_one_content_are_not_taken_as_independent():
 @pytest.mark.parametrize("design", [(2, 2), (3, 3), (3, 5), (4, 2), (8, 4), (3,), (6,)])
 def test_the_intervals_of_the_ledgers_designs_hold_the_truth_often_enough(design):
     """Simulated once more, with other draws, and through the function that makes the interval."""
-    assert coverage(design) >= LEAST_COVERAGE
+    assert coverage(design) >= statistics.LEAST_COVERAGE
     generator, held = np.random.default_rng(7), 0
     for _ in range(300):
-        drawn = generator.normal(size=(*design, 1)[:2]) * np.sqrt(COMPONENTS[0][2])
-        drawn = drawn + generator.normal(size=(design[0], 1)) * np.sqrt(COMPONENTS[0][0])
+        drawn = generator.normal(size=(*design, 1)[:2]) * np.sqrt(statistics.COMPONENTS[0][2])
+        drawn = drawn + generator.normal(size=(design[0], 1)) * np.sqrt(statistics.COMPONENTS[0][0])
         if len(design) == 2:
-            drawn = drawn + generator.normal(size=(1, design[1])) * np.sqrt(COMPONENTS[0][1])
+            drawn = drawn + generator.normal(size=(1, design[1])) * np.sqrt(statistics.COMPONENTS[0][1])
         held += not crossed_interval(crossed(drawn), "y", styles="style" if len(design) == 2 else None).excludes(0)
-    assert held / 300 >= LEAST_COVERAGE - 0.03
+    assert held / 300 >= statistics.LEAST_COVERAGE - 0.03
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (1, 6), (2, 5)])
 def test_where_no_interval_covers_enough_the_ends_are_a_range(shape):
-    assert coverage(shape) < LEAST_COVERAGE
+    assert coverage(shape) < statistics.LEAST_COVERAGE
     interval = crossed_interval(crossed(np.arange(float(np.prod(shape))).reshape(shape)), "y")
     assert (interval.low, interval.high, interval.covers) == (0, np.prod(shape) - 1, False)
 

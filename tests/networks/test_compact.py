@@ -21,7 +21,6 @@ from stylerepro.transfer.objective import STYLE_LAYERS
 
 SPEC = NETWORKS["compact"]
 CARD = SPEC.file.with_suffix(".md")
-RECTIFIED = [layer for layer in SPEC.layers if layer.startswith("relu")]
 STYLE = layer_names(STYLE_LAYERS, rectified=True)
 SECOND = NETWORKS["compact-vgg16"]
 
@@ -36,12 +35,6 @@ def test_it_is_the_default_small_half_precision_and_says_what_it_is():
     tensors = weights.read_safetensors(SPEC.file)
     assert set(tensors) == {f"{layer}.{kind}" for layer in convolutions for kind in ("weight", "bias")}
     assert all(torch.equal(tensor, tensor.half().float()) for tensor in tensors.values())
-
-
-def test_every_layer_has_unit_mean_square_over_the_embedded_photographs():
-    """So scale "unit" changes nothing for it; half precision costs the fourth digit."""
-    sizes = LossNetwork("compact", RECTIFIED).root_mean_squares()
-    assert list(sizes.values()) == pytest.approx([1] * len(RECTIFIED), rel=1e-3)
 
 
 def test_the_second_one_has_vgg16s_layers_by_heads_on_a_narrow_trunk():
@@ -82,9 +75,8 @@ def test_the_second_ones_features_have_the_real_networks_scale_and_its_pictures_
 
 
 def test_a_layer_that_is_missing_is_lent_by_its_block():
-    assert substitutes("compact", ["conv1_2", "conv3_3", "conv5_3"]) == {
-        "conv1_2": "conv1_2", "conv3_3": "conv3_3", "conv5_3": "conv5_1",
-    }  # fmt: skip
+    asked = ["conv1_2", "conv3_3", "conv5_3"]
+    assert substitutes("compact", asked) == dict(zip(asked, ["conv1_2", "conv3_3", "conv5_1"], strict=True))
     assert substitutes("vgg16", ["relu3_4", "relu5_3"]) == {"relu3_4": "relu3_3", "relu5_3": "relu5_3"}
     for wrong in ("conv6_1", "conv5_9", "fc7", "conv5"):
         with pytest.raises(NetworkError, match=f"stand for layer {wrong!r}"):

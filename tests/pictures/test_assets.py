@@ -240,11 +240,8 @@ def test_damaged_archive_leaves_no_folder(register, damage) -> None:
 
 
 def test_photo_set_is_any_folder_of_pictures(tmp_path, monkeypatch) -> None:
-    lay(tmp_path, "some/deep/A.JPG", b"")
-    lay(tmp_path, "some/scan.TIF", b"")
-    lay(tmp_path, "some/notes.txt", b"")
-    lay(tmp_path, "some/.hidden.jpg", b"")
-    lay(tmp_path, "none/readme.txt", b"")
+    for path in ("some/deep/A.JPG", "some/scan.TIF", "some/notes.txt", "some/.hidden.jpg", "none/readme.txt"):
+        lay(tmp_path, path, b"")
     assert assets.photo_folder(tmp_path / "some") == tmp_path / "some"
     assert [p.name for p in assets.photo_files(tmp_path / "some")] == ["A.JPG", "scan.TIF"]
     for missing in (tmp_path / "none", tmp_path / "nowhere", "photos"):

@@ -94,6 +94,7 @@ def shadowed(two):
 """,
     "measures/switch.py": "import stylerepro.measures.effects\nvalue = 1\n",
     "measures/effects.py": "torch.set_flush_denormal(True)\n",
+    "measures/namesake.py": "def two():\n    return -2\n",
 }
 BODY = "from stylerepro.measures import used\nused.measure(1)"
 # The committed reference runs were made before modules moved and fingerprints counted definitions: all are stale, and
@@ -131,42 +132,32 @@ def change(package, name, old, new):
 
 
 USED = "measures/used.py"
+# What is not reached, other words, and what only keeps results.
+FRESH = [
+    (USED, "def unused(", "def added(x):\n    return s.two()\n\ndef unused("),
+    (USED, "return unused_helper(picture)", "return 0"),
+    ("measures/deep.py", "return x\n", "return -x\n"),
+    (USED, "import os\n", "import sys\nfrom stylerepro.measures import lazy\n"),
+    (USED, '"""Measures."""', '"""Other words."""\n# a comment'),
+    (USED, '    """Doc."""\n', "    # a comment\n"),
+    (USED, "SCALE: int = 3", "SCALE   =   3  # three"),
+    (USED, '(picture: "s.Square", mode="plain") -> float:', "(picture, mode='plain'):"),
+    (USED, 'SCALE: int = 3\nGREETING = "hello"', 'GREETING = "hello"\nSCALE: int = 3'),
+    (USED, "return GREETING", "return 'an error is no result'"),
+    (USED, '"third": 3', '"third": 3, "fourth": 4'),
+    ("measures/shapes.py", "side ** 2", "side"),
+    ("__init__.py", '"1"', '"2"'),
+    ("errors.py", "pass", "x = 1"),
+    # What is under runs/ may be mended, and reach what it likes, without hours of runs.
+    ("runs/results.py", "used.only_kept()", "used.unused(used.only_kept())"),
+    ("files.py", "return 1", "return 2"),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        (USED, "def unused(", "def added(x):\n    return s.two()\n\ndef unused("),
-        (USED, "return unused_helper(picture)", "return 0"),
-        ("measures/deep.py", "return x\n", "return -x\n"),
-        (USED, "import os\n", "import sys\nfrom stylerepro.measures import lazy\n"),
-        (USED, '"""Measures."""', '"""Other words."""\n# a comment'),
-        (USED, '    """Doc."""\n', "    # a comment\n"),
-        (USED, "SCALE: int = 3", "SCALE   =   3  # three"),
-        (USED, '(picture: "s.Square", mode="plain") -> float:', "(picture, mode='plain'):"),
-        (USED, 'SCALE: int = 3\nGREETING = "hello"', 'GREETING = "hello"\nSCALE: int = 3'),
-        (USED, "return GREETING", "return 'an error is no result'"),
-        (USED, '"third": 3', '"third": 3, "fourth": 4'),
-        ("measures/shapes.py", "side ** 2", "side"),
-        ("__init__.py", '"1"', '"2"'),
-        ("errors.py", "pass", "x = 1"),
-        # What is under runs/ may be mended, and reach what it likes, without hours of runs.
-        ("runs/results.py", "used.only_kept()", "used.unused(used.only_kept())"),
-        ("files.py", "return 1", "return 2"),
-    ],
-)
-def test_what_is_not_reached_or_only_keeps_results_and_other_words_leave_a_run_fresh(project, package, name, old, new):
-    before = components(package)
-    change(package, name, old, new)
-    assert explain(before, components(package)) == []
-
-
-@pytest.mark.parametrize(
-    ("said", "counts"), [("'third'", True), ("'size/third'", True), ("'No, not the third.'", False)]
-)
-def test_a_key_counts_where_it_is_named_and_not_where_a_sentence_has_the_word(project, package, said, counts):
+@pytest.mark.parametrize(("said", "named"), [("'third'", True), ("'size/third'", True), ("'No, the third.'", False)])
+def test_a_key_counts_where_it_is_named_and_not_where_a_sentence_has_the_word(project, package, said, named):
     toy.add(project, "toy", body=f"from stylerepro.measures import used\nused.by_key('first')\nword = {said}")
-    assert ("KINDS[third]" in components(package)["definitions"]) == counts
+    assert ("KINDS[third]" in components(package)["definitions"]) == named
 
 
 def test_a_definition_is_itself_in_another_file(project, package):
@@ -180,6 +171,7 @@ def test_a_definition_is_itself_in_another_file(project, package):
 @pytest.mark.parametrize(
     ("body", "name", "old", "new", "reason"),
     [
+        *(("used.measure(1)", *edit, "") for edit in FRESH),
         ("used.measure(1)", USED, "* SCALE", "/ SCALE", "measure"),
         ("used.measure(1)", USED, "int = 3", "int = 4", "SCALE"),
         ("used.measure(1)", "measures/deep.py", "x + 1", "x + 2", "helper"),
@@ -201,25 +193,18 @@ def test_a_definition_is_itself_in_another_file(project, package):
         ("used.by_key('second-kind')", USED, '"first": 1', '"first": 4', ""),
         ("used.by_key(f'{1}-kind')", "measures/shapes.py", "return 2", "return 1 + 1", "two"),
         ("from stylerepro.measures.shapes import shadowed\nshadowed(1)", "measures/shapes.py", "n 2", "n 3", ""),
+        # Definitions of one name count each: which of them a notebook meant need not be known.
+        ("from stylerepro.measures import namesake, shapes\nnamesake.two()\nshapes.two()", "measures/namesake.py",
+         "-2", "-3", "two"),
     ],
 )  # fmt: skip
-def test_what_a_notebook_reaches_makes_it_stale_by_name(project, package, body, name, old, new, reason):
+def test_only_what_a_notebook_reaches_makes_it_stale_and_by_name(project, package, body, name, old, new, reason):
     toy.add(project, "toy", body=f"from stylerepro.measures import used\n{body}")
     overrides = {"reading": "first:7"} if "reading" in body else {}
     before = components(package, **overrides)
     change(package, name, old, new)
     wanted = [f"definition {reason} changed"] if reason else []
     assert explain(before, components(package, **overrides)) == wanted
-
-
-def test_definitions_of_one_name_count_each(project, package):
-    """Of two modules, both; which of them a notebook meant need not be known to say that one changed."""
-    (package / "measures" / "namesake.py").write_text("def two():\n    return -2\n", encoding="utf-8")
-    body = "from stylerepro.measures import namesake, shapes\nnamesake.two()\nshapes.two()"
-    toy.add(project, "toy", body=body)
-    before = components(package)
-    change(package, "measures/namesake.py", "-2", "-3")
-    assert explain(before, components(package)) == ["definition two changed"]
 
 
 def test_a_record_from_when_modules_counted_is_stale_for_one_plain_reason(project, package):

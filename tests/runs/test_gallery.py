@@ -65,12 +65,10 @@ def test_the_profile_is_the_spectrums_at_the_same_frequencies_for_every_size(tmp
 @pytest.mark.parametrize(
     ("places", "words"),
     [
-        ([{"gamma": 10.0}], "belongs to 2 rows"),
-        ([{"gamma": 5.0}], "belongs to 0 rows"),
-        ([{"gama": 1.0}], "no such column"),
-        ([], "without pictures"),
+        ([{"gamma": 10.0}], "belongs to 2 rows"), ([{"gamma": 5.0}], "belongs to 0 rows"),
+        ([{"gama": 1.0}], "no such column"), ([], "without pictures"),
     ],
-)
+)  # fmt: skip
 def test_a_picture_that_belongs_to_no_row_or_to_several_and_none_at_all_are_refused(tmp_path, places, words):
     with pytest.raises(ResultsError, match=words):
         Gallery([Shown(where, picture(1)) for where in places]).write(tmp_path, TABLE)

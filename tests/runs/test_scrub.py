@@ -27,9 +27,8 @@ def test_folders_cells_and_paths_among_the_parameters_get_names_wherever_they_st
     assert scrub.scrub("read /data/me/a.png", {"content": ["/data/me/a.png", "b"]}) == "read a.png"
     text = f"{places}/project/results/a.csv {places}/mirror/x, {places}/home/y: {sys.prefix}/lib"
     text += f", {tempfile.gettempdir()}/z"
-    assert scrub.scrub({"key": [text]}) == {
-        "key": ["<project>/results/a.csv <mirror>/x, ~/y: <python>/lib, <temporary>/z"]
-    }
+    named = "<project>/results/a.csv <mirror>/x, ~/y: <python>/lib, <temporary>/z"
+    assert scrub.scrub({"key": [text]}) == {"key": [named]}
 
 
 def test_addresses_and_longer_names_are_left_alone(places):

@@ -13,9 +13,8 @@ from stylerepro.pictures import images
 from stylerepro.studies import agreement
 
 TEACHER = NetworkSpec("teacher", (1, 1), (4, 6), None, "random", "reflect", "", "")
-SQUARES = torch.cat([
-    images.centre_crop(images.read(name, 48), 48, 48) for name in ("chelsea", "coffee", "rocket")
-])  # fmt: skip
+PICTURES = [images.read(name, 48) for name in ("chelsea", "coffee", "rocket")]
+SQUARES = torch.cat([images.centre_crop(picture, 48, 48) for picture in PICTURES])
 
 
 def test_a_network_explains_itself_and_noise_explains_nothing():

@@ -16,18 +16,8 @@ from stylerepro.pictures import images
 from stylerepro.pictures.paintings import PAINTINGS
 from stylerepro.pictures.samples import CONTENTS
 from stylerepro.studies import distillation
-from stylerepro.studies.distillation_pictures import (
-    FIRST_SEED,
-    SIDE,
-    Pictures,
-    as_squares,
-    crops,
-    disturb,
-    paintings,
-    photographs,
-    squares,
-    twins,
-)  # fmt: skip
+from stylerepro.studies import distillation_pictures as drawing
+from stylerepro.studies.distillation_pictures import SIDE, Pictures, as_squares, photographs, squares
 from stylerepro.studies.whitening import Frame, Recipe, Whitened
 from stylerepro.training.photographs import as_bytes
 
@@ -118,9 +108,7 @@ def test_whitened_inputs_are_white_and_a_step_of_zero_changes_nothing(learned):
 
 def test_held_out_photographs_are_never_learned_from():
     split = photographs("embedded")
-    learned_from, held_out = (
-        {picture.numpy().tobytes() for picture in part} for part in (split.training, split.held_out)
-    )
+    learned_from, held_out = ({one.numpy().tobytes() for one in part} for part in (split.training, split.held_out))
     assert len(learned_from | held_out) == len(CONTENTS)
     assert not learned_from & held_out
     assert split.source == "embedded"
@@ -156,17 +144,17 @@ def test_auto_takes_the_mirrors_photographs_or_the_embedded_and_too_few_are_refu
 
 
 def test_crops_lie_in_their_pictures_and_disturbed_ones_are_a_share():
-    drawn = crops(as_squares(BYTES), 5, 32)
+    drawn = drawing.crops(as_squares(BYTES), 5, 32)
     assert drawn.shape == (5, 3, 32, 32)
     assert 0 <= float(drawn.min()) <= float(drawn.max()) <= 1
     grey = torch.full((400, 3, 8, 8), 0.5)
-    changed = (disturb(grey, 0.3) - grey).abs().mean((1, 2, 3)) > 1e-6
+    changed = (drawing.disturb(grey, 0.3) - grey).abs().mean((1, 2, 3)) > 1e-6
     assert float(changed.float().mean()) == pytest.approx(0.3, abs=0.1)
     assert as_squares([]).shape == (0, 3, SIDE, SIDE)
 
 
 def test_twins_differ_little_and_half_of_them_in_colour_alone():
-    noise = twins(torch.full((200, 3, 16, 16), 0.5)) - 0.5
+    noise = drawing.twins(torch.full((200, 3, 16, 16), 0.5)) - 0.5
     size = noise.square().mean((1, 2, 3)).sqrt()
     assert 0.005 < float(size.min()) < float(size.max()) < 0.2
     luminance = (noise * torch.tensor([0.299, 0.587, 0.114]).reshape(3, 1, 1)).sum(1)
@@ -178,9 +166,9 @@ def test_paintings_take_their_share_and_seeds_of_their_own():
     white, black = (torch.full((1, 3, SIDE, SIDE), value, dtype=torch.uint8) for value in (255, 0))
     drawn = Pictures(black, white, size=32, painted=0.3, noisy=0, disturbed=0).draw(200)
     assert float((drawn.mean((1, 2, 3)) > 0.5).float().mean()) == pytest.approx(0.3, abs=0.12)
-    painted = paintings(1, 24)
+    painted = drawing.paintings(1, 24)
     assert len(painted) == len(PAINTINGS)
-    assert torch.equal(painted[0], as_bytes(images.read(f"swirls:{FIRST_SEED}", 24)))
+    assert torch.equal(painted[0], as_bytes(images.read(f"swirls:{drawing.FIRST_SEED}", 24)))
 
 
 def test_style_removed_compares_both_results_with_the_content_image():

@@ -68,13 +68,11 @@ def test_noise_is_drawn_at_the_first_scale():
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"scales": [32, 16]}, "coarse to fine"),
-        ({"scales": [16, 16]}, "coarse to fine"),
-        ({"scales": [16, 64]}, "64 is above"),
-        ({"scales": [16, 32], "iterations": [3]}, "as many iterations"),
+        ({"scales": [32, 16]}, "coarse to fine"), ({"scales": [16, 16]}, "coarse to fine"),
+        ({"scales": [16, 64]}, "64 is above"), ({"scales": [16, 32], "iterations": [3]}, "as many iterations"),
         ({"iterations": [3, 4]}, "as many scales"),
     ],
-)
+)  # fmt: skip
 def test_scales_that_make_no_plan_are_refused(settings, match):
     with pytest.raises(TransferError, match=match):
         run(**settings)

@@ -128,10 +128,8 @@ def test_lbfgs_takes_the_same_steps_however_large_the_loss_is():
     layers = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"], "convention": "gatys"}
     made = []
     for factor in (1.0, 2.0**20, 2.0**40):
-        weights = {"content_weight": 0.0, "style_weight": 2.0**40 * factor}
-        made.append(
-            transfer(content, style, network="tiny", optimiser="lbfgs", iterations=15, **layers, **weights).image
-        )
+        weights = {"content_weight": 0.0, "style_weight": 2.0**40 * factor, "network": "tiny"}
+        made.append(transfer(content, style, optimiser="lbfgs", iterations=15, **layers, **weights).image)
     assert torch.equal(made[0], made[1])
     assert torch.equal(made[0], made[2])
     assert (made[0] - content).abs().mean() > 0.01
@@ -173,11 +171,8 @@ def test_a_style_of_another_size_fits_where_grams_are_normalised():
 @pytest.mark.parametrize("clamp", ["never", "step", "end"])
 def test_clamping(clamp):
     seen = []
-
-    def watch(progress):
-        seen.append(float(progress.image.abs().max()))
-
-    result = run(clamp=clamp, learning_rate=0.5, iterations=4, callback=watch)
+    settings = {"clamp": clamp, "learning_rate": 0.5, "iterations": 4}
+    result = run(**settings, callback=lambda progress: seen.append(float(progress.image.abs().max())))
     inside = float(result.image.min()) >= 0 and float(result.image.max()) <= 1
     assert inside == (clamp != "never")
     assert (max(seen[:-1]) <= 1) == (clamp == "step")
@@ -216,40 +211,34 @@ def test_overflow_says_where_and_loses_nothing(optimiser):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"optimiser": "rmsprop"}, "gradient_descent"),
-        ({"clamp": "always"}, "'end'"),
-        ({"iterations": 0}, "at least 1"),
-        ({"learning_rate": 0.0}, "above 0"),
-        ({"optimiser": "gradient_descent"}, "needs a learning_rate"),
-        ({"learning_rate": math.nan}, "finite"),
-        ({"style_weight": -1.0}, "not negative"),
-        ({"tv_weight": math.inf}, "finite"),
+        ({"optimiser": "rmsprop"}, "gradient_descent"), ({"optimiser": "gradient_descent"}, "needs a learning_rate"),
+        ({"clamp": "always"}, "'end'"), ({"iterations": 0}, "at least 1"), ({"chunk": 0}, "at least 1"),
+        ({"learning_rate": 0.0}, "above 0"), ({"learning_rate": math.nan}, "finite"),
+        ({"style_weight": -1.0}, "not negative"), ({"tv_weight": math.inf}, "finite"),
         ({"style_weight": [1.0, 2.0], "tv_weight": [1.0, 2.0, 3.0]}, "lengths of 1 or 3"),
-        ({"start": "black"}, "noise"),
-        ({"start": torch.rand(1, 3, 8, 8)}, "same"),
-        ({"content": torch.rand(3, 8, 8)}, r"\(N, 3, H, W\)"),
-        ({"convention": "gatis"}, "gatys"),
-        ({"content_target": "both"}, "'style'"),
-        ({"chunk": 0}, "at least 1"),
+        ({"start": "black"}, "noise"), ({"start": torch.rand(1, 3, 8, 8)}, "same"),
+        ({"content": torch.rand(3, 8, 8)}, r"\(N, 3, H, W\)"), ({"content_target": "both"}, "'style'"),
+        ({"convention": "gatis"}, "gatys"), ({"convention": "gatys/huge"}, "unit, deviations, conv"),
         ({"network": LossNetwork("tiny", ["relu1_1"])}, "relu2_2"),
-        (
-            {"network": LossNetwork("tiny", RECTIFIED), "terms": [Term("a", 1.0, torch.mean, layers=["conv1_2"])]},
-            "need relu1_2 too",
-        ),
+        ({"network": LossNetwork("tiny", RECTIFIED), "terms": [("a", 1.0, torch.mean, ["conv1_2"])]}, "relu1_2 too"),
+        ({"terms": [("tv", 1.0, torch.mean)]}, "column of the history"),
+        ({"terms": [("my loss", 1.0, torch.mean)]}, "column of the history"),
+        ({"terms": [("a", 1.0, torch.mean)] * 2}, "names of their own, got a, a"),
+        ({"terms": [("a", -1.0, torch.mean)]}, "a_weight must be finite and not negative"),
+        ({"terms": [("a", 1.0, torch.mean)]}, r"'a' gave shape \(\) for 1 images.*shape \(1,\)"),
+        ({"terms": [("a", 1.0, lambda pictures: 0.5)]}, "'a' gave float"),
     ],
-)
-def test_settings_that_do_not_fit_are_named(settings, named):
+)  # fmt: skip
+def test_settings_and_terms_that_do_not_fit_are_named(settings, named):
     with pytest.raises(TransferError, match=named):
-        run(**settings)
+        run(**settings | {"terms": [Term(*given) for given in settings.get("terms", ())]})
 
 
-def test_conventions_refuse_what_they_do_not_know():
-    with pytest.raises(TransferError, match="none, positions, all"):
-        Conventions(gram="chw")
+def test_conventions_are_read_from_their_words_and_refuse_what_they_do_not_know():
     assert conventions("gatys/unit") == Conventions(scale="unit")
     assert conventions("gatys/conv/average") == Conventions(rectified=False, pooling="average")
-    with pytest.raises(TransferError, match="unit, deviations, conv"):
-        conventions("gatys/huge")
+    with pytest.raises(TransferError, match="none, positions, all"):
+        Conventions(gram="chw")
     with pytest.raises(TransferError, match="tv_norm"):
         conventions("gatys", tv="l1")
 
@@ -323,22 +312,6 @@ def test_a_term_takes_features_and_a_weight_a_setting():
     # Rectified features where the convention says so: none is below zero, and their size is that of `relu1_2`.
     rectified = LossNetwork("tiny", ["relu1_2"])(result.image)["relu1_2"].square().flatten(1).mean(1)
     np.testing.assert_allclose([first, second], rectified, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("terms", "named"),
-    [
-        ([("tv", 1.0, torch.mean)], "column of the history"),
-        ([("my loss", 1.0, torch.mean)], "column of the history"),
-        ([("a", 1.0, histogram_distance(BRIGHT))] * 2, "names of their own, got a, a"),
-        ([("a", -1.0, histogram_distance(BRIGHT))], "a_weight must be finite and not negative"),
-        ([("a", 1.0, torch.mean)], r"'a' gave shape \(\) for 1 images.*shape \(1,\)"),
-        ([("a", 1.0, lambda pictures: 0.5)], "'a' gave float"),
-    ],
-)
-def test_terms_that_cannot_be_are_named(terms, named):
-    with pytest.raises(TransferError, match=named):
-        run(terms=[Term(*given) for given in terms])
 
 
 def test_the_book_s_example_blends_two_styles():
