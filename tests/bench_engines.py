@@ -107,7 +107,7 @@ def overhead(root: Path, folder: Path, address: str) -> dict[str, float]:
         "run": run("local"),
         "dask": run("dask", address=address),
         "notebook": seconds(
-            lambda: execution.run_notebook(empty, folder / "out.ipynb", {}, root=root, threads=None, timeout=None)
+            lambda: execution.run_notebook(empty, folder / "out.ipynb", {}, threads=None, timeout=None)
         ),
         "imports": python("import pandas; from stylerepro import results") - alone,
         "papermill": python("from stylerepro.runs import execution; execution.papermill_module()") - alone,

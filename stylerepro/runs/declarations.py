@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 from stylerepro.errors import ParameterError, StyleReproError, unknown
 
 _adapter = lru_cache(TypeAdapter)
+Values = Mapping[str, Any]  # of parameters, by their names
 
 
 class Declaration(BaseModel):

@@ -118,20 +118,16 @@ def opened(
             executor.stop()
 
 
-@contextmanager
-def _connected(address: str) -> "Iterator[Client]":
+def _connected(address: str) -> "Client":
     try:
         from distributed import Client
     except ImportError:
         raise RunError(f"--engine dask needs the package distributed: {_INSTALL}") from None
     try:
-        client = Client(address, timeout=_CONNECT, set_as_default=False)
+        return Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"no Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, or correct --address."
-        ) from None
-    with client:
-        yield client
+        cure = "Start one with `dask scheduler`, or correct --address."
+        raise RunError(f"no Dask scheduler answers at {address} ({error}). {cure}") from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -122,13 +122,12 @@ def put_in_place(task: Task, result: Path) -> None:
 
 def done_record(folder: Path, digest: str) -> dict[str, Any] | None:
     """Return the record of the whole run with this fingerprint's digest; None where the folder does not hold it."""
-    try:
+    with suppress(ResultsError):
         record = records.read_whole(folder)
-    except ResultsError:
-        return None
-    same = record["fingerprint"].get("digest") == digest
-    whole = record["status"] == records.COMPLETED and (folder / "notebook.ipynb").is_file()
-    return record if same and whole else None
+        whole = record["status"] == records.COMPLETED and (folder / "notebook.ipynb").is_file()
+        if whole and record["fingerprint"].get("digest") == digest:
+            return record
+    return None
 
 
 def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fingerprint: Fingerprint) -> Outcome:
@@ -146,8 +145,10 @@ def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fin
     make_folder(result)
     start, given = time.perf_counter(), parameters | {"out": str(result)}
     try:
-        with _company(task):
-            _run(task, experiment, executing, given)
+        with LocalExecutor(task.processes) as company:  # which ends with the run; one that fails there is not missed
+            for place in range(1, task.processes):
+                company.submit(keep_company, task, place)
+            run_notebook(experiment.notebook, executing, given, threads=task.threads, timeout=task.timeout)
         records.write_record(result, _completed(task, result, fingerprint, time.perf_counter() - start))
         # Last of all: with it the folder counts as done, and nothing in it may still be on its way.
         _keep_notebook(load_notebook(executing), result, parameters)
@@ -161,19 +162,6 @@ def _attempt(task: Task, experiment: Experiment, parameters: dict[str, Any], fin
     return task.ended(COMPLETED, time.perf_counter() - start)
 
 
-def _run(task: Task, experiment: Experiment, output: Path, given: Mapping[str, Any]) -> None:
-    run_notebook(experiment.notebook, output, given, root=project_root(), threads=task.threads, timeout=task.timeout)
-
-
-@contextmanager
-def _company(task: Task) -> Iterator[None]:
-    """Have other processes share the parts of the run within. They end with it, and one that fails is not missed."""
-    with LocalExecutor(task.processes) as executor:
-        for place in range(1, task.processes):
-            executor.submit(keep_company, task, place)
-        yield
-
-
 def keep_company(task: Task, place: int) -> None:
     """Run the notebook of a run that another process does, for the parts that the two then share.
 
@@ -182,7 +170,8 @@ def keep_company(task: Task, place: int) -> None:
     os.environ.setdefault("STYLEREPRO_ROOT", task.root)
     experiment, parameters, fingerprint = resolved(task)
     own = make_folder(records.staging_folder(task.experiment, task.name, fingerprint.digest) / f"company-{place}")
-    _run(task, experiment, own / "executing.ipynb", parameters | {"out": str(own)})
+    executing, given = own / "executing.ipynb", parameters | {"out": str(own)}
+    run_notebook(experiment.notebook, executing, given, threads=task.threads, timeout=task.timeout)
 
 
 def _completed(task: Task, result: Path, fingerprint: Fingerprint, seconds: float) -> dict[str, Any]:
@@ -250,7 +239,7 @@ def papermill_module() -> ModuleType:
 
 
 def run_notebook(
-    notebook: Path, output: Path, parameters: Mapping[str, Any], *, root: Path, threads: int | None, timeout: int | None
+    notebook: Path, output: Path, parameters: Mapping[str, Any], *, threads: int | None, timeout: int | None
 ) -> None:
     """Run a notebook with papermill, in the current folder; what is said goes to log.txt beside the output.
 
@@ -274,7 +263,7 @@ def run_notebook(
             execution_timeout=timeout,
             # What the notebook had to say is on disk by now; asking its process to end, and waiting, takes a second.
             shutdown_kernel="immediate",
-            kernel_manager_class=_kernel_class(Path(folder), root, threads, log),
+            kernel_manager_class=_kernel_class(Path(folder), project_root(), threads, log),
         )
 
 
@@ -327,9 +316,7 @@ def load_notebook(path: Path) -> Any:
     except Exception:
         # A notebook cut short by a full disk or a kill is no reason to lose the error that led to it.
         return None
-    notebook.cells = [
-        cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
-    ]
+    notebook.cells = [one for one in notebook.cells if "papermill-error-cell-tag" not in one.metadata.get("tags", [])]
     return notebook
 
 
@@ -339,11 +326,8 @@ def failed_cell(notebook: Any) -> dict[str, Any] | None:
     Cells are counted as in the notebook before papermill put in the one with the parameters. Papermill's own marks are
     not to be trusted: a cell that ran into the time limit is called completed.
     """
-    code = [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
-    ]
+    own = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    code = [cell for cell in own if cell.cell_type == "code"]
     begun = [(start, cell) for cell in code if (start := cell.metadata.get("papermill", {}).get("start_time"))]
     broken = [cell for _, cell in begun if any(output.output_type == "error" for output in cell.outputs)]
     if not begun:

@@ -10,7 +10,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from stylerepro.errors import ParameterError, RunError, unknown
 from stylerepro.files import project_root
-from stylerepro.runs.declarations import GATE_COLUMNS, Column, Declaration, read_yaml, sufficient, validated
+from stylerepro.runs.declarations import GATE_COLUMNS, Column, Declaration, Values, read_yaml, sufficient, validated
 from stylerepro.runs.scrub import portable
 
 PROFILES = ("smoke", "laptop", "reference", "crosscheck", "paper")
@@ -99,7 +99,7 @@ class Profile:
     """All parameters of a run but `out`; the time to expect on the sidecar's hardware in words, where it is stated."""
 
     name: str
-    parameters: Mapping[str, Any]
+    parameters: Values
     expected: str | None = None
 
 
@@ -136,9 +136,9 @@ def names() -> list[str]:
     return sorted(path.stem for path in (project_root() / "notebooks").glob("*.yaml"))
 
 
-def discover() -> list[Experiment]:
-    """Return all experiments of the project, by name. Raises as `load` does."""
-    return [load(name) for name in names()]
+def discover(named: Sequence[str] = ()) -> list[Experiment]:
+    """Return the named experiments, each once, or all of the project, by name. Raises as `load` does."""
+    return [load(name) for name in dict.fromkeys(named) or names()]
 
 
 def load(name: str, folder: Path | None = None) -> Experiment:
@@ -156,14 +156,13 @@ def load(name: str, folder: Path | None = None) -> Experiment:
     defaults = {parameter.name: parameter.default for parameter in parameters.values()}
     profiles = {}
     for profile, values in sidecar.profiles.items():
-        own = _checked(values or {}, parameters, f"{where}, profile {profile}", RESERVED)
+        own = checked(values or {}, parameters, f"{where}, profile {profile}", RESERVED)
         chosen = sufficient(sidecar.needs, defaults | own, f"{where}, profile {profile}")
         profiles[profile] = Profile(profile, chosen, sidecar.expected.get(profile))
     own_claims = tuple(sidecar.claims) if sidecar.document == OWN else ()
     return Experiment(
         name=name,
-        title=sidecar.title,
-        document=sidecar.document,
+        **sidecar.model_dump(include={"title", "document", "needs", "lead"}),
         claims=tuple(f"{name}.{place + 1}" for place in range(len(own_claims))) or tuple(sidecar.claims),
         notebook=path.with_suffix(".ipynb"),
         columns=sidecar.columns | {name: one for gate in sidecar.gates for name, one in GATE_COLUMNS[gate].items()},
@@ -173,14 +172,10 @@ def load(name: str, folder: Path | None = None) -> Experiment:
         hardware=sidecar.expected.get("hardware", ""),
         explore=sidecar.explore,
         own_claims=own_claims,
-        needs=sidecar.needs,
-        lead=sidecar.lead,
     )
 
 
-def resolve_parameters(
-    experiment: Experiment, profile: str, overrides: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def resolve_parameters(experiment: Experiment, profile: str, overrides: Values | None = None) -> dict[str, Any]:
     """Return all parameters of a run but `out`: the cell's defaults, the profile's values, then `overrides`.
 
     Overrides may be text as typed on the command line. Raises `ParameterError` for an unknown profile or parameter,
@@ -189,38 +184,39 @@ def resolve_parameters(
     where = f"Experiment {experiment.name}"
     if profile not in experiment.profiles:
         raise ParameterError(unknown(profile, list(experiment.profiles), "profile", where))
-    own = _checked(overrides or {}, experiment.parameters, where)
+    own = checked(overrides or {}, experiment.parameters, where, ("out",))
     return sufficient(experiment.needs, {**experiment.profiles[profile].parameters, **own}, where)
 
 
-def check_parameters(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:
+def check_parameters(experiment: Experiment, values: Values) -> dict[str, Any]:
     """Return the declared parameters out of `values`, each checked against its type; see `resolve_parameters`."""
     where = f"Experiment {experiment.name}"
     if missing := [name for name in experiment.parameters if name not in values]:
         raise ParameterError(f"{where}: no value for {', '.join(missing)}. Run the parameters cell first.")
-    checked = _checked({name: values[name] for name in experiment.parameters}, experiment.parameters, where)
-    return sufficient(experiment.needs, checked, where)
+    own = checked({name: values[name] for name in experiment.parameters}, experiment.parameters, where)
+    return sufficient(experiment.needs, own, where)
 
 
-def _checked(
-    values: Mapping[str, Any], known: Mapping[str, Parameter], where: str, reserved: tuple[str, ...] = ("out",)
+def checked(
+    values: Values, known: Mapping[str, Parameter], where: str, reserved: tuple[str, ...] = (), what: str = "parameter"
 ) -> dict[str, Any]:
+    """Return values in the types of the known parameters. what: these are called. Raises as `resolve_parameters`."""
     for name in values:
         if name in reserved:
             raise ParameterError(f"{where}: {name!r} is set by the command alone, which keeps runs in results/runs/.")
         if name not in known:
-            raise ParameterError(unknown(name, list(known), "parameter", where))
+            raise ParameterError(unknown(name, list(known), what, where))
     return {name: convert(known[name], value, where) for name, value in values.items()}
 
 
-def profile_of(experiment: Experiment, parameters: Mapping[str, Any]) -> str:
+def profile_of(experiment: Experiment, parameters: Values) -> str:
     """Return the profile that has exactly these parameters (but the reserved ones), else "custom"."""
     wanted = identifying(parameters)
     same = (name for name, profile in experiment.profiles.items() if identifying(profile.parameters) == wanted)
     return next(same, CUSTOM)
 
 
-def identifying(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def identifying(parameters: Values) -> dict[str, Any]:
     """Return the parameters that identify a run, in a portable form: a file counts by its name and its bytes."""
     return {name: portable(value) for name, value in sorted(parameters.items()) if name not in RESERVED}
 
@@ -234,9 +230,8 @@ def code_cells(notebook: Path) -> list[tuple[str, list[str]]]:
     except FileNotFoundError:
         raise ParameterError(f"There is no notebook {notebook.name} beside its sidecar file.") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ParameterError(
-            f"{notebook.name} is not a readable notebook ({error}). Open it in JupyterLab and save it again."
-        ) from error
+        cure = "Open it in JupyterLab and save it again."
+        raise ParameterError(f"{notebook.name} is not a readable notebook ({error}). {cure}") from error
 
 
 def read_parameters(notebook: Path) -> dict[str, Parameter]:
@@ -247,10 +242,8 @@ def read_parameters(notebook: Path) -> dict[str, Parameter]:
     """
     tagged = [source for source, tags in code_cells(notebook) if "parameters" in tags]
     if len(tagged) != 1:
-        raise ParameterError(
-            f"{notebook.name} has {len(tagged)} cells tagged 'parameters'; exactly one is needed, with typed "
-            "parameters such as `size: int = 256  # pixels`."
-        )
+        needed = "exactly one is needed, with typed parameters such as `size: int = 256  # pixels`"
+        raise ParameterError(f"{notebook.name} has {len(tagged)} cells tagged 'parameters'; {needed}.")
     try:
         tree = ast.parse(tagged[0])
     except SyntaxError as error:
@@ -276,10 +269,8 @@ def _parameter(statement: ast.stmt, where: str) -> Parameter:
     try:
         default = ast.literal_eval(value)
     except ValueError:
-        raise ParameterError(
-            f"{where}: the default of {name!r} is `{ast.unparse(value)}`; a parameter's default must be a plain value, "
-            "such as 1000 or [0.0, 10.0]."
-        ) from None
+        wrong = f"the default of {name!r} is `{ast.unparse(value)}`"
+        raise ParameterError(f"{where}: {wrong}; it must be a plain value, such as 1000 or [0.0, 10.0].") from None
     return Parameter(name, kind, convert(Parameter(name, kind, default), default, f"{where}, default"))
 
 
@@ -291,15 +282,11 @@ def convert(parameter: Parameter, value: Any, where: str) -> Any:
     try:
         return _typed(ast.parse(parameter.type, mode="eval").body, value)
     except NotImplementedError as error:
-        raise ParameterError(
-            f"{where}: parameter {parameter.name!r} has type {error}, which is not one of {', '.join(SCALARS)}, "
-            "list[...], dict[str, ...] or ... | None."
-        ) from None
+        known = f"{', '.join(SCALARS)}, list[...], dict[str, ...] or ... | None"
+        raise ParameterError(f"{where}: {parameter.name!r} has type {error}, which is not one of {known}.") from None
     except (ValueError, TypeError, SyntaxError) as error:
         reason = f" ({error})" if isinstance(error, _ReasonError) else ""
-        raise ParameterError(
-            f"{where}: parameter {parameter.name!r} takes {parameter.type}, not {value!r}{reason}."
-        ) from None
+        raise ParameterError(f"{where}: {parameter.name!r} takes {parameter.type}, not {value!r}{reason}.") from None
 
 
 class _ReasonError(ValueError):

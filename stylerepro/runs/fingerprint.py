@@ -17,7 +17,7 @@ from typing import Any
 
 from stylerepro.errors import ResultsError, StyleReproError
 from stylerepro.files import hash_of, project_root, sha256
-from stylerepro.runs.declarations import read_yaml
+from stylerepro.runs.declarations import Values, read_yaml
 from stylerepro.runs.experiments import Experiment, code_cells, discover, identifying, is_parameter
 from stylerepro.runs.reach import Module, definitions, of_notebook
 from stylerepro.runs.scrub import digest_of, local_path, portable, texts
@@ -46,7 +46,7 @@ class Fingerprint:
         return hash_of(self.components)
 
 
-def compute(experiment: Experiment, parameters: Mapping[str, Any], package: Path | None = None) -> Fingerprint:
+def compute(experiment: Experiment, parameters: Values, package: Path | None = None) -> Fingerprint:
     """Return the fingerprint of one run. `package`: the folder of the package, by default the installed one's.
 
     Raises `ParameterError` when the notebook cannot be read.
@@ -54,9 +54,7 @@ def compute(experiment: Experiment, parameters: Mapping[str, Any], package: Path
     return compute_each(experiment, [parameters], package)[0]
 
 
-def compute_each(
-    experiment: Experiment, points: Sequence[Mapping[str, Any]], package: Path | None = None
-) -> list[Fingerprint]:
+def compute_each(experiment: Experiment, points: Sequence[Values], package: Path | None = None) -> list[Fingerprint]:
     """Return the fingerprints of many runs of one experiment, whose notebook and definitions are read once."""
     lines, module = notebook_code(experiment.notebook)
     shared = {
@@ -125,7 +123,7 @@ def is_network(parameter: str) -> bool:
     return parameter.removesuffix("s").split("_")[-1] == "network"
 
 
-def _named_networks(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _named_networks(parameters: Values) -> dict[str, Any]:
     """Return the parameters with "default" networks by their own name, so that another default makes a run stale."""
     from stylerepro.networks.specs import DEFAULT_NETWORK
 
@@ -137,7 +135,7 @@ def _named_networks(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: named(value) if is_network(name) else value for name, value in parameters.items()}
 
 
-def network_names(parameters: Mapping[str, Any]) -> list[str]:
+def network_names(parameters: Values) -> list[str]:
     """Return the loss networks that the parameters name, resolved, in order. Unknown ones are a `NetworkError`."""
     from stylerepro.networks.specs import resolve
 
@@ -145,7 +143,7 @@ def network_names(parameters: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(resolve(text) for text in named if text))
 
 
-def asset_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
+def asset_hashes(parameters: Values) -> dict[str, str]:
     """Return name to SHA-256 of what the parameters name: weights, assets, files, folders (by their listing)."""
     from stylerepro.networks.specs import NETWORKS
 

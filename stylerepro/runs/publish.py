@@ -51,9 +51,7 @@ def publish(names: Sequence[str] = (), profile: str = "reference") -> Published:
         raise RunError(unknown(profile, list(PUBLISHED), "profile to publish", "This command"))
     sources = {name: _source(name, profile) for name in names or _runnable(profile)}
     if not sources:
-        raise ResultsError(
-            f"There is no finished run of profile {profile}. Make one: stylerepro run --profile {profile}."
-        )
+        raise ResultsError(f"There is no finished run of profile {profile}: stylerepro run --profile {profile}.")
     root = make_folder(reference_root())
     with tempfile.TemporaryDirectory(prefix=".publishing-", dir=root) as prepared:
         made = {name: _copy(folder, Path(prepared) / name, profile) for name, folder in sources.items()}

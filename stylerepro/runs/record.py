@@ -246,12 +246,12 @@ def read_whole(folder: Path) -> dict[str, Any]:
     """
     record = read_record(folder)
     for table, types in record["columns"].items() if record["status"] == COMPLETED else ():
-        if types and (wrong := _cut_short(folder / f"{table}.csv", list(types))):
+        if types and (wrong := cut_short(folder / f"{table}.csv", list(types))):
             raise ResultsError(f"{table}.csv of run {folder.name} {wrong}.")
     return record
 
 
-def _cut_short(path: Path, columns: list[str]) -> str:
+def cut_short(path: Path, columns: list[str]) -> str:
     """Return how the beginning and the end of a table are not as `tables.write` writes them, in words, or ""."""
     try:
         with path.open("rb") as stream:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,9 @@ from typing import Any
 from stylerepro.errors import ParameterError, RunError, StyleReproError, unknown
 from stylerepro.files import hash_of, project_root, reference_root, runs_root
 from stylerepro.runs import record as records
+from stylerepro.runs.declarations import Values
 from stylerepro.runs.execution import COMPLETED, FAILED, FRESH, Outcome, Task, done_record, perform
-from stylerepro.runs.experiments import (
-    CUSTOM,
-    DEFAULT_PROFILE,
-    Experiment,
-    discover,
-    identifying,
-    load,
-    resolve_parameters,
-)
+from stylerepro.runs.experiments import CUSTOM, DEFAULT_PROFILE, Experiment, discover, identifying, resolve_parameters
 from stylerepro.runs.fingerprint import Fingerprint, compute, compute_each, explain
 from stylerepro.runs.processes import LocalExecutor
 
@@ -67,23 +61,17 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, str]:
 
 
 def plan(
-    names: Sequence[str] = (),
-    profile: str = DEFAULT_PROFILE,
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    force: bool = False,
+    names: Sequence[str] = (), profile: str = DEFAULT_PROFILE, overrides: Values | None = None, *, force: bool = False
 ) -> list[Job]:
     """Return the runs of the named experiments, or of all that have the profile; `force` makes fresh ones stale.
 
     Raises, before anything runs, `RunError` for an unknown experiment or profile, `ParameterError` for an override that
     one of them does not have or that has the wrong type.
     """
-    experiments = [load(name) for name in dict.fromkeys(names)] or discover()
+    experiments = discover(names)
     if not experiments:
-        raise RunError(
-            "There are no experiments here: no notebooks/NAME.yaml. Run this inside the project's folder, or set "
-            "STYLEREPRO_ROOT to it."
-        )
+        where = "Run this inside the project's folder, or set STYLEREPRO_ROOT to it."
+        raise RunError(f"There are no experiments here: no notebooks/NAME.yaml. {where}")
     having = [experiment for experiment in experiments if profile in experiment.profiles]
     for experiment in experiments:
         if experiment not in having and (names or not having):
@@ -93,9 +81,7 @@ def plan(
     return [job for experiment, values in chosen for job in plan_points(experiment, profile, [values], force=force)]
 
 
-def plan_points(
-    experiment: Experiment, profile: str, points: Sequence[Mapping[str, Any]], *, force: bool = False
-) -> list[Job]:
+def plan_points(experiment: Experiment, profile: str, points: Sequence[Values], *, force: bool = False) -> list[Job]:
     """Return the runs of one experiment with these parameters, all of them, whose notebook is read once.
 
     One that has exactly a profile's values is that profile's run; `profile`'s, where two are alike.
@@ -118,7 +104,7 @@ def plan_points(
     return jobs
 
 
-def times_the_work(usual: Mapping[str, Any], values: Mapping[str, Any]) -> float:
+def times_the_work(usual: Values, values: Values) -> float:
     """Return how many times the work of parameters `usual` others are, roughly.
 
     Sizes count by their squares, numbers of steps and the lengths of lists as they are, and nothing else.
@@ -133,9 +119,7 @@ def times_the_work(usual: Mapping[str, Any], values: Mapping[str, Any]) -> float
     return times
 
 
-def _job(
-    experiment: Experiment, label: str, parameters: Mapping[str, Any], fingerprint: Fingerprint, force: bool
-) -> Job:
+def _job(experiment: Experiment, label: str, parameters: Values, fingerprint: Fingerprint, force: bool) -> Job:
     task = Task(experiment.name, label, parameters, str(project_root()), force, digest=fingerprint.digest)
     folder = task.folder
     done = done_record(folder, task.digest)
@@ -148,14 +132,16 @@ def _job(
     damaged = records.damage(folder) if folder.exists() else None
     if damaged or (last and not reasons):
         reasons = [f"its folder is damaged: {damaged or 'it has no notebook'}"]
-    failure = _failure(task)
-    if failure is not None:
-        reasons = [f"it failed last time: {failure}", *(reasons if last else [])]
+    record = records.record_of(task.failed_folder) or {}
+    failed = bool(record) and record["fingerprint"].get("digest") == task.digest
+    if failed:
+        message = (record.get("error") or {}).get("message", "unknown")
+        reasons = [f"it failed last time: {message}", *(reasons if last else [])]
     staging = records.staging_folder(task.experiment, task.name, task.digest)
     resumed = next((staging / "parts").glob("*/*.pt"), None) is not None
     if resumed:
         reasons.append("goes on from the parts that are kept")
-    return Job(task, tuple(reasons), expected, finished, seconds, resumed and not force, failure is not None)
+    return Job(task, tuple(reasons), expected, finished, seconds, resumed and not force, failed)
 
 
 def _last_record(folder: Path, label: str) -> dict[str, Any] | None:
@@ -165,14 +151,6 @@ def _last_record(folder: Path, label: str) -> dict[str, Any] | None:
     runs = records.finished_runs(folder.parent, f"{label}-")
     same = [record for _, record in runs if record["profile"] == label and not record.get("manual")]
     return max(same, key=lambda record: str(record["start"]), default=None)
-
-
-def _failure(task: Task) -> str | None:
-    """Return why the run failed last time by the same code, in words; None if it did not."""
-    record = records.record_of(task.failed_folder)
-    if record is None or record["fingerprint"].get("digest") != task.digest:
-        return None
-    return str((record.get("error") or {}).get("message", "unknown"))
 
 
 def _expected(experiment: Experiment, label: str, last: Mapping[str, Any] | None) -> tuple[str, float | None]:
@@ -244,48 +222,36 @@ def execute(
     machine it is done. timeout: seconds for one cell. On Ctrl-C what is finished stays, and the next call goes on.
     Raises `RunError` for more workers and processes of theirs than cores.
     """
-    stale = [replace(job, task=replace(job.task, processes=processes)) for job in jobs if job.stale]
-    if executor is not None:
-        return _execute(stale, executor, len(stale), timeout, None, report, fail_fast)
-    threads_each(workers, processes)
-    at_once = max(1, min(workers, len(stale)))
-    with LocalExecutor(at_once) as local:
-        return _execute(stale, local, at_once, timeout, threads_each(at_once, processes), report, fail_fast)
-
-
-def _execute(
-    jobs: list[Job],
-    executor: Executor,
-    window: int,
-    timeout: int | None,
-    threads: int | None,
-    report: Report | None,
-    fail_fast: bool = False,
-) -> list[Outcome]:
-    waiting, running = list(enumerate(jobs)), {}  # type: ignore[var-annotated]
-    if window > 1:
-        # One of unknown length may be the longest.
-        waiting.sort(key=lambda place: float("-inf") if place[1].seconds is None else -place[1].seconds)
-    outcomes: dict[int, Outcome] = {}
-    begun = time.perf_counter()
-    while waiting or running:
-        while waiting and len(running) < window:
-            index, job = waiting.pop(0)
-            task = replace(job.task, threads=threads, timeout=timeout)
-            running[executor.submit(perform, task)] = (index, job)
-        for future, (_, job) in running.items():
-            if report and (future.running() or future.done()):
-                report(job, None)
-        done, _ = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
-        for future in done:
-            index, job = running.pop(future)
-            outcomes[index] = _outcome(future, job, time.perf_counter() - begun)
-            if report:
-                report(job, outcomes[index])
-            if fail_fast and outcomes[index].status == FAILED:
-                waiting.clear()
-                # Those submitted and not begun end when their executor is closed.
-                running = {future: place for future, place in running.items() if future.running() or future.done()}
+    waiting, running = list(enumerate(job for job in jobs if job.stale)), {}  # type: ignore[var-annotated]
+    window, outcomes = len(waiting), {}  # type: ignore[var-annotated]
+    how: dict[str, Any] = {"timeout": timeout, "processes": processes}
+    with ExitStack() as own:
+        if executor is None:
+            threads_each(workers, processes)
+            window = max(1, min(workers, len(waiting)))
+            how["threads"] = threads_each(window, processes)
+            executor = own.enter_context(LocalExecutor(window))
+        if window > 1:
+            # One of unknown length may be the longest.
+            waiting.sort(key=lambda place: float("-inf") if place[1].seconds is None else -place[1].seconds)
+        begun = time.perf_counter()
+        while waiting or running:
+            while waiting and len(running) < window:
+                index, job = waiting.pop(0)
+                running[executor.submit(perform, replace(job.task, **how))] = (index, job)
+            for future, (_, job) in running.items():
+                if report and (future.running() or future.done()):
+                    report(job, None)
+            done, _ = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
+            for future in done:
+                index, job = running.pop(future)
+                outcomes[index] = _outcome(future, job, time.perf_counter() - begun)
+                if report:
+                    report(job, outcomes[index])
+                if fail_fast and outcomes[index].status == FAILED:
+                    waiting.clear()
+                    # Those submitted and not begun end when their executor is closed.
+                    running = {future: place for future, place in running.items() if future.running() or future.done()}
     return [outcomes[index] for index in sorted(outcomes)]
 
 

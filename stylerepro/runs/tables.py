@@ -1,7 +1,7 @@
 """Tables as the sidecar declares them: refused when a column is missing, extra or of another type; exact on disk."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from stylerepro.errors import ResultsError
 from stylerepro.files import atomic_path
 from stylerepro.runs.declarations import GATE_COLUMNS, Column
+from stylerepro.runs.record import cut_short
 from stylerepro.runs.scrub import portable
 
 _DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "str"}
@@ -38,13 +39,12 @@ def check(table: pd.DataFrame, columns: Mapping[str, Column], where: str) -> pd.
     table = table.assign(**dict.fromkeys(sorted(unasked), np.nan))
     if table.empty:
         raise ResultsError(f"{where} has no rows. A run without results is not kept.")
-    schema = pa.DataFrameSchema(
-        {name: pa.Column(_dtype(column), nullable=column.nullable) for name, column in columns.items()}, strict=True
-    )
+    declared = {name: pa.Column(_dtype(column), nullable=column.nullable) for name, column in columns.items()}
     shaped = {name: _shape(table[name], columns[name]) if name in columns else table[name] for name in table.columns}
     order = [*(name for name in columns if name in shaped), *(name for name in shaped if name not in columns)]
     try:
-        return schema.validate(pd.DataFrame(shaped).reset_index(drop=True)[order], lazy=True)
+        whole = pd.DataFrame(shaped).reset_index(drop=True)[order]
+        return pa.DataFrameSchema(declared, strict=True).validate(whole, lazy=True)
     except pa.errors.SchemaErrors as error:
         raise ResultsError(f"{where} is not as declared: {_in_words(error.failure_cases, columns)}.") from error
 
@@ -78,24 +78,17 @@ def read(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
     """
     where = f"{path.name} of run {path.parent.name}"
     try:
-        # Every row that `write` wrote ends its line; a number cut short would still be a number.
-        if not path.read_bytes().endswith(b"\n"):
-            raise ResultsError(f"{where} ends in the middle of a row.")
+        # A number cut short would still be a number.
+        if wrong := cut_short(path, list(types)):
+            raise ResultsError(f"{where} {wrong}.")
         # As text first: how exactly pandas reads a float depends on its version, `float` does not.
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        if list(table.columns) != list(types):
-            raise ResultsError(f"{where} has other columns than its run.json says.")
         return pd.DataFrame({name: _parse(table[name], Column.parse(text)) for name, text in types.items()})
     except (OSError, ValueError, KeyError) as error:
         raise ResultsError(f"{where} cannot be read: {error}") from error
 
 
-_READERS: dict[str, Callable[[str], Any]] = {
-    "int": int,
-    "float": float,
-    "bool": {"True": True, "False": False}.__getitem__,
-    "str": str,
-}
+_READERS: dict[str, Any] = {"int": int, "float": float, "bool": {"True": True, "False": False}.__getitem__, "str": str}
 
 
 def _parse(texts: pd.Series, column: Column) -> pd.Series:

@@ -13,7 +13,7 @@ from cluster import Cluster, ran, wait_until
 
 from stylerepro.errors import ResultsError, RunError
 from stylerepro.files import lock
-from stylerepro.runs import engines, execution, record, runner, sweeps
+from stylerepro.runs import engines, execution, experiments, record, runner, sweeps
 
 pytest.importorskip("distributed", reason="the package distributed is not installed")
 
@@ -256,7 +256,7 @@ def parcel_of(folder):
 
 def test_what_comes_back_is_taken_only_whole_and_under_the_lock(ends, tmp_path):
     (job,) = runner.plan(["toy"], "smoke")
-    experiment, parameters = runner.load("toy"), dict(job.task.parameters)
+    experiment, parameters = experiments.load("toy"), dict(job.task.parameters)
     made = record.new_record(experiment, parameters, "smoke", runner.compute(experiment, parameters), manual=False)
     sent = tmp_path / "sent"
     record.write_record(sent, made | {"status": "completed", "seconds": 1.0})

@@ -250,23 +250,28 @@ def test_the_time_of_own_values_is_judged_by_the_work_that_they_ask_for(project)
     assert job.seconds == 4, "four times the pixels of the second that smoke takes"
 
 
-def test_several_at_once_begin_with_the_longest_and_one_keeps_the_order(project):
+def test_several_at_once_begin_with_the_longest_and_one_keeps_the_order(project, monkeypatch):
     for name, said in (("brief", "2 min"), ("long", "1 h"), ("vague", "a while")):
         toy.add(project, name, sidecar=toy.SIDECAR.replace("laptop: 2 min", f'laptop: "{said}"'))
     jobs, taken = runner.plan(["brief", "long", "vague"]), []
 
     class Inline(runner.Executor):
+        def __init__(self, jobs):
+            pass
+
         def submit(self, fn, task):
             taken.append(task.experiment)
             future = runner.Future()
             future.set_result(execution.Outcome(task.experiment, task.label, execution.COMPLETED))
             return future
 
-    outcomes = runner._execute(jobs, Inline(), 2, None, None, None)
+    monkeypatch.setattr(runner, "cores", lambda: 2)
+    monkeypatch.setattr(runner, "LocalExecutor", Inline)
+    outcomes = runner.execute(jobs, workers=2)
     assert taken == ["vague", "long", "brief"]
     assert [outcome.experiment for outcome in outcomes] == ["brief", "long", "vague"]
     taken.clear()
-    runner._execute(jobs, Inline(), 1, None, None, None)
+    runner.execute(jobs)
     assert taken == ["brief", "long", "vague"]
 
 
