@@ -23,6 +23,8 @@ import yaml
 
 import stylerepro
 from stylerepro.book import cells, explorer, ledger_page, pages, text
+from stylerepro.book.ledger_page import Row
+from stylerepro.book.pages import Shown
 from stylerepro.errors import ResultsError, ResultsWarning, RunError, unknown
 from stylerepro.files import atomic_path, make_folder, project_root, write_text
 from stylerepro.ledger import claims, summary
@@ -56,19 +58,15 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
     # Whatever this terminal's encoding, notebooks hold every sign, and so does what is said of them; uncoloured, since
     # it is read below, and Sphinx paints its words wherever CI is set.
     own = {**os.environ, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-    done = subprocess.run(
-        command, capture_output=True, check=False, cwd=folder, env=own, encoding="utf-8", errors="replace"
-    )
+    done = subprocess.run(command, capture_output=True, cwd=folder, env=own, encoding="utf-8", errors="replace")
     if done.returncode != 0:
         log = folder / "_build" / "sphinx.log"
         said = done.stdout + done.stderr
         write_text(log, said)
         of_cells, others = cells.faults(said, source)
         if others or not of_cells:
-            raise RunError(
-                f"The book was not built: Sphinx found something to mend. All that it said is in {log}:\n"
-                + "\n".join([*others, *of_cells][:8] or said.splitlines()[-8:])
-            )
+            first = "\n".join([*others, *of_cells][:8] or said.splitlines()[-8:])
+            raise RunError(f"The book was not built: Sphinx found something to mend. All of it is in {log}:\n{first}")
         for fault in of_cells:  # the page is there, but for that
             warnings.warn(fault, ResultsWarning, stacklevel=2)
     return target / "index.html"
@@ -120,20 +118,16 @@ def write_sources(target: Path, profile: str) -> Path:
 
 
 def _pieces(
-    ledger: claims.Ledger,
-    rows: Sequence[ledger_page.Row],
-    runs: Mapping[str, pages.Shown],
-    entries: Sequence[Experiment],
-    profile: str,
+    ledger: claims.Ledger, rows: Sequence[Row], runs: Mapping[str, Shown], entries: Sequence[Experiment], profile: str
 ) -> dict[str, Callable[[str], str]]:
     """Return what a text by hand may ask for: name to what makes the piece from the words behind the name."""
     titles, tables = {entry.name: entry.title for entry in entries}, pages.tables(profile)
 
-    def of(document: str) -> list[ledger_page.Row]:
+    def of(document: str) -> list[Row]:
         return [row for row in rows if row["document"] == document]
 
     return {
-        "count": lambda what: ledger_page.count(ledger, what),
+        "count": lambda what: text.count(ledger, what),
         "summary": lambda _: ledger_page.standing(rows, profile),
         "trust": lambda _: ledger_page.trust(rows),
         "documents": lambda _: ledger_page.overview(ledger.documents, rows),
@@ -184,18 +178,16 @@ def contents(
     sections: dict[str, list[str]] = {"api": list(interface)}
     for entry in entries:
         sections.setdefault(f"experiments of {entry.document}", []).append(f"notebooks/{entry.name}")
-    placed: set[str] = set()
     for part in content["parts"]:
         chapters: list[dict[str, Any]] = []
         for page in part["chapters"] if isinstance(part["chapters"], list) else ():
             each = [{"file": f"documents/{id}", "sections": f"experiments of {id}"} for id in documents]
             chapters += each if page == "documents" else [page]
         for page in chapters:
-            files = sections.get(page.pop("sections", ""), [])
-            placed |= set(files)
+            files = sections.pop(page.pop("sections", ""), [])
             page |= {"sections": [{"file": file} for file in files]} if files else {}
         part["chapters"] = chapters or part["chapters"]
-    left = [{"file": file} for files in sections.values() for file in files if file not in placed]
+    left = [{"file": file} for files in sections.values() for file in files]
     parts = [part if isinstance(part["chapters"], list) else {**part, "chapters": left} for part in content["parts"]]
     return {**content, "parts": [part for part in parts if part["chapters"]]}
 
@@ -218,9 +210,7 @@ def myst(toc: Mapping[str, Any], files: Collection[str]) -> dict[str, Any]:
     return {"version": 1, "project": project, "site": {"template": "book-theme"}}
 
 
-def _page(
-    entry: Experiment, run: pages.Shown | None, rows: Sequence[ledger_page.Row], profile: str, copies: dict[str, Path]
-) -> str:
+def _page(entry: Experiment, run: Shown | None, rows: Sequence[Row], profile: str, copies: dict[str, Path]) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
     told = [ledger_page.answer(mine)] if mine else []
     end = f"## Verdicts\n\n{ledger_page.verdicts(mine)}" if mine else ""

@@ -84,6 +84,8 @@ def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel |
             "texts": [rounded(texts[name], columns[name]) for name in explore.shown],
             "curve": matched[number],
         })  # fmt: skip
+    commit, networks = record.get("commit") or {}, ", ".join(record.get("networks") or {}) or "none"
+    made = f"commit {commit['sha'][:10]}" if commit else "outside version control"
     data = {
         "name": entry.name,
         "title": entry.title,
@@ -91,7 +93,7 @@ def panel(entry: Experiment, folder: Path, record: Mapping[str, Any]) -> Panel |
         "pictures": f"{FOLDER}/{entry.name}/",
         "table": f"{explore.table}.csv",
         "command": command(record),
-        "record": _record(record),
+        "record": f"profile {record['profile']} · loss network {networks} · {record['start'][:10]} · {made}",
         "axes": axes,
         "numbers": [_column(name, columns[name]) for name in explore.shown],
         "fixed": _fixed([*placed_by, *entry.parameters], rows.drop(columns=[*explore.shown]), columns),
@@ -198,20 +200,9 @@ def _key(text: str) -> str:
 def _line(group: pd.DataFrame, losses: Sequence[str]) -> dict[str, Any]:
     places = np.unique(np.linspace(0, len(group) - 1, min(POINTS, len(group))).round().astype(int))
     kept = group.iloc[places]
-    values = [[_finite(text) for text in kept[name]] for name in losses]
+    numbers = [[float(text or "nan") for text in kept[name]] for name in losses]
+    values = [[float(f"{number:.4g}") if np.isfinite(number) else None for number in each] for each in numbers]
     return {"steps": [int(float(text)) for text in kept[_STEP]], "values": values}
-
-
-def _finite(text: str) -> float | None:
-    value = float(text) if text else float("nan")
-    return float(f"{value:.4g}") if np.isfinite(value) else None
-
-
-def _record(record: Mapping[str, Any]) -> str:
-    commit = record.get("commit") or {}
-    networks = ", ".join(record.get("networks") or {}) or "none"
-    made = f"commit {commit['sha'][:10]}" if commit else "outside version control"
-    return f"profile {record['profile']} · loss network {networks} · {record['start'][:10]} · {made}"
 
 
 def files(shown: Iterable[Panel]) -> dict[str, Path]:

@@ -12,18 +12,7 @@ import pandas as pd
 import yaml
 
 from stylerepro.book.pages import in_order, place, readme_table
-from stylerepro.book.text import (
-    anchor,
-    badge,
-    claim_link,
-    evidence,
-    figures,
-    fold,
-    in_words,
-    one_line,
-    pipe_table,
-    small,
-)
+from stylerepro.book.text import anchor, badge, claim_link, count, evidence, figures, fold, one_line, pipe_table, small
 from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger import export, summary
@@ -90,15 +79,13 @@ def overview(documents: Mapping[str, Document], rows: Sequence[Row]) -> str:
     """Return the documents as a table: a link to each chapter, and its claims in the colours of their verdicts."""
     lines = [["document", "its claims"]]
     for id, document in documents.items():
-        mine = [_chip(row) for row in rows if row["document"] == id]
-        lines.append([f"[{id}: {document.title}](documents/{id}.md)", " ".join(mine)])
+        chips = []
+        for row in (row for row in rows if row["document"] == id):
+            said = f"{row['verdict']}: {one_line(row['statement'])}".replace('"', "'")  # for who does not see colours
+            colour = f"{{.verdict .verdict-{row['verdict'].replace(' ', '-')}}}"
+            chips.append(f'{claim_link(row["id"])[:-1]} "{said}"){colour}')
+        lines.append([f"[{id}: {document.title}](documents/{id}.md)", " ".join(chips)])
     return pipe_table(lines)
-
-
-def _chip(row: Row) -> str:
-    """Return a claim's number as a link in the colour of its verdict, with the verdict for who does not see colours."""
-    said = f"{row['verdict']}: {one_line(row['statement'])}".replace('"', "'")
-    return f'{claim_link(row["id"])[:-1]} "{said}"){{.verdict .verdict-{row["verdict"].replace(" ", "-")}}}'
 
 
 def abouts(documents: Mapping[str, Document]) -> str:
@@ -170,12 +157,6 @@ def bibliography(documents: Mapping[str, Document]) -> str:
     return "\n".join(entries) + "\n"
 
 
-def count(ledger: Ledger, what: str) -> str:
-    """Return how many documents or claims there are, in words; with a capital where `what` has one."""
-    number = len(ledger.documents) if what.lower() == "documents" else sum(one.document != OWN for one in ledger)
-    return in_words(number).capitalize() if what[0].isupper() else in_words(number)
-
-
 def write_readme(ledger: Ledger) -> None:
     """Bring README.md, CITATION.cff and the ledger's files up to date with ledger, sidecars and committed runs.
 
@@ -195,7 +176,8 @@ def readme(ledger: Ledger, text: str, judged: pd.DataFrame) -> str:
     """Return README.md's text with counts, standing and experiments as they are now. judged: of `summary.judged`."""
     counted = f"{count(ledger, 'Documents')} documents on image style transfer make {count(ledger, 'claims')} claims."
     text = re.sub(r"(?m)^[\w-]+ documents on image style transfer make [\w-]+ claims\.", counted, text)
-    table = readme_table(in_order(discover()))
+    # Own ablations, which come and go, stand in the book alone.
+    table = readme_table(in_order(entry for entry in discover() if entry.document != OWN))
     block = r"(?s)(<!-- experiments: [^>]*-->\n).*?(\n<!-- /experiments -->)"
     return summary.readme(ledger, re.sub(block, lambda found: f"{found[1]}{table}{found[2]}", text), judged)
 

@@ -15,16 +15,7 @@ from stylerepro.book.text import fold, kept, parsed, pipe_table, table_lines
 from stylerepro.files import project_root, reference_root, results_root
 from stylerepro.ledger import summary
 from stylerepro.networks.specs import NetworkSpec
-from stylerepro.runs.experiments import (
-    CROSSCHECK,
-    CUSTOM,
-    DEFAULT_PROFILE,
-    OWN,
-    REFERENCE,
-    Experiment,
-    identifying,
-    load,
-)
+from stylerepro.runs.experiments import CROSSCHECK, CUSTOM, DEFAULT_PROFILE, REFERENCE, Experiment, identifying, load
 from stylerepro.runs.record import RECORD, current_runs
 from stylerepro.runs.runner import duration
 from stylerepro.runs.tables import read
@@ -212,9 +203,9 @@ def model_card(spec: NetworkSpec) -> str:
 
 
 def readme_table(entries: Sequence[Experiment]) -> str:
-    """Return the experiments as the README lists them: own ablations, which come and go, stand in the book alone."""
+    """Return the experiments as the README lists them."""
     lines = [("notebook", "document", "claims", "`laptop` takes")]
-    for entry in (entry for entry in entries if entry.document != OWN):
+    for entry in entries:
         profile = entry.profiles.get("laptop")
         link = f"[{entry.name}](notebooks/{entry.name}.ipynb): {entry.title}"
         takes = (profile and profile.expected) or "not measured"
@@ -226,12 +217,10 @@ def record(run: Shown) -> str:
     """Return the top of an experiment's page: how the run was made, how to make it again, and the files behind it."""
     made, lines = run.record, []
     if made["profile"] != run.wanted:
-        lacking = f"No own run {'with own values' if run.wanted == CUSTOM else f'of profile `{run.wanted}`'} yet"
-        how = "-p NAME=VALUE" if run.wanted == CUSTOM else f"--profile {run.wanted}"
-        lines.append(
-            f"**{lacking}**: this is the committed one of `{made['profile']}`. "
-            f"To make it: `stylerepro run {made['experiment']} {how}`"
-        )
+        own, how = f"of profile `{run.wanted}`", f"stylerepro run {made['experiment']} --profile {run.wanted}"
+        if run.wanted == CUSTOM:
+            own, how = "with own values", f"stylerepro run {made['experiment']} -p NAME=VALUE"
+        lines.append(f"**No own run {own} yet**: this is the committed one of `{made['profile']}`. To make it: `{how}`")
     networks, dtype = ", ".join(made.get("networks") or {}) or "none", (made.get("dtype") or {}).get("used")
     lines += [
         f"Profile **{made['profile']}** · loss network **{networks}**{f' in {dtype}' * bool(dtype)} · {hardware(made)}",

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stylerepro.errors import RunError, unknown
+from stylerepro.ledger.claims import Ledger
 from stylerepro.ledger.rules import matches
 from stylerepro.runs.experiments import OWN
 
@@ -80,6 +81,12 @@ def in_words(number: int) -> str:
         return _ONES[number] if 0 <= number < 20 else str(number)
     tens, ones = divmod(number, 10)
     return _TENS[tens - 2] + (f"-{_ONES[ones]}" if ones else "")
+
+
+def count(ledger: Ledger, what: str) -> str:
+    """Return how many documents or claims there are, in words; with a capital where `what` has one."""
+    number = len(ledger.documents) if what.lower() == "documents" else sum(one.document != OWN for one in ledger)
+    return in_words(number).capitalize() if what[0].isupper() else in_words(number)
 
 
 def evidence(row: Mapping[str, Any]) -> str:
@@ -184,7 +191,9 @@ def table_lines(table: pd.DataFrame, columns: Columns) -> list[tuple[str, ...]]:
         cells = []
         for _, column, options, across in wide:
             if column in keys:
-                cells.append(_key(key[keys.index(column)], options))
+                name = key[keys.index(column)]
+                name = "" if pd.isna(name) else figures(name) if isinstance(name, float) else str(name)
+                cells.append(f"`{name}`" if options.get("as") == "code" and name else name)
                 continue
             rows = group if across is None else group[group[options["across"]] == across]
             numbers = _numbers(rows, column, options)
@@ -243,11 +252,6 @@ def _written(number: float, options: Mapping[str, str]) -> str:
     if (how := options.get("as")) not in ("percent", "change"):
         return figures(number, int(options.get("digits", 3)))
     return f"{'+' * (how == 'change' and number > 0)}{figures(100 * number, int(options.get('digits', 3)))} %"
-
-
-def _key(value: Any, options: Mapping[str, str]) -> str:
-    text = "" if pd.isna(value) else figures(value) if isinstance(value, float) else str(value)
-    return f"`{text}`" if options.get("as") == "code" and text else text
 
 
 def _typed(text: str) -> Any:

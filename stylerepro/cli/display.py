@@ -30,6 +30,7 @@ _WIDE = 120  # columns from which on the ledger is a table
 _LEDGER = (
     "id", "document", "reference", "yours", "effect", "interval", "runs", "n", "network", "profile", "verdict", "claim",
 )  # fmt: skip
+_NUMBERS = {"yours": "yours ", "reference": "reference ", "interval": "", "document": "the document says "}
 _FOLDED = {"document": 12, "interval": 11, "network": 9, "verdict": 10}  # to leave room for the claim
 _STATEMENT = 42  # characters shown of what a claim says
 _REASONS = 4  # named of why a run is stale
@@ -186,10 +187,8 @@ def show(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]
             _block(console, row[:head], row[-1].splitlines() if len(row) == head + 1 else [", ".join(named)])
         return
     width = max(least + gap, wide)
-    table = Table(
-        box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0),
-        width=width if width > console.width else None,
-    )  # fmt: skip
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
+    table.width = width if width > console.width else None
     for position, column in enumerate(columns):
         table.add_column(column, no_wrap=position < len(fixed))
     for row in cells:
@@ -285,14 +284,9 @@ def show_verdicts(
             lines = [textwrap.shorten(line, console.width - _GAP, placeholder=" …") for line in lines]
         stands_in = row.get("lacking") and row["reason"] != row["lacking"]  # no run of the profile tests the claim
         verdict = f"{row['verdict']} (committed)" if stands_in else row["verdict"]
-        _block(console, (row["id"], ": ".join(filter(None, (verdict, _numbers(row))))), lines)
-
-
-def _numbers(row: Mapping[str, Any]) -> str:
-    """Return the number measured beside the document's, in words; "" where there is neither."""
-    cell = {name: text for name, text in zip(_LEDGER, _ledger_cells(row), strict=True) if text}
-    named = {"yours": "yours ", "reference": "reference ", "interval": "", "document": "the document says "}
-    return ", ".join(f"{words}{cell[name]}" for name, words in named.items() if name in cell)
+        cell = {name: text for name, text in zip(_LEDGER, _ledger_cells(row), strict=True) if text}
+        numbers = ", ".join(f"{words}{cell[name]}" for name, words in _NUMBERS.items() if name in cell)
+        _block(console, (row["id"], ": ".join(filter(None, (verdict, numbers)))), lines)
 
 
 def _ledger_cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -91,20 +91,15 @@ def run(
     """Run what is stale. What is finished stays; an interrupted run goes on where it stopped."""
     planned = runner.plan(names or [], profile, runner.parse_overrides(parameters or []), force=force)
     lines, where = partial(display.plan_lines, planned), {"address": address, "gpus": gpus, "sbatch": sbatch}
-    if not runner.succeeded(_execute(planned, lines, timeout, fail_fast, engine, processes, jobs=jobs, **where)):
+    how = {"timeout": timeout, "fail_fast": fail_fast, "processes": processes}
+    if not runner.succeeded(_execute(planned, lines, how, engine, jobs=jobs, **where)):
         raise typer.Exit(1)
 
 
 def _execute(
-    planned: Sequence[runner.Job],
-    lines: Callable[[int], list[str]],
-    timeout: int | None,
-    fail_fast: bool,
-    engine: str,
-    processes: int = 1,
-    **where: Any,
+    planned: Sequence[runner.Job], lines: Callable[[int], list[str]], how: Mapping[str, Any], engine: str, **where: Any
 ) -> list[Outcome]:
-    """Say what is planned, in `lines` for so many at once, and do it."""
+    """Say what is planned, in `lines` for so many at once, and do it. how, where: of `execute` and of `opened`."""
     from stylerepro.runs import engines
 
     console = Console()
@@ -112,10 +107,7 @@ def _execute(
         display.say(console, *lines(at_once))
         try:
             with display.RunReport(console, planned) as report:
-                workers = 1 if executor else at_once
-                how: dict[str, Any] = {"timeout": timeout, "report": report, "fail_fast": fail_fast}
-                how |= {"workers": workers, "processes": processes}
-                outcomes = runner.execute(planned, executor=executor, **how)
+                outcomes = runner.execute(planned, executor=executor, workers=at_once, report=report, **how)
         except KeyboardInterrupt:
             complain("interrupted; what is finished is kept, and the same command goes on from there")
             raise typer.Exit(130) from None
@@ -154,7 +146,8 @@ def sweep(
     if only_plan:
         display.say(console, *lines(jobs))
         return
-    outcomes = _execute(planned.waiting, lines, timeout, fail_fast, engine, 1, jobs=jobs, **where)
+    how = {"timeout": timeout, "fail_fast": fail_fast}
+    outcomes = _execute(planned.waiting, lines, how, engine, jobs=jobs, **where)
     table = sweeps.collect(planned)
     if len(table):
         target = out or sweeps.table_path(planned)

@@ -50,9 +50,7 @@ def begin(name: str, source: str | None, title: str = "", document: str = OWN) -
     another document, and for a notebook that does not begin its run by its own name. Nothing unfinished is left.
     """
     if not _NAME.fullmatch(name):
-        raise RunError(
-            f"{name!r} cannot name an experiment: take small letters, digits and _, and begin with a letter."
-        )
+        raise RunError(f"{name!r} cannot name an experiment: take small letters, digits and _, a letter first.")
     if document != OWN and not _DOCUMENT.fullmatch(document):
         raise RunError(f"{document!r} cannot name a document: take three digits, as in --document 005.")
     folder = project_root() / "notebooks"
@@ -94,10 +92,8 @@ def _notebook(original: Experiment, name: str, title: str, claim: Path) -> str:
             cell.source, times = opening.subn(rf"\1\2{name}\2", cell.source)
             begins += times
     if begins != 1:
-        raise RunError(
-            f'notebooks/{original.name}.ipynb needs one cell with results.begin("{original.name}", globals()) to be '
-            f"copied from; it has {begins}."
-        )
+        needed = f'one cell with results.begin("{original.name}", globals())'
+        raise RunError(f"notebooks/{original.name}.ipynb needs {needed} to be copied from; it has {begins}.")
     copied = f"This began as a copy of [{original.title}]({original.name}.ipynb). "
     origin = copied if original.name != _MINIMAL else ""
     content.cells[0].source = _TITLE_CELL.format(title=title, origin=origin, claim=claim.name).strip()

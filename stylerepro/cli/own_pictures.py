@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.text import Text
 
 from stylerepro.cli import display
-from stylerepro.errors import ImageError, NetworkError, ParameterError, TransferError, unknown
+from stylerepro.errors import ImageError, NetworkError, ParameterError, TransferError
 from stylerepro.files import expanded, keep
 from stylerepro.pictures import assets
-from stylerepro.runs.experiments import SCALARS, Parameter, convert
+from stylerepro.runs.experiments import SCALARS, Parameter, checked
 from stylerepro.runs.runner import duration, parse_overrides
 
 if TYPE_CHECKING:
@@ -83,12 +83,7 @@ def given(command: str, texts: Sequence[str]) -> dict[str, Any]:
 
     Raises `ParameterError` for a setting that does not exist, with the nearest that does, or has the wrong type.
     """
-    known, values = settings(_behind(command)), {}
-    for name, text in parse_overrides(texts).items():
-        if name not in known:
-            raise ParameterError(unknown(name, list(known), "setting", command))
-        values[name] = convert(known[name], text, command)
-    return values
+    return checked(parse_overrides(texts), settings(_behind(command)), command, what="setting")
 
 
 def several(command: str, texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, list[Any]]]:

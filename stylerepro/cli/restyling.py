@@ -19,6 +19,7 @@ from stylerepro.networks.inference import fast, has_winograd
 from stylerepro.pictures import assets, images
 from stylerepro.training import library
 
+Network = Callable[[Tensor], Tensor]
 SIZE = 1024  # pixels of the short side of a restyled picture; a camera's 24 million pixels would take 10 GB
 
 
@@ -33,7 +34,7 @@ class Restyled:
     error: str = ""
 
 
-def load(network: str) -> Callable[[Tensor], Tensor]:
+def load(network: str) -> Network:
     """Load a network by its name (`stylerepro networks` lists them) or file (.safetensors, .onnx), ready to be fast.
 
     On a GPU where there is one. Raises `NetworkError` for an unknown name and for a file that is no such network.
@@ -54,12 +55,7 @@ def load(network: str) -> Callable[[Tensor], Tensor]:
 
 
 def restyle(
-    network: Callable[[Tensor], Tensor],
-    inputs: Sequence[str],
-    folder: str | Path,
-    size: int | None = SIZE,
-    *,
-    force: bool = False,
+    network: Network, inputs: Sequence[str], folder: str | Path, size: int | None = SIZE, *, force: bool = False
 ) -> Iterator[Restyled]:
     """Put each input through `network` and write it to `folder` under its own name; one answer each, as it is done.
 
@@ -77,9 +73,7 @@ def restyle(
     return (_restyled(network, source, target, size, force) for source, target in pairs)
 
 
-def _restyled(
-    network: Callable[[Tensor], Tensor], source: str, target: Path, size: int | None, force: bool
-) -> Restyled:
+def _restyled(network: Network, source: str, target: Path, size: int | None, force: bool) -> Restyled:
     try:
         keep(target, force)
         with _within_memory():
@@ -90,7 +84,12 @@ def _restyled(
             images.write(made.clamp(0, 1), target)
     # An allocator and each runtime have errors of their own, and the next picture is likely a smaller one.
     except Exception as error:
-        reason = str(error) if isinstance(error, StyleReproError) else _in_words(error)
+        reason = str(error)
+        if not isinstance(error, StyleReproError):
+            said = (reason.strip() or type(error).__name__).splitlines()[0]
+            large = isinstance(error, MemoryError) or re.search(r"(?i)memory|alloc", said)
+            failed = f"the network failed on it ({said})."
+            reason = "it does not fit into memory. Give a smaller --size." if large else failed
         return Restyled(source, None, error=reason if source in reason else f"{source}: {reason}")
     return Restyled(source, target, seconds, (made.shape[-1], made.shape[-2]))
 
@@ -113,13 +112,6 @@ def _within_memory() -> Iterator[None]:
         yield
     finally:
         process.rlimit(psutil.RLIMIT_DATA, before)
-
-
-def _in_words(error: Exception) -> str:
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if isinstance(error, MemoryError) or re.search(r"(?i)memory|alloc", said):
-        return "it does not fit into memory. Give a smaller --size."
-    return f"the network failed on it ({said})."
 
 
 def _flat(inputs: Iterable[str], out: Path, force: bool) -> Iterator[str]:

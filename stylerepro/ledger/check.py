@@ -132,9 +132,8 @@ class _Order(_Leaf):
     units: _Units = Field(default_factory=lambda: list(UNITS))
 
 
-_ANY = Annotated[
-    _Number | _Threshold | _Trend | _Difference | _Equivalence | _Wins | _Order, Field(discriminator="kind")
-]
+_Kinds = _Number | _Threshold | _Trend | _Difference | _Equivalence | _Wins | _Order
+_ANY = Annotated[_Kinds, Field(discriminator="kind")]
 
 
 def checked(rule: Rule, where: str, experiment: str, number: Any, declared: Declared) -> Rule:
@@ -219,10 +218,8 @@ def _completed(rule: Any, where: str, experiment: str, number: Any) -> dict[str,
     names = [name for name in COMBINATIONS if name in rule]
     allowed = {*names, "beside", *(["also"] if names == ["main"] else [])}
     if len(names) != 1 or not allowed >= set(rule) or ("main" in rule) != ("also" in rule):
-        raise ClaimError(
-            f"{where}: a rule needs a kind or exactly one of {', '.join(COMBINATIONS)} (main together with also); "
-            f"it has {', '.join(map(str, rule)) or 'nothing'}."
-        )
+        needed = f"a kind or exactly one of {', '.join(COMBINATIONS)} (main together with also)"
+        raise ClaimError(f"{where}: a rule needs {needed}; it has {', '.join(map(str, rule)) or 'nothing'}.")
     for name in (*names, "also"):
         if name in rule:
             listed = [rule[name]] if name == "main" else rule[name]

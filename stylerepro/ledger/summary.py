@@ -134,10 +134,8 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
 
 def missing(table: pd.DataFrame) -> list[str]:
     """Return for each reason why the profile tests no claim the claims and the reason, cut short where it is long."""
-    groups = table[table["lacking"] != ""].groupby("lacking", sort=False)
-    return [
-        f"{', '.join(group['id'])}: {textwrap.shorten(str(why), _REASON, placeholder=' …')}" for why, group in groups
-    ]
+    groups = table[table["lacking"] != ""].groupby("lacking", sort=False)["id"]
+    return [f"{', '.join(ids)}: {textwrap.shorten(str(why), _REASON, placeholder=' …')}" for why, ids in groups]
 
 
 def disagreements(table: pd.DataFrame) -> list[str]:
