@@ -191,7 +191,7 @@ def table_lines(table: pd.DataFrame, columns: Columns) -> list[tuple[str, ...]]:
         cells = []
         for _, column, options, across in wide:
             if column in keys:
-                name = key[keys.index(column)]
+                name: Any = key[keys.index(column)]
                 name = "" if pd.isna(name) else figures(name) if isinstance(name, float) else str(name)
                 cells.append(f"`{name}`" if options.get("as") == "code" and name else name)
                 continue

@@ -223,7 +223,7 @@ def execute(
     Raises `RunError` for more workers and processes of theirs than cores.
     """
     waiting, running = list(enumerate(job for job in jobs if job.stale)), {}  # type: ignore[var-annotated]
-    window, outcomes = len(waiting), {}  # type: ignore[var-annotated]
+    window, outcomes = len(waiting), {}
     how: dict[str, Any] = {"timeout": timeout, "processes": processes}
     with ExitStack() as own:
         if executor is None:
