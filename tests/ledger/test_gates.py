@@ -87,10 +87,9 @@ def test_the_first_setting_whose_gates_pass_is_judged_and_the_literal_ones_outco
     literal = judge(sweep(), styled.assign(variation=1.0), settings=SETTINGS)
     assert (literal.outcome.verdict, literal.setting) == (REPRODUCED, "as printed"), "a later one does not count"
     assert (literal.same, literal.others) == (0, 1), "but is seen"
-    neither = judge(unstyled, sweep(scale="unit", gate_imagenet=-1), settings=SETTINGS).outcome
-    assert neither.verdict == NOT_TESTED
-    assert "as printed: style" in neither.reason
-    assert "other: style" in neither.reason
+    neither = judge(unstyled.assign(gate_content=-1), sweep(scale="unit", gate_imagenet=-1), settings=SETTINGS)
+    assert (neither.outcome.verdict, neither.setting) == (NOT_TESTED, "other"), "the nearest is shown, and not judged"
+    assert all(f"{name}: style" in neither.outcome.reason for name in ("as printed", "other"))
 
 
 @pytest.mark.parametrize(

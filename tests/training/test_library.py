@@ -173,6 +173,8 @@ def test_judging_measures_what_it_says():
         assert row.perceptual_loss == pytest.approx(2 * float(terms["content"]) + 40 * float(terms["style"]), rel=1e-5)
         assert row.ssim_content == pytest.approx(image_metrics.ssim(picture, photograph))
         assert row.sliced_wasserstein == pytest.approx(image_metrics.sliced_wasserstein(picture, style))
+    trained = dataclasses.replace(how, loss_network="vgg19", precision="bf16")  # which decides nothing of the judging
+    pd.testing.assert_frame_equal(library.judge(network, style, trained, photographs, "tiny")[0], rows)
 
 
 # ---- pictures through a network
