@@ -21,6 +21,8 @@ language = "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_external_toc", "sphinxcontrib.bibtex"]
 extensions += ["sphinx_copybutton", "docstrings", "mathml", "tables", "explorer"]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
+if tags.has("print"):  # noqa: F821  # Sphinx's own: the book on paper has no package, and nothing to play with
+    exclude_patterns += ["api*", "api/**", "explorer.md"]
 external_toc_path = "_toc.yml"
 bibtex_bibfiles = ["documents.bib", "references.bib"]  # the first is generated from the ledger
 bibtex_default_style = "unsrt"

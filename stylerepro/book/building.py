@@ -33,6 +33,7 @@ from stylerepro.runs.experiments import CUSTOM, PROFILES, REFERENCE, Experiment,
 
 _NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_copybutton", "sphinx_external_toc", "sphinxcontrib.bibtex")
 _CHAPTER = re.compile(r"documents/\d+\.md")
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 _BY_HAND = (".md", ".py", ".bib", ".css", ".js", ".svg", ".yml")
 
 
@@ -53,12 +54,7 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
     folder = project_root() / "book"
     target = make_folder(out if out is not None else folder / "_build" / "html").resolve()
     source = write_sources(folder / "_generated", profile)
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going"]
-    command += ["-d", str(folder / "_build" / "doctrees"), str(source), str(target)]
-    # Whatever this terminal's encoding, notebooks hold every sign, and so does what is said of them; uncoloured, since
-    # it is read below, and Sphinx paints its words wherever CI is set.
-    own = {**os.environ, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, cwd=folder, env=own, encoding="utf-8", errors="replace")
+    done = _sphinx("html", target, "-W", "--keep-going")
     if done.returncode != 0:
         log = folder / "_build" / "sphinx.log"
         said = done.stdout + done.stderr
@@ -70,6 +66,34 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
         for fault in of_cells:  # the page is there, but for that
             warnings.warn(fault, ResultsWarning, stacklevel=2)
     return target / "index.html"
+
+
+def print_pdf(to: Path) -> None:
+    """Print the book that was built last to the PDF `to`: all its pages but the package's own, by Chromium.
+
+    Raises `RunError` where there is no Chromium, or it prints nothing.
+    """
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser is None:
+        raise RunError(f"Printing needs a browser, one of {', '.join(_BROWSERS)}: install Chromium, or print a page.")
+    whole = project_root() / "book" / "_build" / "print"
+    _sphinx("singlehtml", whole, "-t", "print")  # what an excluded page was linked from is no fault here
+    with atomic_path(to.resolve()) as temporary:
+        # Without a sandbox, which root does not get; the page is this project's own.
+        command = [browser, "--headless", "--no-sandbox", "--no-pdf-header-footer", f"--print-to-pdf={temporary}"]
+        subprocess.run([*command, (whole / "index.html").as_uri()], capture_output=True)
+        if not temporary.stat().st_size:
+            raise RunError(f"{browser} printed nothing from {whole / 'index.html'}: open that page and print it.")
+
+
+def _sphinx(builder: str, target: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    folder = project_root() / "book"
+    command = [sys.executable, "-m", "sphinx", "-b", builder, "-q", *options]
+    command += ["-d", str(folder / "_build" / f"doctrees-{builder}"), str(folder / "_generated"), str(target)]
+    # Whatever this terminal's encoding, notebooks hold every sign, and so does what is said of them; uncoloured, since
+    # it is read, and Sphinx paints its words wherever CI is set.
+    own = {**os.environ, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
+    return subprocess.run(command, capture_output=True, cwd=folder, env=own, encoding="utf-8", errors="replace")
 
 
 def write_sources(target: Path, profile: str) -> Path:

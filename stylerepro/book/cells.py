@@ -3,6 +3,7 @@
 JupyterLab is what a notebook was written for; Sphinx sees pasted pictures, links to files and some outputs otherwise.
 """
 
+import ast
 import json
 import os
 import re
@@ -21,10 +22,10 @@ _LINK = re.compile(
 _CODE = re.compile(r"(^```.*?(?:^```|\Z)|^~~~.*?(?:^~~~|\Z)|`[^`\n]+`)", re.S | re.M)
 _KINDS = {"text/html", "text/latex", "text/markdown", "text/plain", "application/javascript"}
 _PICTURES = {"image/svg+xml", "image/png", "image/jpeg", "image/gif"}
-# Longer code is folded away behind a click, so that a page reads as a chapter; parameters are always shown.
+# Longer code is folded away behind a click, so that a page reads as a chapter; what a run changed is always shown.
 _SHOWN_LINES = 6
-_SHOWN = {"parameters", "injected-parameters", "show-input"}
-_INJECTED = "# what this run put in their place"
+_SHOWN = {"injected-parameters", "show-input"}
+_INJECTED = "# what this run set; the other parameters are as above"
 _PLACE = re.compile(r"(?:.*[\\/])?notebooks[\\/](\w+)\.ipynb(?::(\d+))?: (?:WARNING|ERROR): (.*)")
 _CURES = {
     "image.not_readable": "There is no such picture in the project: put it there, or say where it is.",
@@ -63,6 +64,7 @@ def notebook_page(
     if texts is not None:
         _describe(cells, texts)
     beside, copies, number = texts or notebook, {} if copies is None else copies, 0
+    usual: dict[str, str] = {}
     content["cells"] = []
     for cell in cells:
         content["cells"].append(cell)
@@ -77,8 +79,11 @@ def notebook_page(
             tags = cell["metadata"].setdefault("tags", [])
             if source.count("\n") >= _SHOWN_LINES and not _SHOWN.intersection(tags):
                 tags.append("hide-input")
+            if "parameters" in tags:
+                usual = _values(source)
             if "injected-parameters" in tags:
-                cell["source"] = source.replace("# Parameters\n", f"{_INJECTED}\n", 1)
+                changed = {name: value for name, value in _values(source).items() if usual.get(name) != value}
+                cell["source"] = "\n".join([_INJECTED, *(f"{name} = {value}" for name, value in changed.items())])
             # The last cell's first rows of the whole table are for JupyterLab; a page links to the table.
             if re.search(r"^\w+\.head\(\)\s*\Z", source, re.M):
                 cell["outputs"] = [one for one in cell["outputs"] if one.get("output_type") != "execute_result"]
@@ -94,6 +99,16 @@ def notebook_page(
             cell.setdefault("id", f"page-{place}")
     content["metadata"].pop("widgets", None)
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def _values(source: str) -> dict[str, str]:
+    """Return the names that a cell of parameters sets, each with its value as Python writes it."""
+    told = {}
+    for line in ast.parse(source).body:
+        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
+            target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
+            told[ast.unparse(target)] = ast.unparse(line.value)
+    return told
 
 
 def _describe(cells: Sequence[dict[str, Any]], notebook: Path) -> None:

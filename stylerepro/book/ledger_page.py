@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,11 +12,23 @@ import pandas as pd
 import yaml
 
 from stylerepro.book.pages import in_order, place, readme_table
-from stylerepro.book.text import anchor, badge, claim_link, count, evidence, figures, fold, one_line, pipe_table, small
+from stylerepro.book.text import (
+    anchor,
+    badge,
+    claim_link,
+    count,
+    evidence,
+    figures,
+    fold,
+    one_line,
+    pipe_table,
+    small,
+    subscripts,
+)  # fmt: skip
 from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger import export, summary
-from stylerepro.ledger.claims import Document, Ledger, late
+from stylerepro.ledger.claims import Document, Ledger, late, span
 from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS, stated_text
 from stylerepro.runs.experiments import OWN, Experiment, discover
 from stylerepro.runs.record import RECORD
@@ -200,7 +212,7 @@ def answer(rows: Sequence[Row]) -> str:
         mine = [row for row in rows if row["verdict"] == verdict]
         told = " ".join(f"{claim_link(row['id'], '../')} {one_line(row['statement'])}" for row in mine)
         lines += [f"**{_ANSWERS[verdict]}** ({len(mine)} of {len(rows)}): {told}"] if mine else []
-    return "\n\n".join(lines) or _NONE
+    return subscripts("\n\n".join(lines)) or _NONE
 
 
 def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
@@ -238,22 +250,21 @@ def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, D
         return _NONE
 
     def name(row: Row) -> str:
-        title = f"[{row['id']}]{{#{anchor(row['id'])}}}\n\n{badge(row['verdict'])}"
+        id = anchor(row["id"])
+        title = f'[{row["id"]}]{{#{id}}} {badge(row["verdict"])} [¶](#{id}){{.permalink title="Link to this claim"}}'
         experiment = row["experiment"]
-        return f"{title}\n\n[{experiment}](../notebooks/{experiment}.ipynb)" if experiment in pages else title
+        return f"{title} [{experiment}](../notebooks/{experiment}.ipynb)" if experiment in pages else title
 
     reviews = [export.claim_review(row, documents.get(row["document"]), f"#{anchor(row['id'])}") for row in rows]
     # The claims as machines read them: schema.org's ClaimReview, which no page shows.
     data = json.dumps(reviews, ensure_ascii=False).replace("</", "<\\/")
     script = f'```{{raw}} html\n<script type="application/ld+json">{data}</script>\n```'
-    drawn = [evidence(row) for row in rows]
-    rests = ["**What the verdicts rest on**, part by part and reading by reading:", *drawn] if any(drawn) else []
-    return "\n\n".join([_cards(rows, name, True), *filter(None, rests), script])
+    return "\n\n".join([*(_card(row, name(row), True) for row in rows), script])
 
 
 def verdicts(rows: Sequence[Row]) -> str:
     """Return the claims of one experiment, for the end of its page; they link to their cards."""
-    return _cards(rows, lambda row: f"{claim_link(row['id'], '../')}\n\n{badge(row['verdict'])}", False)
+    return "\n\n".join(_card(row, f"{claim_link(row['id'], '../')} {badge(row['verdict'])}", False) for row in rows)
 
 
 def told(rows: Sequence[Row]) -> str:
@@ -272,25 +283,26 @@ def interval(row: Row) -> str:
     return "" if low is None or high is None or low == high else f"{figures(low)} to {figures(high)}"
 
 
-def _cards(rows: Sequence[Row], name: Callable[[Row], str], whole: bool) -> str:
-    lines: list[Sequence[str]] = [("Claim", "As it is claimed", "Measured", "Why this verdict")]
-    for row in rows:
-        says = [f'<span class="quote">“{one_line(row["quote"])}”</span>', small(row["place"])]
-        if row["number"] is not None:
-            says.append(small(f"Stated: {stated(row)}"))
-        measured = [one_line(row["statement"]), *_apart(row["measured"], "**")]
-        if row["beside"]:
-            measured.append(small(f"Beside it: {row['beside']}"))
-        why = [*_apart(row["reason"]), small(_trust(row))]
-        if row.get("rule_changed"):
-            why.append(f"The {row['rule_changed']}.")
-        if len(row["networks"]) > 1:
-            why.append(small("; ".join(f"{network}: {verdict}" for network, verdict in row["networks"].items())))
-        if whole:
-            measured += [small(f"From {_runs(row)}.")] * bool(row["runs"])
-            why.append(fold("The rule", html.escape(one_line(row["why"]))))
-        lines.append((name(row), *("\n\n".join(cell) for cell in (says, measured, why))))
-    return _list_table("ledger", (19, 28, 26, 27), lines)
+def _card(row: Row, name: str, whole: bool) -> str:
+    """Return one claim from edge to edge of the page: quote and statement, then measures beside their verdict's why."""
+    says = [name, one_line(row["statement"]), f'<span class="quote">“{one_line(row["quote"])}”</span>']
+    says.append(small(row["place"] + (f". Stated: {stated(row)}" if row["number"] is not None else "")))
+    measured = _apart(row["measured"], "**")
+    if row["beside"]:
+        measured.append(small(f"Beside it: {row['beside']}"))
+    why = [*_apart(row["reason"]), small(_trust(row))]
+    if row.get("rule_changed"):
+        why.append(f"The {row['rule_changed']}.")
+    if len(row["networks"]) > 1:
+        why.append(small("; ".join(f"{network}: {verdict}" for network, verdict in row["networks"].items())))
+    if whole:
+        measured += [small(f"From {_runs(row)}.")] * bool(row["runs"])
+        why.append(fold("The rule", html.escape(one_line(row["why"]))))
+    halves = {"Measured": [text for text in measured if text], "Why this verdict": [text for text in why if text]}
+    told = ["\n\n".join([f":::{{container}}\n**{title}**", *texts, ":::"]) for title, texts in halves.items() if texts]
+    parts = [*says, "::::{container} halves", *told, "::::", *filter(None, [evidence(row)] if whole else [])]
+    card = [f":::::{{container}} claim verdict-{row['verdict'].replace(' ', '-')}", *parts, ":::::"]
+    return subscripts("\n\n".join(card))
 
 
 def _list_table(classes: str, widths: Sequence[int], rows: Sequence[Sequence[str]]) -> str:
@@ -313,12 +325,15 @@ def _trust(row: Row) -> str:
     told += [f"robust: {row['robust']} readings" if row["robust"] != "untested" else ""]
     told += ["fragile: an equivalent reading turns it" if row["fragile"] else ""]
     if hours is not None:
-        told.append(f"the rule is {abs(hours):.0f} hours {'older' if hours >= 0 else 'younger'} than its first run")
+        told.append(f"the rule is {span(hours)} {'older' if hours >= 0 else 'younger'} than its first run")
     return "; ".join(filter(None, told))
 
 
 def _apart(text: str, mark: str = "") -> list[str]:
     """Return what several measures or networks came to, as a list; a single one as a paragraph in `mark`."""
+    about = re.fullmatch(r"(no style transfer to judge) \((.*)\)", one_line(text))
+    if about:
+        return [about[1], *_apart(about[2])]
     parts = [part for part in re.split(r"; | \| ", one_line(text)) if part]
     return ["\n".join(f"- {part}" for part in parts)] if parts[1:] else [f"{mark}{part}{mark}" for part in parts]
 

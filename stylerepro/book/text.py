@@ -55,6 +55,11 @@ def one_line(text: str) -> str:
     return " ".join(str(text).split())
 
 
+def subscripts(text: str) -> str:
+    """Return text with what stands below a Greek letter (λ_c) set as it is printed."""
+    return re.sub(r"([α-ωΑ-Ω])_([A-Za-z]{1,2})\b", r"\1<sub>\2</sub>", text)
+
+
 def pipe_table(rows: Sequence[Sequence[str]]) -> str:
     """Return a table of one-line cells; the first row is its head."""
     lines = ["| " + " | ".join(one_line(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]

@@ -270,6 +270,7 @@ def publish(names: Names = None, profile: Profile = "reference") -> None:
 def book(
     out: Annotated[Path | None, typer.Option("-o", help="Folder for the HTML; book/_build/html by default.")] = None,
     profile: Annotated[str | None, typer.Option(help=f"{', '.join(PROFILES)}; custom: own values (-p).")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Print it to this file, too; needs Chromium.")] = None,
     force: Force = False,
 ) -> None:
     """Build the book: from the committed reference runs, or from own runs of a profile."""
@@ -278,7 +279,11 @@ def book(
     # Sphinx leaves `.buildinfo`: a folder with that is a book made before, which is made again in its place.
     if out and out.is_dir() and any(out.iterdir()) and not (out / ".buildinfo").exists():
         keep(out, force)
+    keep(pdf, force)
     print(f"the book is at {building.build(out, profile)}")
+    if pdf:
+        building.print_pdf(pdf)
+        print(f"and printed in {pdf}")
 
 
 @app.command()

@@ -299,7 +299,13 @@ def late(stated: Certificate | None) -> str:
     hours = 0 if stated is None else stated["hours"]
     if hours is None:
         return "after the fact: the rule as it stands is not committed, and its run is there"
-    return f"after the fact: the rule took its present form {-hours:.0f} hours after its first run began" * (hours < 0)
+    return f"after the fact: the rule took its present form {span(hours)} after its first run began" * (hours < 0)
+
+
+def span(hours: float) -> str:
+    """Return a number of hours, of either sign, in words."""
+    number, unit = (abs(hours), "hour") if abs(hours) >= 1 else (60 * abs(hours), "minute")
+    return f"{number:.0f} {unit}{'s' * (f'{number:.0f}' != '1')}"
 
 
 def _rule_born(claim: Claim, rule: str) -> tuple[str | None, str | None]:

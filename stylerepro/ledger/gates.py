@@ -32,7 +32,7 @@ _SAID = {"style": "style taken up", "content": "content kept", "settled": "settl
 class Setting:
     """A way to read the document, with what its gates said. passed: whether all did; of none asked, they do.
 
-    open: how many of them let it through, which tells the nearest where none passed all.
+    open: how many of them let it through, which tells the nearest where none passed all. empty: it has not been run.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Setting:
     passed: bool
     said: str
     open: int = 0
+    empty: bool = False
 
 
 def settings(
@@ -59,7 +60,8 @@ def settings(
                 rows = rows[matches(rows[column], wanted)]
         gates = [_gate(gate, rows, base, asked.get("units", UNITS)) for gate in asked.get("ask", ())]
         let, said = [passed for passed, _ in gates], ", ".join(said for _, said in gates)
-        listed.append(Setting(entry["setting"], where, entry.get("tag", "U"), all(let), said, sum(let)))
+        empty = rows is None or rows.empty
+        listed.append(Setting(entry["setting"], where, entry.get("tag", "U"), all(let), said, sum(let), empty))
     return listed
 
 

@@ -280,7 +280,7 @@ def _pairs(rule: Rule, rows: pd.DataFrame, b: Any) -> tuple[Interval, float, str
         detectable = None if interval.detectable is None else float(np.expm1(interval.detectable))
         interval = replace(interval, estimate=middle, low=low, high=high, detectable=detectable)
     lacking = f", {(~whole).sum()} pairs incomplete" if not whole.all() else ""
-    return interval, effect, f"{_interval_text(interval, relative, signed=True)}, d_z {effect:.2g}{lacking}"
+    return interval, effect, f"{_interval_text(interval, relative, signed=True)}, d_z {short_text(effect)}{lacking}"
 
 
 def _difference(rule: Rule, rows: pd.DataFrame) -> Outcome:
@@ -393,6 +393,9 @@ def _sign(rule: Rule) -> int:
 
 def _interval_text(interval: Interval, percent: bool = False, signed: bool = False) -> str:
     ends = (interval.estimate, interval.low, interval.high)
-    style = f"{'+' if signed else ''}{'.1%' if percent else '.4g'}"
-    middle, low, high = (f"{end:{style}}".replace("-", "−") for end in ends)
+    sign = "+" if signed else ""
+    # A share that would round to −0.0 % keeps a digit.
+    shares = (f"{100 * end:{sign}{'.1f' if abs(end) >= 5e-4 else '.1g'}}%" for end in ends)
+    told = shares if percent else (f"{end:{sign}.4g}" for end in ends)
+    middle, low, high = (text.replace("-", "−") for text in told)
     return middle if low == middle == high else f"{middle} [{low}, {high}]"

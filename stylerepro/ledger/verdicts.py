@@ -146,7 +146,9 @@ def _on_network(claim: Judged, tables: Tables) -> _Apart:
         bare = f"; there it is: {outcome.verdict}, {outcome.reason}" if outcome.verdict != NOT_TESTED else ""
         outcome = replace(outcome, verdict=NOT_TESTED, reason=f"too few: {lacking}{bare}")
     if not setting.passed:
-        said = "; ".join(f"{other.name}: {other.said}" for other in listed)
+        told = [other for other in listed if not other.empty] or listed[:1]
+        said = "; ".join(f"{other.name}: {other.said}" for other in told)
+        said += f"; readings not run: {len(listed) - len(told)}" if told != listed else ""
         outcome = replace(outcome, verdict=NOT_TESTED, reason=f"no style transfer to judge ({said})")
     elif setting is not listed[0]:
         said = f"in the reading {setting.name}, since {listed[0].name}: {listed[0].said}"

@@ -115,7 +115,7 @@ def test_difference_down_relative_to_the_other():
     outcome = decide(rule, table)
     assert (outcome.verdict, outcome.n) == (REPRODUCED, 12)
     assert outcome.value == pytest.approx(-0.2, abs=0.02)
-    assert f"d_z {outcome.effect:.2g}" in outcome.measured
+    assert f"d_z {rules.short_text(outcome.effect)}" in outcome.measured
     assert "−20" in outcome.measured
     assert decide({**rule, "minimum": 0.3}, table).verdict == TREND_ONLY
 
