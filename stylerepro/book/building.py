@@ -69,17 +69,13 @@ def build(out: str | Path | None = None, profile: str | None = None) -> Path:
 
 
 def print_pdf(to: Path) -> None:
-    """Print the book that was built last to the PDF `to`: all its pages but the package's own, by Chromium.
-
-    Raises `RunError` where there is no Chromium, or it prints nothing.
-    """
+    """Print all pages of the book that was built last, but the package's, by Chromium; `RunError` where that fails."""
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if browser is None:
-        raise RunError(f"Printing needs a browser, one of {', '.join(_BROWSERS)}: install Chromium, or print a page.")
+        raise RunError(f"Printing needs one of {', '.join(_BROWSERS)}: install Chromium.")
     whole = project_root() / "book" / "_build" / "print"
     _sphinx("singlehtml", whole, "-t", "print")  # what an excluded page was linked from is no fault here
     with atomic_path(to.resolve()) as temporary:
-        # Without a sandbox, which root does not get; the page is this project's own.
         command = [browser, "--headless", "--no-sandbox", "--no-pdf-header-footer", f"--print-to-pdf={temporary}"]
         subprocess.run([*command, (whole / "index.html").as_uri()], capture_output=True)
         if not temporary.stat().st_size:
@@ -90,8 +86,7 @@ def _sphinx(builder: str, target: Path, *options: str) -> "subprocess.CompletedP
     folder = project_root() / "book"
     command = [sys.executable, "-m", "sphinx", "-b", builder, "-q", *options]
     command += ["-d", str(folder / "_build" / f"doctrees-{builder}"), str(folder / "_generated"), str(target)]
-    # Whatever this terminal's encoding, notebooks hold every sign, and so does what is said of them; uncoloured, since
-    # it is read, and Sphinx paints its words wherever CI is set.
+    # Notebooks hold every sign, and so does what is said of them; uncoloured, as Sphinx is not wherever CI is set.
     own = {**os.environ, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
     return subprocess.run(command, capture_output=True, cwd=folder, env=own, encoding="utf-8", errors="replace")
 
@@ -162,9 +157,8 @@ def _pieces(
         "ledger": lambda _: ledger_page.table(rows, titles),
         "networks": lambda _: pages.networks_table(NETWORKS.values()),
         "card": lambda name: pages.model_card(NETWORKS[name]),
-        "verdicts": lambda document: ledger_page.told(of(document)),
-        "answer": lambda document: ledger_page.answer(of(document)),
-        "claims": lambda document: ledger_page.cards(of(document), titles, ledger.documents),
+        "answer": lambda document: text.subscripts(ledger_page.answer(of(document))),
+        "claims": lambda document: text.subscripts(ledger_page.cards(of(document), titles, ledger.documents)),
         "citation": lambda document: ledger_page.citation(ledger.documents, document),
         "notebooks": lambda id: ledger_page.notebooks([entry for entry in entries if entry.document == id]),
         "value": lambda words: text.value(tables, words),
@@ -236,8 +230,8 @@ def myst(toc: Mapping[str, Any], files: Collection[str]) -> dict[str, Any]:
 
 def _page(entry: Experiment, run: Shown | None, rows: Sequence[Row], profile: str, copies: dict[str, Path]) -> str:
     mine = [row for row in rows if row["id"] in entry.claims]
-    told = [ledger_page.answer(mine)] if mine else []
-    end = f"## Verdicts\n\n{ledger_page.verdicts(mine)}" if mine else ""
+    told = [text.subscripts(ledger_page.answer(mine))] if mine else []
+    end = text.subscripts(f"## Verdicts\n\n{ledger_page.verdicts(mine)}") if mine else ""
     how: dict[str, Any] = {"keep_outputs": False}
     notebook, kept = entry.notebook, {"source": entry.notebook}
     if run is None:

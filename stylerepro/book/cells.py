@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from stylerepro.errors import ResultsError, ResultsWarning
 from stylerepro.files import hash_of, project_root
+from stylerepro.runs.experiments import is_parameter
 
 _LINK = re.compile(
     r"""(\]\(\s*|<(?:img|a|source|video|audio)\b[^>]*?\b(?:src|href)\s*=\s*["'])(<[^<>\n]+>|[^\s()<>"']+)""", re.I
@@ -25,7 +26,6 @@ _PICTURES = {"image/svg+xml", "image/png", "image/jpeg", "image/gif"}
 # Longer code is folded away behind a click, so that a page reads as a chapter; what a run changed is always shown.
 _SHOWN_LINES = 6
 _SHOWN = {"injected-parameters", "show-input"}
-_INJECTED = "# what this run set; the other parameters are as above"
 _PLACE = re.compile(r"(?:.*[\\/])?notebooks[\\/](\w+)\.ipynb(?::(\d+))?: (?:WARNING|ERROR): (.*)")
 _CURES = {
     "image.not_readable": "There is no such picture in the project: put it there, or say where it is.",
@@ -63,8 +63,7 @@ def notebook_page(
         raise ResultsError(f"{notebook} must begin with a text cell whose first line is a title ('# ...').")
     if texts is not None:
         _describe(cells, texts)
-    beside, copies, number = texts or notebook, {} if copies is None else copies, 0
-    usual: dict[str, str] = {}
+    beside, copies, number, usual = texts or notebook, {} if copies is None else copies, 0, dict[str, str]()
     content["cells"] = []
     for cell in cells:
         content["cells"].append(cell)
@@ -81,9 +80,11 @@ def notebook_page(
                 tags.append("hide-input")
             if "parameters" in tags:
                 usual = _values(source)
+                cell["metadata"]["mystnb"] = dict.fromkeys(["code_prompt_show", "code_prompt_hide"], "All parameters")
             if "injected-parameters" in tags:
                 changed = {name: value for name, value in _values(source).items() if usual.get(name) != value}
-                cell["source"] = "\n".join([_INJECTED, *(f"{name} = {value}" for name, value in changed.items())])
+                told = "".join(f"\n{name} = {value}" for name, value in changed.items())
+                cell["source"] = f"# what this run set; the other parameters are as above{told}"
             # The last cell's first rows of the whole table are for JupyterLab; a page links to the table.
             if re.search(r"^\w+\.head\(\)\s*\Z", source, re.M):
                 cell["outputs"] = [one for one in cell["outputs"] if one.get("output_type") != "execute_result"]
@@ -103,12 +104,8 @@ def notebook_page(
 
 def _values(source: str) -> dict[str, str]:
     """Return the names that a cell of parameters sets, each with its value as Python writes it."""
-    told = {}
-    for line in ast.parse(source).body:
-        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
-            target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
-            told[ast.unparse(target)] = ast.unparse(line.value)
-    return told
+    lines: list[Any] = list(filter(is_parameter, ast.parse(source).body))
+    return {ast.unparse(getattr(one, "target", None) or one.targets[0]): ast.unparse(one.value) for one in lines}
 
 
 def _describe(cells: Sequence[dict[str, Any]], notebook: Path) -> None:

@@ -12,19 +12,7 @@ import pandas as pd
 import yaml
 
 from stylerepro.book.pages import in_order, place, readme_table
-from stylerepro.book.text import (
-    anchor,
-    badge,
-    claim_link,
-    count,
-    evidence,
-    figures,
-    fold,
-    one_line,
-    pipe_table,
-    small,
-    subscripts,
-)  # fmt: skip
+from stylerepro.book.text import anchor, badge, claim_link, count, evidence, figures, fold, one_line, pipe_table, small
 from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger import export, summary
@@ -212,7 +200,7 @@ def answer(rows: Sequence[Row]) -> str:
         mine = [row for row in rows if row["verdict"] == verdict]
         told = " ".join(f"{claim_link(row['id'], '../')} {one_line(row['statement'])}" for row in mine)
         lines += [f"**{_ANSWERS[verdict]}** ({len(mine)} of {len(rows)}): {told}"] if mine else []
-    return subscripts("\n\n".join(lines)) or _NONE
+    return "\n\n".join(lines) or _NONE
 
 
 def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
@@ -238,7 +226,14 @@ def table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
             f"[{titles[name]}](notebooks/{name}.ipynb)" if name in titles else name,
         ]
         lines.append(cells)
-    return _list_table("ledger ledger-table", list(columns.values()), lines)
+    told = [":::{list-table}", ":class: ledger ledger-table", ":header-rows: 1"]
+    told += [f":widths: {' '.join(map(str, columns.values()))}", ""]
+    for line in lines:
+        for position, cell in enumerate(line):  # which may hold paragraphs
+            first, *others = cell.split("\n")
+            told.append(f"{'  - ' if position else '* - '}{first}".rstrip())
+            told += [f"    {other}" if other else "" for other in others]
+    return "\n".join([*told, ":::"])
 
 
 def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, Document] = MappingProxyType({})) -> str:
@@ -249,27 +244,16 @@ def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, D
     if not rows:
         return _NONE
 
-    def name(row: Row) -> str:
-        id = anchor(row["id"])
-        title = f'[{row["id"]}]{{#{id}}} {badge(row["verdict"])} [¶](#{id}){{.permalink title="Link to this claim"}}'
-        experiment = row["experiment"]
-        return f"{title} [{experiment}](../notebooks/{experiment}.ipynb)" if experiment in pages else title
-
     reviews = [export.claim_review(row, documents.get(row["document"]), f"#{anchor(row['id'])}") for row in rows]
     # The claims as machines read them: schema.org's ClaimReview, which no page shows.
-    data = json.dumps(reviews, ensure_ascii=False).replace("</", "<\\/")
+    data = json.dumps(reviews).replace("</", "<\\/")
     script = f'```{{raw}} html\n<script type="application/ld+json">{data}</script>\n```'
-    return "\n\n".join([*(_card(row, name(row), True) for row in rows), script])
+    return "\n\n".join([*(_card(row, pages) for row in rows), script])
 
 
 def verdicts(rows: Sequence[Row]) -> str:
     """Return the claims of one experiment, for the end of its page; they link to their cards."""
-    return "\n\n".join(_card(row, f"{claim_link(row['id'], '../')} {badge(row['verdict'])}", False) for row in rows)
-
-
-def told(rows: Sequence[Row]) -> str:
-    """Return the claims with their verdicts in a line of text, for a page at the book's root."""
-    return ", ".join(f"{claim_link(row['id'])} *{row['verdict']}*" for row in rows) or _NONE
+    return "\n\n".join(map(_card, rows))
 
 
 def stated(row: Row) -> str:
@@ -283,37 +267,30 @@ def interval(row: Row) -> str:
     return "" if low is None or high is None or low == high else f"{figures(low)} to {figures(high)}"
 
 
-def _card(row: Row, name: str, whole: bool) -> str:
-    """Return one claim from edge to edge of the page: quote and statement, then measures beside their verdict's why."""
-    says = [name, one_line(row["statement"]), f'<span class="quote">“{one_line(row["quote"])}”</span>']
+def _card(row: Row, pages: Collection[str] | None = None) -> str:
+    """Return one claim from edge to edge of the page: quote and statement, then measures beside their verdict's why.
+
+    pages: as `cards` has them, for the one card that has the claim's anchor and its rule; None for what links to it.
+    """
+    whole, id, name = pages is not None, anchor(row["id"]), row["experiment"]
+    title = f"[{row['id']}]{{#{id}}}" if whole else claim_link(row["id"], "../")
+    title += f" {badge(row['verdict'])}" + (f" [{name}](../notebooks/{name}.ipynb)" if name in (pages or ()) else "")
+    title += f' [¶](#{id}){{.permalink title="Link to this claim"}}' * whole
+    says = [title, one_line(row["statement"]), f'<span class="quote">“{one_line(row["quote"])}”</span>']
     says.append(small(row["place"] + (f". Stated: {stated(row)}" if row["number"] is not None else "")))
     measured = _apart(row["measured"], "**")
-    if row["beside"]:
-        measured.append(small(f"Beside it: {row['beside']}"))
+    measured += [small(f"Beside it: {row['beside']}")] * bool(row["beside"])
     why = [*_apart(row["reason"]), small(_trust(row))]
-    if row.get("rule_changed"):
-        why.append(f"The {row['rule_changed']}.")
-    if len(row["networks"]) > 1:
-        why.append(small("; ".join(f"{network}: {verdict}" for network, verdict in row["networks"].items())))
+    why += [f"The {changed}." for changed in [row.get("rule_changed")] if changed]
+    each = "; ".join(f"{network}: {verdict}" for network, verdict in row["networks"].items())
+    why += [small(each)] * (len(row["networks"]) > 1)
     if whole:
         measured += [small(f"From {_runs(row)}.")] * bool(row["runs"])
         why.append(fold("The rule", html.escape(one_line(row["why"]))))
     halves = {"Measured": [text for text in measured if text], "Why this verdict": [text for text in why if text]}
     told = ["\n\n".join([f":::{{container}}\n**{title}**", *texts, ":::"]) for title, texts in halves.items() if texts]
     parts = [*says, "::::{container} halves", *told, "::::", *filter(None, [evidence(row)] if whole else [])]
-    card = [f":::::{{container}} claim verdict-{row['verdict'].replace(' ', '-')}", *parts, ":::::"]
-    return subscripts("\n\n".join(card))
-
-
-def _list_table(classes: str, widths: Sequence[int], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose cells may hold paragraphs; the first row is its head."""
-    lines = [":::{list-table}", f":class: {classes}", ":header-rows: 1", f":widths: {' '.join(map(str, widths))}", ""]
-    for row in rows:
-        for position, cell in enumerate(row):
-            first, *others = cell.split("\n")
-            lines.append(f"{'  - ' if position else '* - '}{first}".rstrip())
-            lines += [f"    {line}" if line else "" for line in others]
-    return "\n".join([*lines, ":::"])
+    return "\n\n".join([f":::::{{container}} claim verdict-{row['verdict'].replace(' ', '-')}", *parts, ":::::"])
 
 
 def _trust(row: Row) -> str:

@@ -108,8 +108,8 @@ def evidence(row: Mapping[str, Any]) -> str:
     named = (f"{html.escape(each['reading'])} <i>{_TAGS.get(each['tag'], 'as it counts')}</i>" for each in readings)
     others = [_line(name, each, asked, readings) for name, each in zip(named, readings, strict=True)]
     body = _table("part", parts) + (_table("reading", others) if others else "")
-    told = f"{row['id']}: {len(parts)} part{'s' * (len(parts) != 1)}" + f", {len(readings)} readings" * bool(readings)
-    return f'<details class="evidence"><summary>{told} {badge(row["verdict"])}</summary>{body}</details>'
+    told = f"{len(parts)} part{'s' * (len(parts) != 1)}" + f" and {len(readings)} readings" * bool(readings)
+    return f'<details class="evidence"><summary>What it rests on, drawn: {told}</summary>{body}</details>'
 
 
 def _table(what: str, lines: Sequence[str]) -> str:

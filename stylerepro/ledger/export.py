@@ -1,4 +1,4 @@
-"""The ledger as files that other programs read: JSON with its schema, CSV, and schema.org's ClaimReview."""
+"""The ledger as files that other programs read: JSON, CSV, and schema.org's ClaimReview."""
 
 import json
 from collections.abc import Mapping
@@ -8,17 +8,11 @@ import pandas as pd
 
 from stylerepro.files import project_root, write_text
 from stylerepro.ledger.claims import LEDGER, Document, Ledger
-from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY, VERDICTS
+from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREND_ONLY
 from stylerepro.ledger.summary import finite, plain, rows, with_floats
 
-SCHEMA = "ledger.schema.json"
+SCHEMA = "ledger.schema.json"  # beside it, kept by hand; a test holds the two together
 _RATING = {NOT_REPRODUCED: 1, TREND_ONLY: 2, REPRODUCED: 3}
-_LISTS = ("settings", "readings", "parts", "runs")
-_TEXTS = (
-    *("id", "document", "quote", "place", "statement", "measured", "reason", "beside", "experiment", "measure", "kind"),
-    *("design", "setting", "robust", "tolerance", "why", "notes", "rule_changed", "profile"),
-)
-_NUMBERS = ("value", "low", "high", "effect", "detectable")
 
 
 def files(ledger: Ledger, table: pd.DataFrame) -> dict[str, str]:
@@ -33,7 +27,6 @@ def files(ledger: Ledger, table: pd.DataFrame) -> dict[str, str]:
     return {
         LEDGER: json.dumps(content, indent=1, ensure_ascii=False) + "\n",
         f"{folder}/ledger.csv": plain(table.map(_rounded)).to_csv(index=False, lineterminator="\n"),
-        f"{folder}/{SCHEMA}": json.dumps(schema(), indent=1) + "\n",
     }
 
 
@@ -41,40 +34,6 @@ def write(ledger: Ledger, table: pd.DataFrame) -> None:
     """Write the files of the ledger into the project."""
     for path, text in files(ledger, table).items():
         write_text(project_root() / path, text)
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of the ledger's JSON file."""
-    number, text = {"type": ["number", "string", "null"]}, {"type": "string"}
-    certificate = {
-        "type": ["object", "null"],
-        "required": ["rule", "points", "commit", "time", "start", "hours"],
-        "properties": {"rule": text, "points": {"type": "object"}, "hours": {"type": ["number", "null"]}},
-    }
-    claim = {
-        **dict.fromkeys(_TEXTS, text),
-        **dict.fromkeys(_NUMBERS, number),
-        **{name: {"type": "array", "items": {"type": "object"}} for name in (*_LISTS, "read_as")},
-        **{name: {"type": "object"} for name in ("networks", "rule", "least", "gates")},
-        "number": {"type": ["number", "array", "null"]},
-        "unit": {"type": ["string", "null"]},
-        "n": {"type": ["integer", "null"]},
-        "verdict": {"enum": list(VERDICTS)},
-        "sort": {"enum": ["arithmetic", "cost", "picture"]},
-        **{name: {"type": "boolean"} for name in ("fragile", "covers")},
-        "certificate": certificate,
-    }
-    document = {"id": text, "title": text, "authors": {"type": "array", "items": text}}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Claims of five documents on image style transfer, with their verdicts",
-        "type": "object",
-        "required": ["documents", "claims"],
-        "properties": {
-            "documents": {"type": "array", "items": _object(document)},
-            "claims": {"type": "array", "items": _object(claim)},
-        },
-    }
 
 
 def claim_review(row: Mapping[str, Any], document: Document | None, address: str) -> dict[str, Any]:
@@ -104,7 +63,3 @@ def claim_review(row: Mapping[str, Any], document: Document | None, address: str
 def _rounded(cell: Any) -> Any:
     """Return a cell with numbers of six digits: the last ones of a float go by the processor."""
     return with_floats(cell, lambda number: float(f"{number:.6g}"))
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": sorted(properties), "properties": properties}
