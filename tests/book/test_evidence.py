@@ -33,7 +33,7 @@ def drawn(text):
 def test_a_part_stands_beside_what_is_asked_of_it():
     text = evidence(row(part(0.5, 0.0, 1.0, (0.25, None)), part(2, 2, 2, (None, 1.0), "not reproduced")))
     assert drawn(text) == [((58.0, 220.0), (6.0, 214.0), 110.0), ((0.0, 6.0), (214.0, 214.0), 214.0)]
-    for told in ("0.5 [0, 1]; asked: at least 0.25", "<br>2; asked: at most 1", "a &amp; b", "003.1: 2 parts "):
+    for told in ("0.5 [0, 1]; asked: at least 0.25", "<br>2; asked: at most 1", "a &amp; b", "drawn: 2 parts<"):
         assert told in text
     assert "reading" not in text
     assert "\n" not in text, "a line break would end the HTML"
@@ -46,7 +46,7 @@ def test_readings_share_a_scale_and_those_without_a_number_are_named():
     ]
     text = evidence(row(part(1.0, 0.0, 2.0, (None, None), kind="trend"), readings=others))
     assert drawn(text)[1:] == [((0.0, 220.0), (6.0, 110.0), 58.0), ((0.0, 220.0), (110.0, 214.0), 162.0)]
-    for told in ("1 part, 3 readings", "as written <i>as it counts</i>", "other <i>equivalent</i>"):
+    for told in ("1 part and 3 readings", "as written <i>as it counts</i>", "other <i>equivalent</i>"):
         assert told in text
     assert "no run <i>another experiment, which counts for nothing</i></td><td>not measured</td>" in text
     assert text.count("<br>ρ ") == 3
