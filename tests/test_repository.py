@@ -21,9 +21,7 @@ from stylerepro.training import library
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PACKAGE = ROOT / "stylerepro"
-REEXPORTED = {
-    "transfer": ["from stylerepro.transfer.transfer import transfer as transfer"],
-}
+REEXPORTED = {"transfer": ["from stylerepro.transfer.transfer import transfer as transfer"]}
 REFERENCE_LIMIT = 45_000_000
 FILE_LIMIT = 1_500_000
 WEIGHTS_LIMIT = 6_000_000  # bytes: a loss network in float16
@@ -71,18 +69,13 @@ def plain(cell: dict) -> str:
     return "\n".join(line for line in source(cell).splitlines() if not line.lstrip().startswith(("%", "!")))
 
 
-def test_there_are_notebooks_and_each_has_a_sidecar_and_no_sidecar_is_alone():
-    assert NOTEBOOKS
-    assert [path.stem for path in NOTEBOOKS] == sorted(path.stem for path in (ROOT / "notebooks").glob("*.yaml"))
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_clean_and_in_the_usual_shape(path):
     for cell in cells(path):
         assert not cell.get("outputs"), "clear the outputs before committing"
         assert cell.get("execution_count") is None
     title = cells(path)[0]
-    assert title["cell_type"] == "markdown"
+    assert (title["cell_type"], path.with_suffix(".yaml").is_file()) == ("markdown", True)
     assert source(title).startswith("# ")
     code = code_cells(path)
     tagged = [place for place, cell in enumerate(code) if "parameters" in cell["metadata"].get("tags", [])]

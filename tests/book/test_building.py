@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -43,12 +44,9 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
         self.ids.add(given.get("id"))
-        if tag == "a" and given.get("href"):
-            self.links.append(given["href"])
-        if tag in ("script", "img", "iframe", "source") and given.get("src"):
-            self.loads.append(given["src"])
-        if tag == "link" and given.get("href"):
-            self.loads.append(given["href"])
+        self.links += [given["href"]] * (tag == "a") if given.get("href") else []
+        loaded = given.get("href" if tag == "link" else "src")
+        self.loads += [loaded] if tag in ("script", "img", "iframe", "source", "link") and loaded else []
 
 
 def all_pages(first: Path) -> dict[Path, _Page]:
@@ -154,6 +152,20 @@ def test_without_sphinx_the_error_says_what_to_install(project, monkeypatch):
     monkeypatch.setattr(building, "_NEEDED", ("sphinx_that_is_not_there",))
     with pytest.raises(RunError, match=r"pip install -e '\.\[book\]'"):
         building.build()
+
+
+def test_a_book_is_printed_by_a_browser_where_there_is_one(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunError, match="install Chromium"):
+        building.print_pdf(tmp_path / "book.pdf")
+    monkeypatch.setattr(building, "_sphinx", lambda *_: None)
+    browser = tmp_path / "chromium"
+    for does, fault in (('echo $1 > "${4#*=}"', None), ("true", "printed nothing")):
+        browser.write_text(f"#!/bin/sh\n{does}\n")
+        browser.chmod(0o755)
+        with pytest.raises(RunError, match=fault) if fault else nullcontext():
+            building.print_pdf(tmp_path / "book.pdf")
+        assert (tmp_path / "book.pdf").read_text() == "--headless\n", "a print that failed leaves the last one"
 
 
 def test_a_file_where_the_book_should_go_is_an_error_and_stays(project, tmp_path):

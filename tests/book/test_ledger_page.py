@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from small_book import DOCUMENT
 
 from stylerepro.book import ledger_page, text
@@ -128,14 +127,6 @@ def test_the_ledgers_table_puts_the_reference_beside_own_values_and_marks_what_d
     assert "Reference" in told
     assert told.count("0.4 (differs)") == 1
     assert {len(re.findall("(?m)^  -", line)) for line in told.split("* - ")[1:]} == {9}
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "told"),
-    [(None, None, ""), (1.0, 1.0, ""), (-1.0, 2.5, "−1 to 2.5"), (1e-5, 1e-4, "1e−05 to 0.0001")],
-)
-def test_an_interval_is_shown_where_there_is_one(low, high, told):
-    assert ledger_page.interval(row(low=low, high=high)) == told
 
 
 def test_an_answer_has_a_line_for_each_verdict_that_there_is():

@@ -157,18 +157,20 @@ def test_a_page_leaves_out_widgets_first_rows_of_tables_and_on_demand_all_output
         assert json.loads(cells.notebook_page(path, "", ""))["cells"][1]["outputs"] == kept
 
 
-def test_long_code_is_folded_but_neither_parameters_nor_what_its_author_wants_seen(tmp_path):
+def test_long_code_is_folded_but_neither_what_a_run_set_nor_what_its_author_wants_seen(tmp_path):
     long, short = code() | {"source": ["x = 1\n"] * 7 + ["x"]}, code()
     told = [long | {"metadata": {"tags": [tag]}} for tag in ("parameters", "injected-parameters", "show-input")]
     page = json.loads(cells.notebook_page(notebook(tmp_path, TITLE, long, short, *told), "", ""))
     folded = ["hide-input" in cell["metadata"]["tags"] for cell in page["cells"][1:]]
-    assert folded == [True, False, False, False, False]
+    assert folded == [True, False, True, False, False]
+    assert page["cells"][3]["metadata"]["mystnb"]["code_prompt_show"] == "All parameters"
 
 
-def test_parameters_put_in_by_the_run_say_so(tmp_path):
-    injected = code() | {"source": ["# Parameters\n", "size = 4"], "metadata": {"tags": ["injected-parameters"]}}
-    page = json.loads(cells.notebook_page(notebook(tmp_path, TITLE, injected), "", ""))
-    assert page["cells"][1]["source"] == "# what this run put in their place\nsize = 4"
+def test_of_parameters_put_in_by_the_run_those_that_it_set_are_shown(tmp_path):
+    usual = code() | {"source": ["n: int = 3  # of them\n", "size: int = 2"], "metadata": {"tags": ["parameters"]}}
+    injected = code() | {"source": ["# Parameters\n", "n = 3\nsize = 4"], "metadata": {"tags": ["injected-parameters"]}}
+    page = json.loads(cells.notebook_page(notebook(tmp_path, TITLE, usual, injected), "", ""))
+    assert page["cells"][2]["source"] == "# what this run set; the other parameters are as above\nsize = 4"
 
 
 @pytest.mark.parametrize("content", ["", "not json", "[]", '{"cells": []}', '{"cells": [{"cell_type": "code"}]}'])

@@ -35,15 +35,22 @@ def test_a_value_that_cannot_be_is_refused_with_the_nearest_name(words):
         text.value({"t": TABLE}, words)
 
 
+SUBSCRIPTS = "λ<sub>c</sub> and λ<sub>TV</sub>, not a_c nor λ_layers"
+
+
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("write", "given", "told"),
     [
-        (0.19973, "0.2"), (12345.6, "12300"), (-2.5, "−2.5"), (None, ""), (float("nan"), ""), (pd.NA, ""),
-        (999.9, "1000"), (float("-inf"), "−∞"),
+        (text.figures, 0.19973, "0.2"), (text.figures, 12345.6, "12300"), (text.figures, -2.5, "−2.5"),
+        (text.figures, None, ""), (text.figures, float("nan"), ""), (text.figures, pd.NA, ""),
+        (text.figures, 999.9, "1000"), (text.figures, float("-inf"), "−∞"), (text.in_words, 0, "zero"),
+        (text.in_words, 5, "five"), (text.in_words, 19, "nineteen"), (text.in_words, 20, "twenty"),
+        (text.in_words, 32, "thirty-two"), (text.in_words, 100, "100"),
+        (text.subscripts, "λ_c and λ_TV, not a_c nor λ_layers", SUBSCRIPTS),
     ],
 )  # fmt: skip
-def test_figures_of_a_number(number, told):
-    assert text.figures(number) == told
+def test_numbers_and_letters_are_written_as_texts_show_them(write, given, told):
+    assert write(given) == told
 
 
 TIMES = {"size": [1, 1, 2, 2], "layers": ["all", "few", "all", "few"], "seconds": [4.0, 1.0, 8.0, 6.0]}
@@ -70,10 +77,3 @@ def test_a_table_has_a_line_for_each_combination_of_its_keys(columns, table, tol
     parts = (line.partition("|")[::2] for line in columns.split("\n"))
     wanted = [(heading, *text.parsed(words)[::2]) for heading, words in parts]
     assert text.table_lines(pd.DataFrame(table), wanted) == told
-
-
-@pytest.mark.parametrize(
-    ("number", "told"), [(0, "zero"), (5, "five"), (19, "nineteen"), (20, "twenty"), (32, "thirty-two"), (100, "100")]
-)
-def test_a_number_in_words(number, told):
-    assert text.in_words(number) == told

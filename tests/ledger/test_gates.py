@@ -54,6 +54,13 @@ def test_a_sweep_is_judged_only_where_its_base_is_a_style_transfer_of_enough_pai
     assert reason in verdict.outcome.reason
 
 
+def test_a_reading_that_was_not_run_is_counted_and_not_spelt_out():
+    reason = judge(sweep(gate_predictor=-0.1), settings=SETTINGS).outcome.reason
+    assert reason.endswith(
+        "as printed: style taken up in 0 of 15, two thirds are asked, content kept in 15 of 15; readings not run: 1)"
+    )
+
+
 def test_gates_look_at_the_base_setting_alone_and_ask_two_thirds_of_the_pairs():
     table = sweep()
     assert judge(table.assign(gate_content=0.5 - table["gamma"])).outcome.verdict == REPRODUCED, "extremes may be flat"

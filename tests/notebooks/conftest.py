@@ -9,3 +9,15 @@ from stylerepro.runs import experiments
 def chosen():
     """Parameters of an experiment's profile, by name."""
     return lambda name, profile="smoke": experiments.resolve_parameters(experiments.load(name), profile)
+
+
+@pytest.fixture
+def given(chosen, request):
+    """The smoke parameters of the experiment that the module of tests is called after."""
+    return chosen(request.module.__name__.removeprefix("test_"))
+
+
+@pytest.fixture
+def table(tables, request):
+    """The smoke table of that experiment."""
+    return tables[request.module.__name__.removeprefix("test_")]

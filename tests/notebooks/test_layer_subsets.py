@@ -6,16 +6,6 @@ from stylerepro.ledger.rules import matches
 
 
 @pytest.fixture
-def table(tables):
-    return tables["layer_subsets"]
-
-
-@pytest.fixture
-def parameters(chosen):
-    return chosen("layer_subsets")
-
-
-@pytest.fixture
 def quality(table):
     return table[table["measured"] == "quality"]
 
@@ -26,29 +16,29 @@ def select(table, **where):
     return table
 
 
-def test_every_subset_has_a_row_a_pair_and_checkpoint(quality, parameters):
-    pairs = len(parameters["contents"]) * len(parameters["styles"])
-    wanted = {"document", "all", "gatys", *parameters["threes"], *parameters["singles"]}
+def test_every_subset_has_a_row_a_pair_and_checkpoint(quality, given):
+    pairs = len(given["contents"]) * len(given["styles"])
+    wanted = {"document", "all", "gatys", *given["threes"], *given["singles"]}
     rows = select(quality, loss="squared", content_target="style", a=1.0, b=1000.0, budget="iterations")
     assert set(rows["subset"]) == wanted
     assert (rows.groupby(["subset", "iterations"]).size() == pairs).all()
-    assert len(rows) == len(wanted) * len(parameters["iterations"]) * pairs
+    assert len(rows) == len(wanted) * len(given["iterations"]) * pairs
     assert not quality.duplicated(
         ["content", "style", "subset", "loss", "content_target", "a", "b", "iterations", "budget"]
     ).any()
 
 
-def test_equal_time_gives_no_subset_fewer_steps_than_all_layers(quality, parameters):
+def test_equal_time_gives_no_subset_fewer_steps_than_all_layers(quality, given):
     rows = select(quality, budget="time")
-    assert set(rows["subset"]) == set(parameters["timed_subsets"])
-    last = parameters["iterations"][-1]
+    assert set(rows["subset"]) == set(given["timed_subsets"])
+    last = given["iterations"][-1]
     assert set(rows["iterations"]) == {last}
-    assert rows["steps"].between(last, last * parameters["most_steps"]).all()
+    assert rows["steps"].between(last, last * given["most_steps"]).all()
     same = select(quality, subset="all", b=1000.0, iterations=last)
     assert same.groupby("budget")["full_style_loss"].mean().nunique() == 1
 
 
-def test_squares_fall_and_what_is_a_share_is_one(quality, parameters):
+def test_squares_fall_and_what_is_a_share_is_one(quality, given):
     rows = select(quality, loss="squared")
     assert (rows["loss_fall"] > 0).all()
     assert (quality["loss_fall"] >= -1).all()
@@ -74,12 +64,12 @@ def test_the_layer_that_stands_in_for_conv5_3_is_named(quality):
     assert set(select(quality, subset="document")["depth"]) == {"conv5_1"}
 
 
-def test_costs_are_vgg16s_and_belong_to_no_picture(table, parameters):
+def test_costs_are_vgg16s_and_belong_to_no_picture(table, given):
     rows = select(table, measured="cost")
     assert set(rows["network"]) == {"vgg16"}
     for column in ("content", "style", "loss", "content_target", "a", "b", "full_style_loss"):
         assert rows[column].isna().all()
-    assert len(rows) == len(parameters["cost_sizes"]) * len(parameters["cost_subsets"])
+    assert len(rows) == len(given["cost_sizes"]) * len(given["cost_subsets"])
     document, every = (select(rows, subset=name).set_index("size") for name in ("document", "all"))
     assert (document["multiply_adds"] < every["multiply_adds"]).all()
     # Without the losses of the layers left out, the pass itself is whole.

@@ -7,18 +7,8 @@ from stylerepro.ledger.rules import matches
 
 
 @pytest.fixture
-def table(tables):
-    return tables["lbfgs_512"]
-
-
-@pytest.fixture
 def history(curves):
     return curves["lbfgs_512"]
-
-
-@pytest.fixture
-def given(chosen):
-    return chosen("lbfgs_512")
 
 
 def test_every_reading_optimiser_and_checkpoint_has_its_row(table, given):
