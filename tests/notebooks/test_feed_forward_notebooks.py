@@ -36,6 +36,7 @@ def test_every_photograph_is_judged_and_every_style_is_timed(tables, curves, cho
     centre = table[matches(table["lambda_c"], 2) & matches(table["lambda_s"], 40)]
     quality, cost = (centre[centre["measured"] == kind] for kind in ("quality", "cost"))
     assert sorted(quality["content"]) == sorted(given["contents"])
+    assert tables["resolutions"]["same_size"].all(), "odd sizes, too"
     assert set(quality["nearest_is_own"]) <= {0.0, 1.0}
     assert list(cost["style"]) == given["styles"]
     assert (cost["seconds_picture"] > 0).all()
@@ -101,7 +102,7 @@ def recipe(given, asked):
     return chapter_recipe(asked, loss_network, held_out=given["contents"], **settings)
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", [*CHAPTERS, "resolutions"])
 def test_the_default_profile_trains_none_of_its_networks(name, monkeypatch, chosen):
     """The committed networks are those that the chapters' own parameters ask for."""
     words = "this network is not committed, or the chapter asks for another one"
