@@ -35,9 +35,6 @@ def test_a_value_that_cannot_be_is_refused_with_the_nearest_name(words):
         text.value({"t": TABLE}, words)
 
 
-SUBSCRIPTS = "λ<sub>c</sub> and λ<sub>TV</sub>, not a_c nor λ_layers"
-
-
 @pytest.mark.parametrize(
     ("write", "given", "told"),
     [
@@ -46,7 +43,7 @@ SUBSCRIPTS = "λ<sub>c</sub> and λ<sub>TV</sub>, not a_c nor λ_layers"
         (text.figures, 999.9, "1000"), (text.figures, float("-inf"), "−∞"), (text.in_words, 0, "zero"),
         (text.in_words, 5, "five"), (text.in_words, 19, "nineteen"), (text.in_words, 20, "twenty"),
         (text.in_words, 32, "thirty-two"), (text.in_words, 100, "100"),
-        (text.subscripts, "λ_c and λ_TV, not a_c nor λ_layers", SUBSCRIPTS),
+        (text.subscripts, "λ_c, λ_TV, a_c, λ_layers", "λ<sub>c</sub>, λ<sub>TV</sub>, a_c, λ_layers"),
     ],
 )  # fmt: skip
 def test_numbers_and_letters_are_written_as_texts_show_them(write, given, told):

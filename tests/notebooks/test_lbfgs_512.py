@@ -6,11 +6,6 @@ import pytest
 from stylerepro.ledger.rules import matches
 
 
-@pytest.fixture
-def history(curves):
-    return curves["lbfgs_512"]
-
-
 def test_every_reading_optimiser_and_checkpoint_has_its_row(table, given):
     rows = table[table["measured"] == "quality"]
     marks = [*given["checkpoints"], given["judged"], given["long_run"]]
@@ -39,8 +34,8 @@ def test_convergence_is_counted_on_the_long_run_alone(table, given):
     assert (many <= long_run).all()
 
 
-def test_losses_fall_and_the_best_so_far_never_rises(table, history):
-    rows = table[table["measured"] == "quality"].sort_values("evaluations")
+def test_losses_fall_and_the_best_so_far_never_rises(table, curves):
+    history, rows = curves["lbfgs_512"], table[table["measured"] == "quality"].sort_values("evaluations")
     for _, run in rows.groupby(["optimiser", "formulas", "tv"]):
         assert (np.diff(run["loss_left"]) <= 0).all()
         assert run["loss_left"].iloc[-1] < 1
@@ -52,7 +47,8 @@ def test_losses_fall_and_the_best_so_far_never_rises(table, history):
         assert (np.diff(run["elapsed_seconds"]) > 0).all()
 
 
-def test_one_picture_has_one_first_loss_whatever_the_optimiser(history, given):
+def test_one_picture_has_one_first_loss_whatever_the_optimiser(curves, given):
+    history = curves["lbfgs_512"]
     first = history[(history["evaluations"] == 1) & (history["formulas"] == "document") & (history["tv"] == "without")]
     first = first[first["dtype"] == "float32"]["total_loss"]
     assert len(first) == 1 + len(given["others"])
