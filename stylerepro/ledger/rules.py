@@ -394,7 +394,6 @@ def _sign(rule: Rule) -> int:
 def _interval_text(interval: Interval, percent: bool = False, signed: bool = False) -> str:
     ends = (interval.estimate, interval.low, interval.high)
     sign = "+" if signed else ""
-    # A share that would round to −0.0 % keeps a digit.
     shares = (f"{100 * end:{sign}{'.1f' if abs(end) >= 5e-4 else '.1g'}}%" for end in ends)
     told = shares if percent else (f"{end:{sign}.4g}" for end in ends)
     middle, low, high = (text.replace("-", "−") for text in told)
