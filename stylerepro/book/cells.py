@@ -80,7 +80,8 @@ def notebook_page(
                 tags.append("hide-input")
             if "parameters" in tags:
                 usual = _values(source)
-                cell["metadata"]["mystnb"] = dict.fromkeys(["code_prompt_show", "code_prompt_hide"], "All parameters")
+                prompts = dict.fromkeys(["code_prompt_show", "code_prompt_hide"], "All parameters")
+                cell["metadata"].setdefault("mystnb", {}).update(prompts)
             if "injected-parameters" in tags:
                 changed = {name: value for name, value in _values(source).items() if usual.get(name) != value}
                 told = "".join(f"\n{name} = {value}" for name, value in changed.items())

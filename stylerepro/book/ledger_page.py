@@ -288,9 +288,9 @@ def _card(row: Row, pages: Collection[str] | None = None) -> str:
         measured += [small(f"From {_runs(row)}.")] * bool(row["runs"])
         why.append(fold("The rule", html.escape(one_line(row["why"]))))
     halves = {"Measured": [text for text in measured if text], "Why this verdict": [text for text in why if text]}
-    told = ["\n\n".join([f":::{{container}}\n**{title}**", *texts, ":::"]) for title, texts in halves.items() if texts]
-    parts = [*says, "::::{container} halves", *told, "::::", *filter(None, [evidence(row)] if whole else [])]
-    return "\n\n".join([f":::::{{container}} claim verdict-{row['verdict'].replace(' ', '-')}", *parts, ":::::"])
+    told = ["\n\n".join(["<div>", f"**{title}**", *texts, "</div>"]) for title, texts in halves.items() if texts]
+    parts = [*says, '<div class="halves">', *told, "</div>", *filter(None, [evidence(row)] if whole else [])]
+    return "\n\n".join([f'<div class="claim verdict-{row["verdict"].replace(" ", "-")}">', *parts, "</div>"])
 
 
 def _trust(row: Row) -> str:
