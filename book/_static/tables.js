@@ -22,7 +22,7 @@
 
   // What is missing comes last, whichever way round.
   const order = sign => (a, b) => {
-    const [x, y] = [key(plain(String(a))), key(plain(String(b)))];
+    const [x, y] = [a, b].map(cell => key(plain(String(cell).replace(/<[^>]*>/g, "")))); // a cell comes with its marks
     if (x === null || y === null) return (x === null) - (y === null);
     if (typeof x === "number" && typeof y === "number") return sign * (x - y);
     return sign * (typeof x === typeof y ? collator.compare(x, y) : typeof x === "number" ? -1 : 1);
