@@ -74,11 +74,11 @@ def print_pdf(to: Path) -> None:
     if browser is None:
         raise RunError(f"Printing needs one of {', '.join(_BROWSERS)}: install Chromium.")
     whole = project_root() / "book" / "_build" / "print"
-    _sphinx("singlehtml", whole, "-t", "print")  # what an excluded page was linked from is no fault here
+    made = _sphinx("singlehtml", whole, "-t", "print").returncode == 0  # links to pages left out are no fault here
     with atomic_path(to.resolve()) as temporary:
         command = [browser, "--headless", "--no-sandbox", "--no-pdf-header-footer", f"--print-to-pdf={temporary}"]
         subprocess.run([*command, (whole / "index.html").as_uri()], capture_output=True)
-        if not temporary.stat().st_size:
+        if not (made and temporary.stat().st_size):
             raise RunError(f"{browser} printed nothing from {whole / 'index.html'}: open that page and print it.")
 
 

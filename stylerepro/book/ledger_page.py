@@ -311,7 +311,7 @@ def _apart(text: str, mark: str = "") -> list[str]:
     about = re.fullmatch(r"(no style transfer to judge) \((.*)\)", one_line(text))
     if about:
         return [about[1], *_apart(about[2])]
-    parts = [part for part in re.split(r"; | \| ", one_line(text)) if part]
+    parts = [part for part in re.split(r"; (?![^()]*\)|\S+ is what this design)| \| ", one_line(text)) if part]
     return ["\n".join(f"- {part}" for part in parts)] if parts[1:] else [f"{mark}{part}{mark}" for part in parts]
 
 

@@ -158,9 +158,10 @@ def test_a_book_is_printed_by_a_browser_where_there_is_one(project, tmp_path, mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunError, match="install Chromium"):
         building.print_pdf(tmp_path / "book.pdf")
-    monkeypatch.setattr(building, "_sphinx", lambda *_: None)
     browser = tmp_path / "chromium"
-    for does, fault in (('echo $1 > "${4#*=}"', None), ("true", "printed nothing")):
+    prints = 'echo $1 > "${4#*=}"'
+    for does, ended, fault in ((prints, 0, None), ("true", 0, "printed nothing"), (prints, 1, "printed nothing")):
+        monkeypatch.setattr(building, "_sphinx", lambda *_, code=ended: subprocess.CompletedProcess([], code))
         browser.write_text(f"#!/bin/sh\n{does}\n")
         browser.chmod(0o755)
         with pytest.raises(RunError, match=fault) if fault else nullcontext():

@@ -97,9 +97,9 @@ def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule()
 
 
 def test_several_measures_stand_apart_as_a_list():
-    judged = row(measured="one: 0.5 [0.4, 0.6]; other: 0.7", reason="compact: reproduced, x | vgg16: trend only, y")
+    judged = row(measured="one: 0.5 [0.4, 0.6]; other: 0.7", reason="a (b; c) | vgg16: no; 3 is what this design x")
     told = [line.strip() for line in ledger_page.cards([judged], []).splitlines()]
-    for item in ("- one: 0.5 [0.4, 0.6]", "- other: 0.7", "- vgg16: trend only, y"):
+    for item in ("- one: 0.5 [0.4, 0.6]", "- other: 0.7", "- a (b; c)", "- vgg16: no; 3 is what this design x"):
         assert any(line.endswith(item) for line in told), item
     assert not any("**" in line for line in told if line.startswith("- "))
 
