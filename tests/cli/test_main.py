@@ -125,7 +125,7 @@ def test_claims_bring_the_readme_up_to_date_or_say_why_not(unrun, call):
     (unrun / "CITATION.cff").write_text("references:\n")
     assert call("claims", "--readme")[0] == 0
     told = (unrun / "README.md").read_text()
-    assert "| 0 | 0 | 0 | 36 |" in told
+    assert "| 0 | 0 | 0 | 38 |" in told
     assert "- **" not in told, "nothing has been run here, so no finding holds"
     assert len(json.loads((unrun / "results/ledger.json").read_text())["claims"]) >= 34
     assert call("claims", "--profile", "labtop")[2].startswith("error: The ledger has no profile 'labtop'")
