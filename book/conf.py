@@ -19,7 +19,7 @@ html_show_sphinx = False
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_external_toc", "sphinxcontrib.bibtex"]
-extensions += ["sphinx_copybutton", "docstrings", "mathml", "tables", "explorer"]
+extensions += ["sphinx_copybutton", "docstrings", "mathml", "tables", "explorer", "accessible"]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
 if tags.has("print"):  # noqa: F821  # Sphinx's own: the book on paper has no package, and nothing to play with
     exclude_patterns += ["api*", "api/**", "explorer.md"]

@@ -1,8 +1,10 @@
 """What can be wrong with a page that is open in a browser: each check gives a list of faults, empty if all is well."""
 
+from pathlib import Path
 from typing import Any
 
-LEAST_CONTRAST = 4.5  # the ratio that the accessibility guidelines (WCAG 2, level AA) ask of ordinary text
+import axe_playwright_python
+
 PHONE = 390
 
 # A picture has been drawn, and its alternative text says what it shows: words, not a file's name.
@@ -35,47 +37,11 @@ _WIDE = """() => {
   return [`the page is ${root.scrollWidth} px wide on a screen of ${innerWidth}`, ...faults.slice(-5)];
 }"""
 
-# Text against what lies behind it: backgrounds of all ancestors, blended by their opacity; any colour space, as drawn.
-_CONTRAST = """([selector, least]) => {
-  const context = Object.assign(document.createElement('canvas'), {width: 1, height: 1})
-    .getContext('2d', {willReadFrequently: true});
-  const known = new Map();
-  const rgba = colour => {
-    if (!known.has(colour)) {
-      context.clearRect(0, 0, 1, 1);
-      context.fillStyle = colour;
-      context.fillRect(0, 0, 1, 1);
-      const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data;
-      known.set(colour, [r, g, b, a / 255]);
-    }
-    return known.get(colour);
-  };
-  const over = ([r, g, b, a], below) => [r, g, b].map((level, i) => a * level + (1 - a) * below[i]);
-  const linear = level => (level /= 255) <= 0.04045 ? level / 12.92 : ((level + 0.055) / 1.055) ** 2.4;
-  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-  const grounds = new Map();
-  const ground = element => {
-    if (!element) return [255, 255, 255];
-    if (!grounds.has(element)) {
-      const style = getComputedStyle(element), inset = /^(.*\\)) 0px 0px 0px 9999px inset$/.exec(style.boxShadow);
-      let colour = over(rgba(style.backgroundColor), ground(element.parentElement));
-      if (inset) colour = over(rgba(inset[1]), colour);
-      grounds.set(element, colour);
-    }
-    return grounds.get(element);
-  };
-  const opacity = element => element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1;
-  const faults = new Map();
-  for (const element of document.querySelectorAll(selector)) {
-    const text = [...element.childNodes].filter(node => node.nodeType === 3).map(node => node.data).join('').trim();
-    if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-    const behind = ground(element), [r, g, b, a] = rgba(getComputedStyle(element).color);
-    const [light, dark] = [over([r, g, b, a * opacity(element)], behind), behind].map(luminance).sort((x, y) => y - x);
-    const ratio = (light + 0.05) / (dark + 0.05);
-    const what = `${element.tagName} .${element.className}: ${ratio.toFixed(2)}`;
-    if (ratio < least && !faults.has(what)) faults.set(what, text.slice(0, 40));
-  }
-  return [...faults].map(([what, text]) => `${what} "${text}"`);
+# What axe-core holds against a page, or only what some of its rules do.
+_AXE = """async ([selector, rules]) => {
+  const only = rules.length ? {runOnly: rules} : {};
+  const {violations} = await axe.run(selector ? {include: selector} : document, {...only, resultTypes: ['violations']});
+  return violations.flatMap(({id, nodes}) => nodes.slice(0, 3).map(node => `${id}: ${node.html.slice(0, 120)}`));
 }"""
 
 # Every table can be taken along, and one with a header sorts by its last label when that is activated. The explorer's
@@ -118,12 +84,19 @@ def too_wide(page: Any, width: int = PHONE) -> list[str]:
     return faults
 
 
-def faint(page: Any, selector: str, least: float = LEAST_CONTRAST) -> list[str]:
-    """Elements with text of their own among those selected whose contrast is below `least`; folded parts are opened."""
+def inaccessible(page: Any, selector: str = "", *rules: str) -> list[str]:
+    """What axe-core finds in the page or what is selected, folded parts opened: by all of its rules, or these."""
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     # A colour on its way from one theme to the other is neither's.
     page.evaluate("document.getAnimations().forEach(play => play.effect.getTiming().iterations < 9 && play.finish())")
-    return page.evaluate(_CONTRAST, [selector, least])
+    if not page.evaluate("'axe' in window"):
+        page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    return page.evaluate(_AXE, [selector, rules])
+
+
+def faint(page: Any, selector: str = "") -> list[str]:
+    """Elements whose text is too faint for the accessibility guidelines (WCAG 2, level AA)."""
+    return inaccessible(page, selector, "color-contrast")
 
 
 def tables(page: Any) -> list[str]:

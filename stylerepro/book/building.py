@@ -20,6 +20,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 import yaml
+from PIL import Image, ImageOps
 
 import stylerepro
 from stylerepro.book import cells, explorer, ledger_page, pages, text
@@ -109,8 +110,7 @@ def write_sources(target: Path, profile: str) -> Path:
         written.setdefault(f"documents/{id}.md", ledger_page.chapter(document))
     toc = contents(written["_toc.yml"], entries, ledger.documents, [path.removesuffix(".rst") for path in interface])
     copies: dict[str, Path] = {}
-    pieces = _pieces(ledger, rows, runs, entries, profile)
-    pieces["figure"] = lambda words: pages.figure(runs, words, copies)
+    pieces = _pieces(ledger, rows, runs, entries, profile, copies)
     pieces["explorer"] = lambda _: explorer.page(explored, missing, REFERENCE if profile == CUSTOM else profile)
     files = {path: filled(path, content, pieces) for path, content in written.items()} | interface
     copies |= explorer.files(explored)
@@ -127,20 +127,30 @@ def write_sources(target: Path, profile: str) -> Path:
         if not (target / name).is_file() or (target / name).read_text(encoding="utf-8") != content:
             write_text(target / name, content)
     for name, source in copies.items():
-        if not (target / name).is_file() or not filecmp.cmp(source, target / name, shallow=False):
+        small = name.startswith(pages.THUMBNAILS)
+        if not (target / name).is_file() or (not small and not filecmp.cmp(source, target / name, shallow=False)):
             with atomic_path(target / name) as temporary:
-                shutil.copyfile(source, temporary)
+                (_shrink if small else shutil.copyfile)(source, temporary)
     for path in target.rglob("*"):
         if path.is_file() and path.relative_to(target).as_posix() not in (files.keys() | copies.keys()):
             path.unlink()
     return target
 
 
+def _shrink(source: Path, target: Path) -> None:
+    """Write the upper part of a figure as a thumbnail."""
+    with Image.open(source) as figure:
+        ImageOps.fit(figure.convert("RGB"), (480, 300), centering=(0.5, 0.0)).save(target, "WEBP", quality=80)
+
+
 def _pieces(
-    ledger: claims.Ledger, rows: Sequence[Row], runs: Mapping[str, Shown], entries: Sequence[Experiment], profile: str
-) -> dict[str, Callable[[str], str]]:
+    ledger: claims.Ledger, rows: Sequence[Row], runs: Mapping[str, Shown], entries: Sequence[Experiment], profile: str,
+    copies: dict[str, Path],
+) -> dict[str, Callable[[str], str]]:  # fmt: skip
     """Return what a text by hand may ask for: name to what makes the piece from the words behind the name."""
     titles, tables = {entry.name: entry.title for entry in entries}, pages.tables(profile)
+    # Of a document the picture of its first experiment.
+    first = {entry.document: pages.thumbnail(entry, runs, copies) for entry in reversed(entries)}
 
     def of(document: str) -> list[Row]:
         return [row for row in rows if row["document"] == document]
@@ -149,11 +159,11 @@ def _pieces(
         "count": lambda what: text.count(ledger, what),
         "summary": lambda _: ledger_page.standing(rows, profile),
         "trust": lambda _: ledger_page.trust(rows),
-        "documents": lambda _: ledger_page.overview(ledger.documents, rows),
-        "abouts": lambda _: ledger_page.abouts(ledger.documents),
+        "documents": lambda _: ledger_page.overview(ledger.documents, rows, first),
         "findings": lambda _: ledger_page.findings(ledger, rows, ""),
         "finding": lambda document: ledger_page.findings(ledger, of(document), "../"),
-        "experiments": lambda _: pages.experiments(entries, runs),
+        "experiments": lambda _: pages.experiments(entries, runs, copies),
+        "figure": lambda words: pages.figure(runs, words, copies),
         "ledger": lambda _: ledger_page.table(rows, titles),
         "networks": lambda _: pages.networks_table(NETWORKS.values()),
         "card": lambda name: pages.model_card(NETWORKS[name]),

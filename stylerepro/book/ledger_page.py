@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from stylerepro.book.pages import in_order, place, readme_table
+from stylerepro.book.pages import in_order, place, readme_table, wall
 from stylerepro.book.text import anchor, badge, claim_link, count, evidence, figures, fold, one_line, pipe_table, small
 from stylerepro.errors import ClaimError
 from stylerepro.files import project_root, write_text
@@ -21,8 +21,7 @@ from stylerepro.ledger.rules import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, TREN
 from stylerepro.runs.experiments import OWN, Experiment, discover
 from stylerepro.runs.record import RECORD
 
-# One claim as `summary.rows` gives it: a row by column name.
-Row = Mapping[str, Any]
+Row = Mapping[str, Any]  # one claim as `summary.rows` gives it, by column name
 CSV = "ledger.csv"
 # Of the ledger's table, heading to width.
 _COLUMNS = {
@@ -53,7 +52,10 @@ _GROUND = {
 def standing(rows: Sequence[Row], profile: str) -> str:
     """Return how many claims of the documents have which verdict, and of the suite's own ablations, from what runs."""
     own = [row for row in rows if row["document"] == OWN]
-    told = [_counts([row for row in rows if row["document"] != OWN])]
+    judged = [row for row in rows if row["document"] != OWN]
+    sorts = Counter(row["sort"] for row in judged)
+    each = [f"- {sort} ({sorts[sort]}): {_counts([row for row in judged if row['sort'] == sort])}" for sort in sorts]
+    told = [_counts(judged), "\n".join(each)]
     told += [f"Beside them, of the suite's own ablations: {_counts(own)}"] if own else []
     return "\n\n".join([*told, _GROUND[profile]])
 
@@ -75,22 +77,18 @@ def trust(rows: Sequence[Row]) -> str:
     return "\n".join(f"- {line}" for line in told)
 
 
-def overview(documents: Mapping[str, Document], rows: Sequence[Row]) -> str:
-    """Return the documents as a table: a link to each chapter, and its claims in the colours of their verdicts."""
-    lines = [["document", "its claims"]]
+def overview(documents: Mapping[str, Document], rows: Sequence[Row], pictures: Mapping[str, tuple[str, str]]) -> str:
+    """Return the documents side by side: a picture and its words, what each proposes, its claims in their colours."""
+    tiles = []
     for id, document in documents.items():
         chips = []
         for row in (row for row in rows if row["document"] == id):
             said = f"{row['verdict']}: {one_line(row['statement'])}".replace('"', "'")  # for who does not see colours
             colour = f"{{.verdict .verdict-{row['verdict'].replace(' ', '-')}}}"
             chips.append(f'{claim_link(row["id"])[:-1]} "{said}"){colour}')
-        lines.append([f"[{id}: {document.title}](documents/{id}.md)", " ".join(chips)])
-    return pipe_table(lines)
-
-
-def abouts(documents: Mapping[str, Document]) -> str:
-    """Return what each document is and proposes, as a list of definitions."""
-    return "\n\n".join(f"{id}\n: {one_line(document.about or document.title)}" for id, document in documents.items())
+        told = one_line(document.about), " ".join(chips)
+        tiles.append((f"documents/{id}.md", f"{id}: {document.title}", *pictures.get(id, ("", "")), *told))
+    return wall(tiles)
 
 
 def findings(ledger: Ledger, rows: Sequence[Row], up: str) -> str:
@@ -243,7 +241,6 @@ def cards(rows: Sequence[Row], pages: Collection[str], documents: Mapping[str, D
     """
     if not rows:
         return _NONE
-
     reviews = [export.claim_review(row, documents.get(row["document"]), f"#{anchor(row['id'])}") for row in rows]
     # The claims as machines read them: schema.org's ClaimReview, which no page shows.
     data = json.dumps(reviews).replace("</", "<\\/")

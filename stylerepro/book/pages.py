@@ -21,6 +21,7 @@ from stylerepro.runs.runner import duration
 from stylerepro.runs.tables import read
 
 TABLES = ("metrics.csv", "history.csv")
+THUMBNAILS = "_static/thumbnails/"
 _BESIDE = (CROSSCHECK, "paper")
 Record = Mapping[str, Any]
 
@@ -174,14 +175,34 @@ def in_order(entries: Iterable[Experiment]) -> list[Experiment]:
     return sorted(entries, key=key)
 
 
-def experiments(entries: Sequence[Experiment], runs: Mapping[str, Shown]) -> str:
-    """Return the experiments as a table that links to their pages. runs: of `shown`."""
-    lines = [("experiment", "document", "claims", "shown here")]
+def thumbnail(entry: Experiment, runs: Mapping[str, Shown], copies: dict[str, Path]) -> tuple[str, str]:
+    """Return path and caption of the figure that an experiment's page opens with; `copies` notes it, to be small."""
+    name, _, caption = entry.lead.partition(" ")
+    path = runs[entry.name].folder / "figures" / f"{name}.webp" if entry.name in runs else None
+    if path is None or not path.is_file():
+        return "", ""
+    copies[place := f"{THUMBNAILS}{entry.name}.webp"] = path
+    return place, caption
+
+
+def experiments(entries: Sequence[Experiment], runs: Mapping[str, Shown], copies: dict[str, Path]) -> str:
+    """Return the experiments as pictures that lead to their pages, each with its claims. runs: of `shown`."""
+    tiles = []
     for entry in entries:
         run = f"run of `{runs[entry.name].record['profile']}`" if entry.name in runs else "not run yet"
-        link = f"[{entry.title}](notebooks/{entry.name}.ipynb)"
-        lines.append((link, entry.document, ", ".join(entry.claims), run))
-    return pipe_table(lines)
+        told = " · ".join(filter(None, [", ".join(entry.claims), run]))
+        tiles.append((f"notebooks/{entry.name}.ipynb", entry.title, *thumbnail(entry, runs, copies), told))
+    return wall(tiles)
+
+
+def wall(tiles: Iterable[tuple[str, ...]]) -> str:
+    """Return tiles side by side: link, title, path of a picture ("" for none), its alternative text, texts below."""
+    parts = ['<div class="wall">']
+    for link, title, picture, caption, *told in tiles:
+        plainly = re.sub(r"\[([^]]*)\]\([^)]*\)|[\[\]]", r"\1", caption)
+        shown = [f"[![{plainly}]({picture})]({link})"] * bool(picture)
+        parts += ['<div class="tile">', *shown, f"**[{title}]({link})**", *told, "</div>"]
+    return "\n\n".join([*parts, "</div>"])
 
 
 def networks_table(specs: Iterable[NetworkSpec]) -> str:

@@ -17,11 +17,7 @@ from stylerepro.runs.experiments import OWN
 
 _STATISTICS = ("median", "mean", "min", "max", "range", "count")
 _OPTIONS = ("stat", "as", "digits", "over", "to", "by", "scale", "across", "share", "sort")
-_ONES = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _WIDTH, _HEIGHT, _EDGE = 220, 18, 6  # px of an interval that is drawn
 _TAGS = {"E": "equivalent", "U": "unsure", "N": "another experiment, which counts for nothing"}
 Numbers = Mapping[str, Any]  # with value, low, high, kind and verdict
@@ -80,18 +76,11 @@ def figures(number: Any, digits: int = 3) -> str:
     return whole.replace("-", "−").replace("inf", "∞")
 
 
-def in_words(number: int) -> str:
-    """Return a whole number below a hundred in words; a larger one stays in figures."""
-    if not 20 <= number < 100:
-        return _ONES[number] if 0 <= number < 20 else str(number)
-    tens, ones = divmod(number, 10)
-    return _TENS[tens - 2] + (f"-{_ONES[ones]}" if ones else "")
-
-
 def count(ledger: Ledger, what: str) -> str:
-    """Return how many documents or claims there are, in words; with a capital where `what` has one."""
+    """Return how many documents or claims there are, up to twelve in words; with a capital where `what` has one."""
     number = len(ledger.documents) if what.lower() == "documents" else sum(one.document != OWN for one in ledger)
-    return in_words(number).capitalize() if what[0].isupper() else in_words(number)
+    word = _WORDS[number] if number < len(_WORDS) else str(number)
+    return word.capitalize() if what[0].isupper() else word
 
 
 def evidence(row: Mapping[str, Any]) -> str:

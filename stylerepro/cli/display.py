@@ -20,8 +20,6 @@ from stylerepro.runs.record import read_progress
 from stylerepro.runs.runner import Job, State, duration, seconds_in
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from stylerepro.runs.sweeps import Sweep
 
 _GAP = 2  # spaces between columns, and before the lines of a block
@@ -256,13 +254,6 @@ def show_networks(console: Console, networks: Iterable[Any]) -> None:
         size, where = f"{network.path.stat().st_size / 1e6:.1f} MB", "committed" if network.committed else "own"
         rows.append((network.name, about["style"], label, weights, str(about["step"]), size, where))
     show(console, ("network", "style", "architecture", "λ_c λ_s λ_TV", "steps", "size", "where"), rows, head=1)
-
-
-def show_counts(console: Console, collected: "pd.DataFrame") -> None:
-    """Print how many rows each run gave."""
-    columns = list(collected.columns[:3])
-    counts = collected.value_counts(columns, sort=False).reset_index().astype(str)
-    show(console, (*columns, "rows"), counts.to_numpy().tolist(), head=3)
 
 
 def show_verdicts(

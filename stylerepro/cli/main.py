@@ -1,7 +1,6 @@
 """The command `stylerepro`: a thin layer. Heavy modules are imported by the commands that need them."""
 
 import os
-import shutil
 import sys
 import tempfile
 import warnings
@@ -234,7 +233,6 @@ def collect(
     collected = results.collect(None, profile, table, experiment=name, parameters=parameters)
     target = out or runs_root() / f"{'-'.join(['collected', *filter(None, [name]), *['history'] * history])}.csv"
     tables.write(collected, target)
-    display.show_counts(Console(), collected)
     Console().print(Text(f"{len(collected)} rows in {target}"), soft_wrap=True)
 
 
@@ -290,7 +288,7 @@ def book(
 def doctor() -> None:
     """Look at what this machine has and lacks, and say what to do; exit status 1 where something is wrong."""
     findings = []
-    for name, check in {"packages": _packages, "devices": _devices, "disk": _disk}.items():
+    for name, check in {"packages": _packages, "devices": _devices}.items():
         try:
             findings.append((name, *check()))
         except Exception as error:  # a broken installation fails in ways of its own, which hide nothing else
@@ -325,12 +323,6 @@ def _devices() -> tuple[str, str]:
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     names += ["Apple GPU (mps)"] * torch.backends.mps.is_available()
     return (OK, ", ".join(names)) if names else (NOTE, "no GPU; the profile paper takes hours to days without one")
-
-
-def _disk() -> tuple[str, str]:
-    free = shutil.disk_usage(project_root()).free / 1e9
-    state = WRONG if free < 1 else NOTE if free < 6 else OK  # a run, a new environment
-    return state, f"{free:.1f} GB free for the project"
 
 
 for _name, _command in COMMANDS.items():

@@ -20,7 +20,7 @@ def row(**changes):
         "low": None, "high": None, "verdict": "not tested", "reason": "tv_sweep has not been run yet", "beside": "",
         "networks": {}, "experiment": "tv_sweep", "effect": None, "n": None, "runs": [], "why": "A trend is enough.",
         "design": "", "covers": True, "settings": [], "readings": [], "parts": [], "robust": "untested",
-        "fragile": False,
+        "fragile": False, "sort": "picture",
     }  # fmt: skip
     return plain | changes
 
@@ -37,8 +37,9 @@ def test_summary_counts_each_verdict_and_leaves_out_those_without_a_claim():
     assert "profile `laptop`" in told
     assert "mean nothing" in ledger_page.standing(rows, "smoke")
     with_own = ledger_page.standing([*rows, row(id="mine.1", document="own", verdict="trend only")], "laptop")
-    first, own = with_own.splitlines()[0], with_own.splitlines()[2]
+    first, each, own = with_own.splitlines()[:5:2]
     assert first == told.splitlines()[0], "an own ablation's claim does not count among the documents'"
+    assert each == f"- picture (3): {first}"
     assert own == f"Beside them, of the suite's own ablations: 1 {text.badge('trend only')}"
     assert all(f"`{profile}`" in ledger_page.standing(rows, profile) for profile in PROFILES)
 
@@ -68,10 +69,14 @@ def test_how_far_to_trust_says_why_claims_wait_on_what_networks_and_which_rules_
 
 def test_the_overview_shows_each_claim_in_the_colour_of_its_verdict_and_says_it():
     documents = claims.load_ledger().documents
-    told = ledger_page.overview(documents, [row(verdict="trend only", statement='More "weight"')])
+    told = ledger_page.overview(
+        documents, [row(verdict="trend only", statement='More "weight"')], {"003": ("a.webp", "A b")}
+    )
     chip = """[003.1](documents/003.md#claim-003-1 "trend only: More 'weight'"){.verdict .verdict-trend-only}"""
     assert sum(chip in line for line in told.splitlines()) == 1
-    assert chip in next(line for line in told.splitlines() if "documents/003.md)" in line)
+    tile = next(tile for tile in told.split('<div class="tile">') if "documents/003.md)" in tile)
+    assert tile.strip().startswith("[![A b](a.webp)](documents/003.md)")
+    assert chip in tile
 
 
 def test_a_card_gives_quote_place_number_measure_reason_networks_runs_and_rule():

@@ -92,9 +92,16 @@ def test_an_experiment_that_has_not_run_says_how_to_run_it_and_how_long_it_takes
 
 def test_tables_of_experiments(tmp_path):
     one, two = experiment(tmp_path), experiment(tmp_path, name="other", title="Other", claims=(), profiles={})
-    listed = pages.experiments([one, two], {"tv_sweep": shown(tmp_path)})
-    assert "[Total variation](notebooks/tv_sweep.ipynb) | 003 | 003.1 | run of `laptop` |" in listed
-    assert "| not run yet |" in listed
+    figure, copies = tmp_path / "figures" / "cats.webp", {}
+    figure.parent.mkdir()
+    figure.touch()
+    led = experiment(tmp_path, lead="cats A [cat](x.md).")
+    listed = pages.experiments([led, two], {"tv_sweep": shown(tmp_path)}, copies).split("\n\n")
+    small = "_static/thumbnails/tv_sweep.webp"
+    page = "(notebooks/tv_sweep.ipynb)"
+    assert listed[2:5] == [f"[![A cat.]({small})]{page}", f"**[Total variation]{page}**", "003.1 · run of `laptop`"]
+    assert listed[-3] == "not run yet"
+    assert copies == {small: figure}
     readme = pages.readme_table([one, two])
     assert "| [tv_sweep](notebooks/tv_sweep.ipynb): Total variation | 003 | 003.1 | 2 min |" in readme
     assert "| 003 | none | not measured |" in readme
