@@ -1,7 +1,8 @@
 """What the theme and Sphinx write without a name or with a wrong one, mended in the pages for readers who hear them.
 
-Sidebar toggles get a name, the sidebar becomes a landmark, a list of literature has items, and the lines of a long
-signature are no list of definitions. Replaced as text: to parse the pages would take longer than to write them.
+Sidebar toggles get a name, the sidebar becomes a landmark, a list of literature has items, the lines of a long
+signature are no list of definitions, and an output that is wider than the page scrolls by keyboard too. Replaced as
+text: to parse the pages would take longer than to write them.
 """
 
 import re
@@ -14,6 +15,15 @@ _PLAIN = {
     '<div id="pst-primary-sidebar" ': '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" ',
     ' role="doc-biblioentry"': ' role="listitem"',
 }
+_OUTPUT = '<div class="cell_output docutils container">'
+_REACHED = """<script>
+for (const output of document.querySelectorAll(".cell_output"))
+  new ResizeObserver(() => {
+    if (output.scrollWidth > output.clientWidth) output.tabIndex = 0;
+    else output.removeAttribute("tabindex");
+  }).observe(output);
+</script>
+</body>"""
 _SIGNATURE = re.compile(r'<dl>\s*((?:<dd><em class="sig-param">.*?</dd>\s*)+)</dl>', re.DOTALL)
 
 
@@ -21,6 +31,8 @@ def mended(page: str) -> str:
     """Return the HTML of a page with names and roles that hold."""
     for old, new in _PLAIN.items():
         page = page.replace(old, new)
+    if _OUTPUT in page and _REACHED not in page:
+        page = page.replace("</body>", _REACHED)
     return _SIGNATURE.sub(lambda found: _lines(found[1]), page)
 
 

@@ -4,35 +4,38 @@ The checks themselves are in `looks.py`; the last test here shows that each of t
 """
 
 import csv
+from functools import partial
 
 import looks
 import pytest
 
 
-def pages_of(first):
-    """Every page of a built book, by its path below the first."""
+def pages_of(first, wanted=""):
+    """Every page of a built book whose path below the first begins with `wanted`, by that path."""
     found = sorted(path for path in first.parent.rglob("*.html") if "_static" not in path.parts)
-    return {path.relative_to(first.parent).as_posix(): path for path in found}
+    named = {path.relative_to(first.parent).as_posix(): path for path in found}
+    return {name: path for name, path in named.items() if name.startswith(wanted)}
 
 
-def faults_of(page):
+def faults_of(page, contrast=True):
     """What does not look as it should, in the theme and at the width that the page has, and on a phone."""
-    return looks.pictures(page) + looks.inaccessible(page) + looks.too_wide(page)
+    return looks.pictures(page) + looks.inaccessible(page, contrast=contrast) + looks.too_wide(page)
 
 
 def faults_by_page(open_page, first, wanted=""):
     """All that is wrong with the pages of a book whose path begins with `wanted`: each is loaded once, on a phone."""
     visit, faults = open_page(first), {}
-    for name, path in pages_of(first).items():
-        if not name.startswith(wanted):
-            continue
+    for name, path in pages_of(first, wanted).items():
         visit.page.set_viewport_size({"width": looks.PHONE, "height": 900})
         visit.go(path)
         found = []
-        for theme in ("light", "dark"):
+        # Contrast takes seconds on a page of code: one of the API stands for all, notebooks are looked at in the dark.
+        listed, long = name.startswith("api/") and name != "api/errors.html", name.startswith(("api/", "notebooks/"))
+        looked = {"light": partial(faults_of, contrast=not long), "dark": (lambda page: []) if listed else looks.faint}
+        for theme, look in looked.items():
             visit.page.emulate_media(color_scheme=theme)
             visit.page.wait_for_selector(f"html[data-theme={theme}]")
-            found += [f"{theme}: {fault}" for fault in (faults_of if theme == "light" else looks.faint)(visit.page)]
+            found += [f"{theme}: {fault}" for fault in look(visit.page)]
         visit.page.set_viewport_size({"width": 1280, "height": 900})
         found += looks.tables(visit.page)
         if found := [*visit.settle().complaints, *found]:

@@ -68,10 +68,8 @@ def test_how_far_to_trust_says_why_claims_wait_on_what_networks_and_which_rules_
 
 
 def test_the_overview_shows_each_claim_in_the_colour_of_its_verdict_and_says_it():
-    documents = claims.load_ledger().documents
-    told = ledger_page.overview(
-        documents, [row(verdict="trend only", statement='More "weight"')], {"003": ("a.webp", "A b")}
-    )
+    rows = [row(verdict="trend only", statement='More "weight"')]
+    told = ledger_page.overview(claims.load_ledger().documents, rows, {"003": ("a.webp", "A b")})
     chip = """[003.1](documents/003.md#claim-003-1 "trend only: More 'weight'"){.verdict .verdict-trend-only}"""
     assert sum(chip in line for line in told.splitlines()) == 1
     tile = next(tile for tile in told.split('<div class="tile">') if "documents/003.md)" in tile)

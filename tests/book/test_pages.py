@@ -97,8 +97,7 @@ def test_tables_of_experiments(tmp_path):
     figure.touch()
     led = experiment(tmp_path, lead="cats A [cat](x.md).")
     listed = pages.experiments([led, two], {"tv_sweep": shown(tmp_path)}, copies).split("\n\n")
-    small = "_static/thumbnails/tv_sweep.webp"
-    page = "(notebooks/tv_sweep.ipynb)"
+    small, page = "_static/thumbnails/tv_sweep.webp", "(notebooks/tv_sweep.ipynb)"
     assert listed[2:5] == [f"[![A cat.]({small})]{page}", f"**[Total variation]{page}**", "003.1 · run of `laptop`"]
     assert listed[-3] == "not run yet"
     assert copies == {small: figure}

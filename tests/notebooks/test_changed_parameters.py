@@ -30,7 +30,13 @@ CHANGED = {
     "fast_transfer": OWN | {"rivals": ["OWN"], "lambda_c_values": [1.0], "seeds": [1]},
     "initialisation": OWN | {"layers": ["conv3_1", "relu1_2"], "levels": [0.9, 0.01], "optimisers": ["adam"]},
     "layer_subsets": OWN
-    | {"timed_subsets": ["gatys"], "iterations": [3, 2], "b_values": [], "other_styles": ["swirls"]},
+    | {
+        "timed_subsets": ["gatys"],
+        "iterations": [3, 2],
+        "b_values": [],
+        "other_styles": ["swirls"],
+        "photographs": ["coffee"],
+    },
     "lbfgs_512": OWN | {"formulas": ["notebook"], "others": [], "low_precision": 0},
     "pooling": OWN | {"conventions": ["johnson"], "betas": [1.0], "optimisers": ["lbfgs"]},
     "reconstructions": {"contents": ["OWN"], "styles": ["coffee"], "content_layers": ["relu3_1", "conv2_1"]},

@@ -7,7 +7,7 @@ from stylerepro.ledger.rules import matches
 
 @pytest.fixture
 def quality(table):
-    return table[table["measured"] == "quality"]
+    return table[(table["measured"] == "quality") & ~table["subset"].isin(["photographs", "colours"])]
 
 
 def select(table, **where):
@@ -42,9 +42,10 @@ def test_equal_time_gives_no_subset_fewer_steps_than_all_layers(quality, given):
 
 def test_squares_fall_and_what_is_a_share_is_one(quality, given):
     rows = select(quality, loss="squared")
-    assert (rows["loss_fall"] > 0).all()
-    assert (quality["loss_fall"] >= -1).all()
-    assert quality["falling_share"].between(0, 1).all()
+    assert (rows["loss_fall"].dropna() > 0).all()
+    assert (quality["loss_fall"].dropna() >= -1).all()
+    assert quality["falling_share"].dropna().between(0, 1).all()
+    assert set(quality[quality["loss_fall"].notna()]["loss"]) == {"squared", "absolute", "signed"}
     for point in ("start", "middle", "end"):
         shares = quality[f"content_share_{point}"] + quality[f"style_share_{point}"]
         assert shares.dropna().to_numpy() == pytest.approx(1)
@@ -52,6 +53,20 @@ def test_squares_fall_and_what_is_a_share_is_one(quality, given):
     near = select(rows, subset=["document", "all"], b=1000.0)
     assert near["full_style_loss"].between(0, 1).all()
     assert near["sliced_wasserstein"].between(0, 1.01).all()
+
+
+def test_settings_of_one_ratio_are_one_run(quality):
+    rows = select(quality, subset="document", loss="squared", content_target="style", budget="iterations")
+    one, same = (select(rows, a=a, b=b).reset_index(drop=True) for a, b in ((1.0, 0.1), (100.0, 10.0)))
+    assert len(one)
+    assert (one["full_style_loss"] == same["full_style_loss"]).all()
+    assert (one["step_size"] / same["step_size"]).to_numpy() == pytest.approx(100)
+
+
+def test_a_photograph_as_style_is_compared_with_its_colours(table, given):
+    rows = select(table, subset=["photographs", "colours"]).set_index(["content", "style", "subset"])["local_shape"]
+    assert set(rows.index.get_level_values("style")) == set(given["photographs"])
+    assert rows.unstack().notna().all().all()
 
 
 def test_a_larger_weight_takes_a_larger_share_of_the_gradient(quality):
