@@ -38,8 +38,8 @@ _WIDE = """() => {
 }"""
 
 # What axe-core holds against a page, or only what some of its rules do.
-_AXE = """async ([selector, rules, enabled]) => {
-  const how = {resultTypes: ['violations'], preload: false, rules: {'color-contrast': {enabled}}};
+_AXE = """async ([selector, rules]) => {
+  const how = {resultTypes: ['violations'], preload: false}; // a page from disk may not load its styles anew
   const only = rules.length ? {runOnly: rules} : {};
   const {violations} = await axe.run(selector ? {include: selector} : document, {...only, ...how});
   return violations.flatMap(({id, nodes}) => nodes.slice(0, 3).map(node => `${id}: ${node.html.slice(0, 120)}`));
@@ -85,14 +85,14 @@ def too_wide(page: Any, width: int = PHONE) -> list[str]:
     return faults
 
 
-def inaccessible(page: Any, selector: str = "", *rules: str, contrast: bool = True) -> list[str]:
+def inaccessible(page: Any, selector: str = "", *rules: str) -> list[str]:
     """What axe-core finds in the page or what is selected, folded parts opened: by all of its rules, or these."""
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     # A colour on its way from one theme to the other is neither's.
     page.evaluate("document.getAnimations().forEach(play => play.effect.getTiming().iterations < 9 && play.finish())")
     if not page.evaluate("'axe' in window"):
         page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-    return page.evaluate(_AXE, [selector, rules, contrast])
+    return page.evaluate(_AXE, [selector, rules])
 
 
 def faint(page: Any, selector: str = "") -> list[str]:

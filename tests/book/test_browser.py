@@ -4,7 +4,6 @@ The checks themselves are in `looks.py`; the last test here shows that each of t
 """
 
 import csv
-from functools import partial
 
 import looks
 import pytest
@@ -17,9 +16,9 @@ def pages_of(first, wanted=""):
     return {name: path for name, path in named.items() if name.startswith(wanted)}
 
 
-def faults_of(page, contrast=True):
+def faults_of(page):
     """What does not look as it should, in the theme and at the width that the page has, and on a phone."""
-    return looks.pictures(page) + looks.inaccessible(page, contrast=contrast) + looks.too_wide(page)
+    return looks.pictures(page) + looks.inaccessible(page) + looks.too_wide(page)
 
 
 def faults_by_page(open_page, first, wanted=""):
@@ -29,10 +28,7 @@ def faults_by_page(open_page, first, wanted=""):
         visit.page.set_viewport_size({"width": looks.PHONE, "height": 900})
         visit.go(path)
         found = []
-        # Contrast takes seconds on a page of code: one of the API stands for all, notebooks are looked at in the dark.
-        listed, long = name.startswith("api/") and name != "api/errors.html", name.startswith(("api/", "notebooks/"))
-        looked = {"light": partial(faults_of, contrast=not long), "dark": (lambda page: []) if listed else looks.faint}
-        for theme, look in looked.items():
+        for theme, look in (("light", faults_of), ("dark", looks.faint)):
             visit.page.emulate_media(color_scheme=theme)
             visit.page.wait_for_selector(f"html[data-theme={theme}]")
             found += [f"{theme}: {fault}" for fault in look(visit.page)]
